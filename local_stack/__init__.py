@@ -1,0 +1,1 @@
+"""A throwaway ClearML on this machine, for learning, demos and tests."""

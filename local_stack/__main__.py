@@ -1,0 +1,91 @@
+"""The command line: `python -m local_stack up` and `python -m local_stack demo`."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import demo
+from .processes import ProcessError
+from .stack import DEFAULT_HOME, DEFAULT_PORT, Stack, StackError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    # Whatever ends this process ends it the same way, so that what it started is stopped.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, interrupt)
+    try:
+        return options.run(options)
+    except (StackError, ProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m local_stack",
+        description="A throwaway ClearML on this machine, for learning, demos and tests.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="run a local ClearML until Ctrl-C")
+    up.add_argument("--home", type=Path, default=DEFAULT_HOME, help="folder for all its files (%(default)s)")
+    up.add_argument(
+        "--port",
+        type=port,
+        help=f"port of the server; 0 takes a free one (default: the last one of this home, or {DEFAULT_PORT})",
+    )
+    up.set_defaults(run=run_up)
+
+    show = commands.add_parser("demo", help="run the model's whole life on a fresh local ClearML, then stop")
+    show.add_argument(
+        "--home",
+        type=Path,
+        help=f"folder to start fresh in; what it held is deleted (default: one below {DEFAULT_HOME})",
+    )
+    show.set_defaults(run=run_demo)
+    return top
+
+
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port: 0 to 65535")
+    return number
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def run_up(options: argparse.Namespace) -> int:
+    with Stack(options.home, options.port) as stack:
+        if stack.last_port not in (None, stack.port):
+            print(f"Files that were stored on port {stack.last_port} before are found only on that port.")
+        print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
+        print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
+        print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
+        while not (story := stack.processes.ended()):
+            time.sleep(0.5)
+        print(story, file=sys.stderr)
+        return 1
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    return demo.run(options.home)
+
+
+def shown(path: Path) -> str:
+    """The path as one would type it here: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

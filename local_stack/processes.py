@@ -1,0 +1,133 @@
+"""Child processes that log to files, are waited for until ready, and never outlive their parent.
+
+Every child carries a mark in its environment, which its own children inherit. Stopping ends the children
+that were started here, then whatever else carries the mark. A guardian process does the same when the
+parent dies without having stopped anything: it waits on a pipe that only the parent holds open.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+MARK = "LOCAL_STACK_ID"
+REPOSITORY = Path(__file__).resolve().parent.parent
+GRACE_SECONDS = 5
+POLL_SECONDS = 0.02
+
+
+class ProcessError(Exception):
+    """A child did not become ready. The message names it, the reason and its log."""
+
+
+class Processes:
+    """Use as a context manager: leaving it stops everything that was started in it."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.mark = uuid.uuid4().hex
+        self.running: dict[str, subprocess.Popen] = {}
+
+    def __enter__(self) -> "Processes":
+        command = [sys.executable, "-m", "local_stack.processes", self.mark]
+        # A session of its own: the terminal's Ctrl-C must not take the guardian along.
+        self._guardian = subprocess.Popen(
+            command, stdin=subprocess.PIPE, cwd=REPOSITORY, start_new_session=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self.running.values()):
+            end([psutil.Process(process.pid)] if process.poll() is None else [])
+            process.wait()
+        self._guardian.communicate()  # closes the pipe, which sets the guardian to work; returns when it is done
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        ready: Callable[[], bool] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30,
+        pass_fds: Iterable[int] = (),
+    ) -> subprocess.Popen:
+        """Start a child and return when `ready()` is true; its output goes to a log of its own."""
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**(os.environ if env is None else env), MARK: self.mark},
+                cwd=REPOSITORY,
+                start_new_session=True,
+                pass_fds=tuple(pass_fds),
+            )
+        self.running[name] = process
+        deadline = time.monotonic() + timeout
+        while ready and not ready():
+            if process.poll() is not None:
+                raise ProcessError(self._story(name, f"ended with code {process.returncode} before it was ready"))
+            if time.monotonic() > deadline:
+                raise ProcessError(self._story(name, f"was not ready within {timeout:.0f} s"))
+            time.sleep(POLL_SECONDS)
+        return process
+
+    def ended(self) -> str | None:
+        """What to say of the first child that has ended by itself, or None while all run."""
+        for name, process in self.running.items():
+            if process.poll() is not None:
+                return self._story(name, f"ended by itself with code {process.returncode}")
+        return None
+
+    def _story(self, name: str, what: str) -> str:
+        lines = self.log(name).read_text(errors="replace").splitlines()[-10:]
+        return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
+
+
+def end(processes: Sequence[psutil.Process]) -> None:
+    """Ask the processes to end, and kill those that have not after a while."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes of this user that carry the mark."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def guard(mark: str) -> None:
+    """Wait until the parent closes the pipe or dies, then end all that carries its mark."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    sys.stdin.read()
+    # A process may be starting another one at this very moment: look again until there is none.
+    while leftovers := marked(mark):
+        end(leftovers)
+
+
+if __name__ == "__main__":
+    guard(sys.argv[1])

@@ -1,0 +1,167 @@
+"""HTTP: routes, ClearML's envelope, authentication. Nothing else here knows of it."""
+
+import json
+import logging
+import re
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from . import auth, files, projects, publishing, queues, workers  # noqa: F401  (import registers endpoints)
+from .auth import API_VERSION, COMPANY, SERVER_VERSION, USER, Credentials
+from .errors import ApiError, validation_error
+from .events import console, ingest, plots, raw, scalars  # noqa: F401
+from .files import FileStore
+from .registry import ENDPOINTS
+from .store import Store, new_id
+from .tasks import documents, edits, lifecycle, parameters  # noqa: F401
+
+log = logging.getLogger("local_stack.server")
+
+CALL = re.compile(r"^/(?:v(?P<major>\d+)\.(?P<minor>\d+)/)?(?P<name>[a-z_]+\.[a-z_0-9]+)/?$")
+LARGEST_BODY = 256 * 1024 * 1024
+NEWEST = tuple(int(part) for part in API_VERSION.split("."))
+
+
+def create_app(store: Store, credentials: Credentials, file_store: FileStore) -> Starlette:
+    """The server over its store. Handlers run one at a time, on the event loop, each in one transaction."""
+    with store.transaction():
+        queues.get_or_create(store, "default", system_tags=["default"])
+
+    async def api(request: Request) -> Response:
+        call = CALL.match(request.url.path)
+        if not call:
+            raise_not_found(request)
+        name = call["name"]
+        version = (int(call["major"]), int(call["minor"])) if call["major"] else NEWEST
+        authorization = request.headers.get("authorization")
+        if name == "auth.login":
+            data: Any = {"token": credentials.login(authorization, lifetime(request))}
+        else:
+            if name != "debug.ping":
+                credentials.check(authorization)
+            data = run(store, name, await parameters_of(request, name))
+        if name == "tasks.get_by_id":
+            data = {"task": documents.for_version(data["task"], version)}
+        elif name == "tasks.get_all":
+            data = {**data, "tasks": [documents.for_version(task, version) for task in data["tasks"]]}
+        return envelope(name, version, data)
+
+    async def file(request: Request) -> Response:
+        credentials.check(request.headers.get("authorization"))
+        path = request.path_params.get("path", "")
+        match request.method:
+            case "POST" | "PUT":
+                return await files.upload(file_store, request)
+            case "DELETE":
+                return files.delete(file_store, path)
+            case _:
+                return files.download(file_store, path)
+
+    async def front_page(request: Request) -> Response:
+        return PlainTextResponse("A local ClearML is running here. The clients know its address.\n")
+
+    def on_api_error(request: Request, error: ApiError) -> Response:
+        call = CALL.match(request.url.path)
+        return envelope(call["name"] if call else request.url.path, NEWEST, {}, error)
+
+    def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
+        log.info("%s: the client went away before its request was complete", request.url.path)
+        return Response(status_code=400)
+
+    routes = [
+        Route("/", front_page, methods=["GET"]),
+        Route("/", file, methods=["POST", "PUT"]),
+        Route("/files", file, methods=["POST", "PUT"]),
+        Route("/files/{path:path}", file, methods=["GET", "POST", "PUT", "DELETE"]),
+        Route("/{call:path}", api, methods=["GET", "POST", "PUT", "DELETE"]),
+    ]
+    handlers = {ApiError: on_api_error, ClientDisconnect: on_disconnect}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def run(store: Store, name: str, given: dict) -> dict:
+    """The answer of one call; all that it changes is committed before it is given."""
+    if name in SESSION_ANSWERS:
+        return SESSION_ANSWERS[name]
+    known = ENDPOINTS.get(name)
+    if known is None:
+        log.warning("unknown endpoint %s", name)
+        raise ApiError(404, 0, f"Unable to find endpoint {name}: the local stack does not have it")
+    known.check(given)
+    try:
+        with store.transaction():
+            return known.handler(store, given)
+    except ApiError:
+        raise
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise validation_error(f"a value cannot be stored: {error}") from error
+    except Exception as error:
+        log.exception("%s failed", name)
+        raise ApiError(500, 0, f"General server error in {name}: {type(error).__name__}") from error
+
+
+# Calls that need no store: who is asking, and who answers.
+SESSION_ANSWERS: dict[str, dict] = {
+    "debug.ping": {"msg": "ClearML local stack"},
+    "auth.validate_token": {"valid": True, "user": USER["id"], "company": COMPANY["id"]},
+    "users.get_current_user": {"user": {**USER, "company": COMPANY, "role": "admin"}},
+    "users.get_all": {"users": [{**USER, "company": COMPANY["id"]}]},
+    "server.info": {"version": SERVER_VERSION, "build": "local-stack", "uid": "local-stack"},
+}
+
+
+async def parameters_of(request: Request, name: str) -> dict:
+    """The request's parameters: its JSON body, or JSON lines for a batch, over its query string."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise ApiError(413, 0, f"The request is larger than {LARGEST_BODY // 2**20} MB")
+    if name == "events.add_batch":
+        return {"batch": [parse(line) for line in body.splitlines() if line.strip()]}
+    parsed = parse(body) if body.strip() else {}
+    if not isinstance(parsed, dict):
+        raise validation_error(f"the body should be a JSON object, not a {type(parsed).__name__}")
+    return {**request.query_params, **parsed}
+
+
+def parse(text: bytes) -> Any:
+    try:
+        # NaN and infinity are no JSON, but Python's clients send them; no other client could read them back.
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise validation_error(f"the body is not JSON: {error}") from error
+
+
+def lifetime(request: Request) -> int | None:
+    text = request.query_params.get("expiration_sec")
+    return int(text) if text and text.isdecimal() else None
+
+
+def raise_not_found(request: Request) -> None:
+    log.warning("unknown path %s", request.url.path)
+    raise ApiError(404, 0, f"Nothing is served at {request.url.path}")
+
+
+def envelope(name: str, version: tuple, data: Any, error: ApiError | None = None) -> Response:
+    code = error.code if error else 200
+    call_id = new_id()
+    meta = {
+        "id": call_id,
+        "trx": call_id,
+        "endpoint": {
+            "name": name,
+            "requested_version": ".".join(map(str, version)),
+            "actual_version": ".".join(map(str, version)),
+        },
+        "result_code": code,
+        "result_subcode": error.subcode if error else 0,
+        "result_msg": str(error) if error else "OK",
+        "error_stack": None,
+        "error_data": {},
+    }
+    return Response(json.dumps({"meta": meta, "data": data}), status_code=code, media_type="application/json")

@@ -1,0 +1,1 @@
+"""What tasks report while they run: scalars, plots, debug images and console lines."""

@@ -1,0 +1,236 @@
+"""The filter language of the `get_all` calls, over plain dictionaries.
+
+A request names fields and what they should be. Names are regular expressions; lists follow the tag
+language that the SDK documents for `Task.get_tasks(tags=…)`; dates compare (`>=2026-01-01`); `_any_`
+and `_all_` search one pattern in several fields. Keys that are not fields of the document are ignored,
+as clients send some (`method`, for one).
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from .errors import ApiError, validation_error, wrong_type
+
+PAGE_SIZE = 500  # what a request without a page size gets, and the most that any gets
+
+PATTERN_FIELDS = {"name", "basename", "description", "comment"}
+DATE_FIELDS = {
+    "created", "started", "completed", "published", "status_changed",
+    "last_update", "last_change", "last_activity_time", "last_report_time",
+}  # fmt: skip
+COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.+)$", re.DOTALL)
+HIDDEN = "hidden"
+
+
+def lookup(document: dict, path: str) -> Any:
+    """The value at a dotted path, or None. A key that itself holds dots is found whole, too."""
+    value: Any = document
+    parts = path.split(".")
+    for i, part in enumerate(parts):
+        if not isinstance(value, dict):
+            return None
+        if part not in value:
+            return value.get(".".join(parts[i:]))
+        value = value[part]
+    return value
+
+
+def search(documents: Iterable[dict], request: dict, fields: set[str]) -> list[dict]:
+    """The documents that a get_all request asks for: filtered, ordered, paged and projected.
+
+    `fields` are the names of the document's own fields, which alone are filtered on.
+    """
+    found = _filtered(documents, request, fields)
+    for key in reversed(_strings(request, "order_by")):
+        path, descending = (key[1:], True) if key.startswith("-") else (key, False)
+        found.sort(key=lambda document: _sort_key(lookup(document, path)), reverse=descending)
+    found = found[_first(request) :][: _size(request)]
+    only = _strings(request, "only_fields")
+    return [project(document, only) for document in found] if only else found
+
+
+def next_scroll(request: dict, returned: int) -> str | None:
+    """The scroll id of the next page, where the request scrolls and there may be one."""
+    scrolls = request.get("scroll_id") or request.get("size") is not None
+    return str(_first(request) + returned) if scrolls and returned else None
+
+
+def project(document: dict, only_fields: list[str]) -> dict:
+    """The document with the named fields only, and its id; the parents of a dotted path come along, if empty."""
+    result: dict = {"id": document["id"]}
+    for path in only_fields:
+        *parents, last = path.split(".")
+        source, target = document, result
+        for parent in parents:
+            source = source.get(parent)
+            if not isinstance(source, dict):
+                break
+            # A copy: another path may have put the stored document's own dictionary here.
+            target[parent] = target = dict(target.get(parent) or {})
+        else:
+            if last in source:
+                target[last] = source[last]
+    return result
+
+
+def _filtered(documents: Iterable[dict], request: dict, fields: set[str]) -> list[dict]:
+    tests = [
+        _test(key, wanted)
+        for key, wanted in request.items()
+        if wanted is not None and key.split(".")[0] in fields and key != "order_by"
+    ]
+    tests += [_pattern_test(request[key], any) for key in request if key.startswith("_any_") and request[key]]
+    tests += [_pattern_test(request[key], all) for key in request if key.startswith("_all_") and request[key]]
+    if request.get("search_text"):
+        text = {"pattern": request["search_text"], "fields": ["id", "name", "tags", "comment", "description"]}
+        tests.append(_pattern_test(text, any))
+    if not (request.get("search_hidden") or request.get("id")):
+        tests.append(lambda document: HIDDEN not in (document.get("system_tags") or ()))
+    return [document for document in documents if all(test(document) for test in tests)]
+
+
+def _test(field: str, wanted: Any):
+    if field in DATE_FIELDS:
+        bounds = [_date_test(bound) for bound in ([wanted] if isinstance(wanted, str) else wanted)]
+        return lambda document: (
+            lookup(document, field) is not None and all(bound(lookup(document, field)) for bound in bounds)
+        )
+    if isinstance(wanted, list):
+        if not wanted:
+            return lambda document: True
+        return _list_test(field, wanted)
+    if field in PATTERN_FIELDS:
+        if not isinstance(wanted, str):
+            raise wrong_type(field, "a string")
+        matches = _regex(wanted)
+        return lambda document: bool(matches.search(lookup(document, field) or ""))
+    return lambda document: lookup(document, field) == wanted
+
+
+def _list_test(field: str, wanted: list):
+    """Groups of values, each opened by an operator and joined by AND; NOT turns the one value after it."""
+    groups: list[tuple[Any, list]] = [(any, [])]
+    excluded = []
+    negate = False
+    for value in wanted:
+        match value:
+            case "__$all" | "__$and":
+                groups.append((all, []))
+            case "__$any" | "__$or":
+                groups.append((any, []))
+            case "__$not":
+                negate = True
+            case "__$nop":
+                pass
+            case str() if value.startswith("-") and field in ("tags", "system_tags"):
+                excluded.append(value[1:])  # the older way to exclude a tag
+            case _:
+                groups[-1][1].append((value, negate))
+                negate = False
+    groups = [group for group in groups if group[1]]
+
+    def test(document: dict) -> bool:
+        held = lookup(document, field)
+        held = held if isinstance(held, list) else [held]
+
+        def has(value: Any, negated: bool) -> bool:
+            present = value in held if value is not None else held in ([], [None])
+            return present != negated
+
+        return all(
+            combine(has(value, negated) for value, negated in values) for combine, values in groups
+        ) and not any(value in held for value in excluded)
+
+    return test
+
+
+def _pattern_test(wanted: Any, combine):
+    if not isinstance(wanted, dict) or not isinstance(wanted.get("fields"), list):
+        raise wrong_type("_any_/_all_", 'an object {"pattern": …, "fields": […]}')
+    if wanted.get("datetime"):
+        bounds = [_date_test(bound) for bound in wanted["datetime"]]
+
+        def matches(value: Any) -> bool:
+            return isinstance(value, str) and all(bound(value) for bound in bounds)
+    else:
+        regex = _regex(str(wanted.get("pattern") or ""), re.IGNORECASE)
+
+        def matches(value: Any) -> bool:
+            values = value if isinstance(value, list) else [value]
+            return any(regex.search(str(item)) for item in values if item is not None)
+
+    return lambda document: combine(matches(lookup(document, str(field))) for field in wanted["fields"])
+
+
+def _regex(pattern: str, flags: int = 0) -> re.Pattern:
+    try:
+        return re.compile(pattern, flags)
+    except re.error as error:
+        raise ApiError(400, 21, f"Malformed regular expression: {pattern!r}: {error}") from error
+
+
+def _date_test(bound: Any):
+    operator, text = COMPARISON.match(str(bound)).groups()
+    limit = _date(text)
+    match operator or "=":
+        case ">=":
+            return lambda value: _date(value) >= limit
+        case ">":
+            return lambda value: _date(value) > limit
+        case "<=":
+            return lambda value: _date(value) <= limit
+        case "<":
+            return lambda value: _date(value) < limit
+        case _:
+            return lambda value: _date(value) == limit
+
+
+@lru_cache(maxsize=65536)
+def _date(text: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise validation_error(f"{text!r} is not a date such as 2026-01-31T12:00:00") from error
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _sort_key(value: Any) -> tuple:
+    """An order over values of any types: missing first, then numbers, strings and the rest."""
+    if value is None:
+        return (0,)
+    if isinstance(value, int | float):
+        return (1, value)
+    return (2, value) if isinstance(value, str) else (3, str(value))
+
+
+def _strings(request: dict, key: str) -> list[str]:
+    value = request.get(key) or []
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise wrong_type(key, "a list of strings")
+    return value
+
+
+def _first(request: dict) -> int:
+    if request.get("scroll_id"):
+        try:
+            return int(request["scroll_id"])
+        except ValueError as error:
+            raise ApiError(400, 1104, f"Invalid scroll id: {request['scroll_id']!r}") from error
+    return _natural(request, "page", 0) * _size(request)
+
+
+def _size(request: dict) -> int:
+    return min(_natural(request, "page_size", _natural(request, "size", PAGE_SIZE)), PAGE_SIZE)
+
+
+def _natural(request: dict, key: str, default: int) -> int:
+    value = request.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 0:
+        raise wrong_type(key, "an integer that is not negative")
+    return value

@@ -1,0 +1,1 @@
+"""The tasks service, one module per concern."""

@@ -1,0 +1,125 @@
+"""Which processes make up the stack, where it keeps its files, and the clearml.conf that leads to it."""
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from .processes import REPOSITORY, Processes
+from .server.auth import Credentials, write_private
+
+DEFAULT_HOME = REPOSITORY / ".local_stack"
+DEFAULT_PORT = 8008
+HOST = "127.0.0.1"
+
+CONFIGURATION = """\
+# Made by local_stack for its own server. It holds the credentials: keep it to yourself.
+api {{
+    api_server: "{url}"
+    web_server: "{url}"
+    files_server: "{url}/files"
+    credentials {{ access_key: "{credentials.access_key}", secret_key: "{credentials.secret_key}" }}
+}}
+sdk {{
+    development {{
+        # Report from a thread: the reporting subprocess costs 8 to 9 seconds at the end of every script.
+        report_use_subprocess: false
+        # A slow look at git must not store a task without its code.
+        vcs_repo_detect_async: false
+    }}
+    storage.cache.default_base_dir: {cache}
+}}
+"""
+
+
+class StackError(Exception):
+    """The stack cannot start. The message is one line that names the cause and the remedy."""
+
+
+class Stack:
+    """A running stack, from entering it as a context manager until leaving it.
+
+    Its files are below `home`: clearml.conf, the server's database and files, logs, and the SDK's cache.
+    """
+
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        """`port`: 0 takes a free one; None the port of the last time, or 8008."""
+        self.home = home.resolve()
+        self.config_file = self.home / "clearml.conf"
+        self._port_file = self.home / "port"
+        self.last_port = int(self._port_file.read_text()) if self._port_file.exists() else None
+        self._wanted_port = port if port is not None else self.last_port or DEFAULT_PORT
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> "Stack":
+        with ExitStack() as cleanup:
+            self.home.mkdir(parents=True, exist_ok=True)
+            cleanup.callback(self._lock().close)
+            with self._bind() as listener:
+                self.port = listener.getsockname()[1]
+                self.url = f"http://{HOST}:{self.port}"
+                self._write_configuration()
+                self.processes = cleanup.enter_context(Processes(self.home / "logs"))
+                command = [sys.executable, "-m", "local_stack.server", str(self.home / "server")]
+                descriptor = listener.fileno()
+                self.processes.start(
+                    "server", [*command, str(descriptor)], ready=self._answers, pass_fds=[descriptor]
+                )
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a ClearML client of this stack: nothing of another server remains in it."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))}
+        return {**kept, "CLEARML_CONFIG_FILE": str(self.config_file)}
+
+    def _lock(self):
+        lock = (self.home / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise StackError(
+                f"A local stack is running in {self.home} already: stop it, or choose another folder with --home."
+            ) from error
+        return lock
+
+    def _bind(self) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, self._wanted_port))
+        except OSError as error:
+            listener.close()
+            raise StackError(
+                f"Port {self._wanted_port} is not to be had ({error.strerror}): stop what uses it, "
+                "or choose another with --port (--port 0 takes a free one)."
+            ) from error
+        listener.listen(128)
+        return listener
+
+    def _write_configuration(self) -> None:
+        server_home = self.home / "server"
+        server_home.mkdir(exist_ok=True)
+        self._port_file.write_text(str(self.port))
+        text = CONFIGURATION.format(
+            url=self.url,
+            credentials=Credentials.load_or_make(server_home / "credentials.json"),
+            cache=json.dumps(str(self.home / "cache")),
+        )
+        write_private(self.config_file, text)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/debug.ping", timeout=1):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
