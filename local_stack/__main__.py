@@ -1,7 +1,6 @@
 """The command line: `python -m local_stack up` and `python -m local_stack demo`."""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from . import demo
 from .processes import ProcessError
-from .stack import DEFAULT_HOME, DEFAULT_PORT, Stack, StackError
+from .stack import DEFAULT_HOME, DEFAULT_PORT, Stack, StackError, shown
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--port",
         type=port,
-        help=f"port of the server; 0 takes a free one (default: the last one of this home, or {DEFAULT_PORT})",
+        help=f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
     )
     up.set_defaults(run=run_up)
 
@@ -49,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help=f"folder to start fresh in; what it held is deleted (default: one below {DEFAULT_HOME})",
     )
-    show.set_defaults(run=run_demo)
+    show.set_defaults(run=lambda options: demo.run(options.home))
     return top
 
 
@@ -71,20 +70,14 @@ def run_up(options: argparse.Namespace) -> int:
         print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
         print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
         print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
-        while not (story := stack.processes.ended()):
-            time.sleep(0.5)
+        try:
+            while not (story := stack.processes.ended()):
+                time.sleep(0.5)
+        except KeyboardInterrupt:  # the way to stop it
+            print("\nStopping.")
+            return 0
         print(story, file=sys.stderr)
         return 1
-
-
-def run_demo(options: argparse.Namespace) -> int:
-    return demo.run(options.home)
-
-
-def shown(path: Path) -> str:
-    """The path as one would type it here: relative where that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)
 
 
 if __name__ == "__main__":

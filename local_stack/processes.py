@@ -46,9 +46,14 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.running.values()):
-            end([psutil.Process(process.pid)] if process.poll() is None else [])
-            process.wait()
-        self._guardian.communicate()  # closes the pipe, which sets the guardian to work; returns when it is done
+            process.terminate()
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        # Closing the pipe sets the guardian to work; it ends when nothing is left.
+        self._guardian.communicate()
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -65,24 +70,43 @@ class Processes:
     ) -> subprocess.Popen:
         """Start a child and return when `ready()` is true; its output goes to a log of its own."""
         with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**(os.environ if env is None else env), MARK: self.mark},
-                cwd=REPOSITORY,
-                start_new_session=True,
-                pass_fds=tuple(pass_fds),
-            )
-        self.running[name] = process
+            process = self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
         deadline = time.monotonic() + timeout
         while ready and not ready():
             if process.poll() is not None:
-                raise ProcessError(self._story(name, f"ended with code {process.returncode} before it was ready"))
+                raise ProcessError(
+                    self._story(name, f"ended with code {process.returncode} before it was ready")
+                )
             if time.monotonic() > deadline:
                 raise ProcessError(self._story(name, f"was not ready within {timeout:.0f} s"))
             time.sleep(POLL_SECONDS)
+        return process
+
+    def run(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str], each_line: Callable[[str], None]
+    ) -> int:
+        """Run a child to its end, hand on its lines of output as they come, and return its exit code."""
+        process = self._spawn(name, command, env, stdout=subprocess.PIPE, text=True, errors="replace")
+        with self.log(name).open("a") as log:
+            for line in process.stdout:
+                log.write(line)
+                each_line(line.rstrip("\n"))
+        del self.running[name]
+        return process.wait()
+
+    def _spawn(
+        self, name: str, command: Sequence[str], env: Mapping[str, str] | None, **options
+    ) -> subprocess.Popen:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            env={**(os.environ if env is None else env), MARK: self.mark},
+            cwd=REPOSITORY,
+            start_new_session=True,
+            **options,
+        )
+        self.running[name] = process
         return process
 
     def ended(self) -> str | None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sys
 import urllib.error
@@ -41,25 +42,31 @@ class StackError(Exception):
     """The stack cannot start. The message is one line that names the cause and the remedy."""
 
 
+class HomeInUse(StackError):
+    """Another stack runs in the same home."""
+
+
 class Stack:
     """A running stack, from entering it as a context manager until leaving it.
 
     Its files are below `home`: clearml.conf, the server's database and files, logs, and the SDK's cache.
     """
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
-        """`port`: 0 takes a free one; None the port of the last time, or 8008."""
+    def __init__(self, home: Path, port: int | None = None, *, fresh: bool = False) -> None:
+        """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first."""
         self.home = home.resolve()
         self.config_file = self.home / "clearml.conf"
         self._port_file = self.home / "port"
-        self.last_port = int(self._port_file.read_text()) if self._port_file.exists() else None
-        self._wanted_port = port if port is not None else self.last_port or DEFAULT_PORT
+        self._wanted_port = port
+        self._fresh = fresh
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
         with ExitStack() as cleanup:
-            self.home.mkdir(parents=True, exist_ok=True)
-            cleanup.callback(self._lock().close)
+            self._take_home(cleanup)
+            self.last_port = int(self._port_file.read_text()) if self._port_file.exists() else None
+            if self._wanted_port is None:
+                self._wanted_port = self.last_port or DEFAULT_PORT
             with self._bind() as listener:
                 self.port = listener.getsockname()[1]
                 self.url = f"http://{HOST}:{self.port}"
@@ -78,19 +85,34 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The environment for a ClearML client of this stack: nothing of another server remains in it."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))}
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
+        }
         return {**kept, "CLEARML_CONFIG_FILE": str(self.config_file)}
 
-    def _lock(self):
-        lock = (self.home / "lock").open("a+")
+    def _take_home(self, cleanup: ExitStack) -> None:
+        """Make the home if need be, and hold it for as long as the stack runs."""
+        if self.home.exists() and not self.home.is_dir():
+            raise StackError(f"{self.home} is not a folder: choose another with --home.")
+        strangers = self.home.exists() and any(self.home.iterdir()) and not (self.home / "lock").exists()
+        if strangers:
+            raise StackError(
+                f"{self.home} holds files that are no local stack's: choose another with --home."
+            )
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = cleanup.enter_context((self.home / "lock").open("a"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.close()
-            raise StackError(
-                f"A local stack is running in {self.home} already: stop it, or choose another folder with --home."
+            raise HomeInUse(
+                f"A local stack is running in {self.home} already: stop it, or choose another with --home."
             ) from error
-        return lock
+        if self._fresh:
+            for entry in self.home.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name != "lock":
+                    entry.unlink()
 
     def _bind(self) -> socket.socket:
         listener = socket.socket()
@@ -123,3 +145,9 @@ class Stack:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+
+def shown(path: Path) -> str:
+    """The path as one would type it here: relative where it is below the current folder."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)

@@ -1,0 +1,50 @@
+# make help prints what there is.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint lock clean
+
+help:            ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
+	$(BIN)/python -m local_stack demo
+
+up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
+	$(BIN)/python -m local_stack up
+
+test: $(VENV)/.tests     ## lint and test, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.tests     ## lint only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: $(VENV)/.example  ## install what the example and the local stack need
+
+lock: $(VENV)/.tests     ## take the newest versions that the requirements allow into constraints.txt
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
+		--custom-compile-command "make lock" --output-file constraints.txt \
+		requirements.txt local_stack/requirements.txt tests/requirements.txt
+
+clean:           ## delete the environment and all local stacks
+	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is `$(PYTHON) --version`: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.example: requirements.txt local_stack/requirements.txt constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r requirements.txt -r local_stack/requirements.txt
+	@touch $@
+
+$(VENV)/.tests: tests/requirements.txt $(VENV)/.example
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r tests/requirements.txt
+	@touch $@

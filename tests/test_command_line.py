@@ -1,0 +1,118 @@
+"""`python -m local_stack`: starting, stopping, and saying in one line why it cannot."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_stack.processes import REPOSITORY
+
+COMMAND = [sys.executable, "-m", "local_stack"]
+
+
+def run(*arguments: object, **options) -> subprocess.CompletedProcess:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, **options)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """`python -m local_stack up` on a free port, past the line that says it is running."""
+    command = [*COMMAND, "up", "--home", str(tmp_path / "home"), "--port", "0"]
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.first_lines = [process.stdout.readline() for _ in range(5)]
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_up_prints_the_one_line_to_paste_and_it_leads_to_the_server(up, tmp_path):
+    (line,) = [line.strip() for line in up.first_lines if "export" in line]
+    variable, _, path = line.removeprefix("export ").partition("=")
+    assert variable == "CLEARML_CONFIG_FILE"
+    url = re.search(r'api_server: "(.+)"', Path(path).read_text())[1]
+    assert url in up.first_lines[0]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_up_stops_cleanly_and_leaves_no_process(up, name):
+    children = psutil.Process(up.pid).children(recursive=True)
+    assert len(children) >= 2  # the server and the guardian
+    up.send_signal(getattr(signal, name))
+    _, errors = up.communicate(timeout=20)
+    assert (up.returncode, errors) == (0, "")
+    assert not any(child.is_running() for child in children)
+
+
+def test_up_ends_with_an_explanation_when_the_server_dies(up):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.kill()
+    _, errors = up.communicate(timeout=20)
+    assert up.returncode == 1
+    assert "The server process ended by itself with code -9" in errors
+
+
+def test_a_port_in_use_is_one_line_with_the_port_and_the_remedy(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("up", "--home", tmp_path / "home", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"Port {port} is not to be had" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
+    done = run("up", "--home", tmp_path / "home", "--port", 0)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "is running in" in done.stderr
+    assert "--home" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(command, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = run(command, "--home", tmp_path)
+    assert done.returncode == 1
+    assert "holds files that are no local stack's" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
+    configurations = []
+    for port in (["--port", "0"], []):
+        command = [*COMMAND, "up", "--home", str(tmp_path / "home"), *port]
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        configurations.append((tmp_path / "home" / "clearml.conf").read_text())
+        process.terminate()
+        process.communicate(timeout=20)
+    assert configurations[0] == configurations[1]
+
+
+def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
+    home = tmp_path / "home"
+    secret = [home, home / "clearml.conf", home / "server" / "credentials.json"]
+    assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["up"], ["demo"]])
+def test_help_is_given_without_starting_anything(arguments):
+    done = run(*arguments, "--help")
+    assert done.returncode == 0
+    assert "usage: python -m local_stack" in done.stdout
+
+
+def test_an_impossible_port_is_refused():
+    done = run("up", "--port", 70000)
+    assert done.returncode == 2
+    assert "70000 is no port" in done.stderr

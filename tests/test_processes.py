@@ -1,0 +1,117 @@
+"""local_stack.processes: children are waited for, logged, and never outlive their parent."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, marked
+
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+IGNORES_TERM = [
+    sys.executable,
+    "-c",
+    "import signal, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "print('up', flush=True); time.sleep(600)",
+]
+DETACHES_A_CHILD = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time\n"
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+    "print('up', flush=True); time.sleep(600)",
+]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+def start_and_wait(processes: Processes, name: str, command: list[str]) -> subprocess.Popen:
+    return processes.start(name, command, ready=lambda: "up" in processes.log(name).read_text())
+
+
+def test_leaving_ends_the_children(logs):
+    with Processes(logs) as processes:
+        child = start_and_wait(processes, "sleeper", SLEEP)
+    assert not psutil.pid_exists(child.pid)
+
+
+def test_leaving_ends_what_a_child_started_and_detached(logs):
+    with Processes(logs) as processes:
+        start_and_wait(processes, "parent", DETACHES_A_CHILD)
+        assert len(marked(processes.mark)) == 2
+    assert marked(processes.mark) == []
+
+
+def test_a_child_that_ignores_the_request_to_end_is_killed(logs, monkeypatch):
+    monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 0.2)
+    with Processes(logs) as processes:
+        child = start_and_wait(processes, "stubborn", IGNORES_TERM)
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_the_children_of_a_killed_parent_are_ended(tmp_path):
+    code = (
+        "import pathlib, sys, time\n"
+        "from local_stack.processes import Processes\n"
+        "with Processes(pathlib.Path(sys.argv[1])) as processes:\n"
+        f"    processes.start('parent', {DETACHES_A_CHILD!r})\n"
+        "    print(processes.mark, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    mark = parent.stdout.readline().strip()
+    wait_until(lambda: len(marked(mark)) == 2)
+    parent.kill()
+    parent.communicate()
+    wait_until(lambda: marked(mark) == [])
+
+
+def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(logs):
+    fails = [sys.executable, "-c", "import sys; print('no such broker'); sys.exit(3)"]
+    with Processes(logs) as processes, pytest.raises(ProcessError) as failure:
+        processes.start("broker", fails, ready=lambda: False)
+    assert "The broker process ended with code 3 before it was ready" in str(failure.value)
+    assert "no such broker" in str(failure.value)
+
+
+def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
+    with pytest.raises(ProcessError, match=r"was not ready within 0 s"), Processes(logs) as processes:
+        processes.start("slow", SLEEP, ready=lambda: False, timeout=0.3)
+    assert marked(processes.mark) == []
+
+
+def test_a_child_that_ends_by_itself_is_noticed(logs):
+    with Processes(logs) as processes:
+        processes.start("brief", [sys.executable, "-c", "print('bye')"]).wait()
+        assert "The brief process ended by itself with code 0" in processes.ended()
+
+
+def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
+    lines = []
+    command = [
+        sys.executable,
+        "-c",
+        f"import os, sys; print('a'); print({MARK!r} in os.environ); sys.exit(4)",
+    ]
+    with Processes(logs) as processes:
+        code = processes.run("step", command, env={}, each_line=lines.append)
+        assert (code, lines) == (4, ["a", "True"])
+        assert processes.ended() is None
+    assert processes.log("step").read_text() == "a\nTrue\n"
+
+
+def wait_until(condition, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
