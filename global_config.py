@@ -25,6 +25,8 @@ MODEL_NAME = f"{TRAINING_TASK_NAME} - {MODEL_FILE_STEM}"
 PIPELINE_NAME = "asteroid pipeline"
 STEP_QUEUE = "CPU Queue"
 CONTROLLER_QUEUE = "services"
+CHAMPION_TAG = "champion"  # on the published model that serving uses now
+TEST_SET_ARTIFACT = "test_set"
 
 SERVING_NAME = "asteroid serving"
 SERVING_ENDPOINT = "asteroid"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import demo
 from .processes import ProcessError
-from .stack import DEFAULT_HOME, DEFAULT_PORT, Stack, StackError, shown
+from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +40,16 @@ def parser() -> argparse.ArgumentParser:
         type=port,
         help=f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
     )
+    up.add_argument(
+        "--agents", type=int, default=0, help="agents to run for the pipeline's steps (%(default)s)"
+    )
+    up.add_argument(
+        "--silence",
+        type=int,
+        default=SILENCE_SECONDS,
+        metavar="SECONDS",
+        help="stop running tasks that were not heard of for so long (%(default)s, as ClearML does)",
+    )
     up.set_defaults(run=run_up)
 
     show = commands.add_parser("demo", help="run the model's whole life on a fresh local ClearML, then stop")
@@ -64,7 +74,7 @@ def interrupt(*_: object) -> None:
 
 
 def run_up(options: argparse.Namespace) -> int:
-    with Stack(options.home, options.port) as stack:
+    with Stack(options.home, options.port, agents=options.agents, silence=options.silence) as stack:
         if stack.last_port not in (None, stack.port):
             print(f"Files that were stored on port {stack.last_port} before are found only on that port.")
         print(f"A local ClearML is running at {stack.url}. In another terminal:\n")

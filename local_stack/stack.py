@@ -11,12 +11,17 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
+from global_config import CONTROLLER_QUEUE, STEP_QUEUE
+
+from .agents import start_agent
+from .checkout import git_environment
 from .processes import REPOSITORY, Processes
 from .server.auth import Credentials, write_private
 
 DEFAULT_HOME = REPOSITORY / ".local_stack"
 DEFAULT_PORT = 8008
 HOST = "127.0.0.1"
+SILENCE_SECONDS = 2 * 3600  # ClearML's own
 
 CONFIGURATION = """\
 # Made by local_stack for its own server. It holds the credentials: keep it to yourself.
@@ -32,8 +37,19 @@ sdk {{
         report_use_subprocess: false
         # A slow look at git must not store a task without its code.
         vcs_repo_detect_async: false
+        worker.ping_period_sec: {ping}
     }}
     storage.cache.default_base_dir: {cache}
+    apply_environment: true
+}}
+environment {{ {environment} }}
+agent {{
+    venvs_dir: {venvs}
+    venvs_cache.path: {venvs_cache}
+    vcs_cache.path: {vcs_cache}
+    pip_download_cache.path: {pip_cache}
+    docker_pip_cache: {pip_cache}
+    docker_apt_cache: {apt_cache}
 }}
 """
 
@@ -52,13 +68,27 @@ class Stack:
     Its files are below `home`: clearml.conf, the server's database and files, logs, and the SDK's cache.
     """
 
-    def __init__(self, home: Path, port: int | None = None, *, fresh: bool = False) -> None:
-        """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first."""
+    def __init__(
+        self,
+        home: Path,
+        port: int | None = None,
+        *,
+        fresh: bool = False,
+        agents: int = 0,
+        silence: int = SILENCE_SECONDS,
+    ) -> None:
+        """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
+
+        `agents` listen to the queue of the pipeline's steps, and one more to that of controllers. A task that
+        is not heard of for `silence` seconds is taken for dead.
+        """
         self.home = home.resolve()
         self.config_file = self.home / "clearml.conf"
         self._port_file = self.home / "port"
         self._wanted_port = port
         self._fresh = fresh
+        self._agents = agents
+        self._silence = silence
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
@@ -75,8 +105,16 @@ class Stack:
                 command = [sys.executable, "-m", "local_stack.server", str(self.home / "server")]
                 descriptor = listener.fileno()
                 self.processes.start(
-                    "server", [*command, str(descriptor)], ready=self._answers, pass_fds=[descriptor]
+                    "server",
+                    [*command, str(descriptor), str(self._silence)],
+                    ready=self._answers,
+                    pass_fds=[descriptor],
                 )
+            if self._agents:
+                names = [f"agent-{number + 1}" for number in range(self._agents)]
+                queues = dict.fromkeys(names, STEP_QUEUE) | {"agent-services": CONTROLLER_QUEUE}
+                for name, queue in queues.items():
+                    start_agent(self.processes, name, queue, self.environment())
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -89,6 +127,14 @@ class Stack:
             key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
         }
         return {**kept, "CLEARML_CONFIG_FILE": str(self.config_file)}
+
+    def call(self, name: str, **parameters: object) -> dict:
+        """The data of an API call to the server."""
+        token = Credentials.load_or_make(self.home / "server" / "credentials.json").token()
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.url}/{name}", json.dumps(parameters).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["data"]
 
     def _take_home(self, cleanup: ExitStack) -> None:
         """Make the home if need be, and hold it for as long as the stack runs."""
@@ -132,10 +178,18 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         self._port_file.write_text(str(self.port))
+        git = (git_environment(REPOSITORY, self.home) or {}) if self._agents else {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
+            ping=min(30, self._silence / 4),
             cache=json.dumps(str(self.home / "cache")),
+            venvs=json.dumps(str(self.home / "agent" / "venvs")),
+            venvs_cache=json.dumps(str(self.home / "agent" / "venvs-cache")),
+            vcs_cache=json.dumps(str(self.home / "agent" / "vcs-cache")),
+            pip_cache=json.dumps(str(self.home / "agent" / "pip-cache")),
+            apt_cache=json.dumps(str(self.home / "agent" / "apt-cache")),
+            environment=", ".join(f"{key}: {json.dumps(value)}" for key, value in git.items()),
         )
         write_private(self.config_file, text)
 

@@ -1,5 +1,11 @@
-"""Serve one home folder on a socket that the caller has bound: `python -m local_stack.server HOME FD`."""
+"""Serve one home folder on a socket that the caller has bound.
 
+    python -m local_stack.server HOME FD SECONDS
+
+FD is the socket's file descriptor; tasks not heard of for SECONDS are taken for dead.
+"""
+
+import asyncio
 import logging
 import socket
 import sys
@@ -11,12 +17,13 @@ from .app import create_app
 from .auth import Credentials
 from .files import FileStore
 from .store import Store
+from .watchdog import watch
 
 KEEP_ALIVE_SECONDS = 75  # longer than clients leave a connection idle, so that they do not meet a closed one
 
 
 def main() -> None:
-    home, descriptor = Path(sys.argv[1]), int(sys.argv[2])
+    home, descriptor, silence = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     store = Store(home / "clearml.sqlite")
     app = create_app(store, Credentials.load_or_make(home / "credentials.json"), FileStore(home / "files"))
@@ -28,8 +35,14 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+    asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, silence))
     store.close()
+
+
+async def serve(server: uvicorn.Server, listener: socket.socket, store: Store, silence: float) -> None:
+    watching = asyncio.create_task(watch(store, silence))
+    await server.serve(sockets=[listener])
+    watching.cancel()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,30 @@
+"""Real clearml-agents that execute queued tasks in the environment that the stack itself runs in."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from .processes import Processes
+
+# The environment holds what the example needs: an agent need not make one of its own for every task.
+SETTINGS = {
+    "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
+    "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
+    "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
+}
+
+
+def start_agent(
+    processes: Processes, name: str, queue: str, environment: Mapping[str, str]
+) -> subprocess.Popen:
+    """Start an agent on a queue, which it makes if need be, and return when it asks for its first task."""
+    # The mark keeps apart the agents of two stacks on one machine.
+    worker = f"{socket.gethostname()}:{name}-{processes.mark[:8]}"
+    command = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground"]
+    return processes.start(
+        name,
+        [*command, "--queue", queue, "--create-queue"],
+        env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
+        ready=lambda: "No tasks in queue" in processes.log(name).read_text(errors="replace"),
+    )

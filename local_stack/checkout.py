@@ -1,0 +1,41 @@
+"""Lead ClearML agents to this very checkout, in whatever state it is.
+
+A task records where its code is: a remote address, a commit, and the uncommitted changes. Agents clone from
+that address, which fails for commits that were not pushed, without a remote, and without a network. So git
+is told, through its environment variables and for this checkout alone, that its remote is the checkout
+itself. Nothing in the repository changes.
+"""
+
+import subprocess
+from pathlib import Path
+
+
+def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
+    """Environment variables that do so, with a file of git settings in `folder`; None without a checkout."""
+    git_folder = _git(checkout, "rev-parse", "--absolute-git-dir")
+    commit = _git(checkout, "rev-parse", "--verify", "--quiet", "HEAD")
+    top = _git(checkout, "rev-parse", "--show-toplevel")
+    if not git_folder or not commit or Path(top) != checkout.resolve():
+        return None
+    address = checkout.resolve().as_uri()
+    remote = _git(checkout, "remote", "get-url", "origin") or _git(checkout, "ls-remote", "--get-url")
+    if remote and remote != "origin":
+        text = f'[url "{address}"]\n\tinsteadOf = "{remote}"\n'
+    else:
+        text = f'[remote "origin"]\n\turl = "{address}"\n'
+    configuration = folder / "gitconfig"
+    configuration.write_text(text)
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"includeIf.gitdir:{git_folder}.path",
+        "GIT_CONFIG_VALUE_0": str(configuration),
+    }
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    """What git prints, or nothing where it fails or is not installed."""
+    try:
+        command = ["git", "-C", str(checkout), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

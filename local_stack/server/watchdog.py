@@ -1,0 +1,44 @@
+"""Running tasks that have not been heard of for too long are taken for dead, and stopped."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from .store import Store, now
+from .tasks.documents import editable_task
+from .tasks.lifecycle import change_status
+
+log = logging.getLogger("local_stack.server")
+
+REASON = "Forced stop (non-responsive)"  # ClearML's own words, which pipeline controllers look for
+
+
+def stop_silent_tasks(store: Store, since: datetime) -> list[str]:
+    """Stop the running tasks that neither pinged nor reported anything after `since`; their ids."""
+    silent = [
+        task["id"]
+        for task in store.all("task")
+        if task["status"] == "in_progress" and datetime.fromisoformat(task["last_update"]) < since
+    ]
+    if silent:
+        words = {"status_reason": REASON, "status_message": REASON}
+        with store.transaction():
+            for task_id in silent:
+                change_status(store, editable_task(store, task_id), "stopped", words, completed=now())
+    return silent
+
+
+async def watch(store: Store, seconds: float) -> None:
+    """Look every so often, for as long as the server runs."""
+    period = seconds / 10
+    awake_since = last_look = datetime.now(UTC)
+    while True:
+        await asyncio.sleep(period)
+        present = datetime.now(UTC)
+        # After the machine has slept, or the server was down, clients get their full time to be heard again.
+        if present - last_look > timedelta(seconds=3 * period + 5):
+            awake_since = present
+        last_look = present
+        if present - awake_since > timedelta(seconds=seconds):
+            for task_id in stop_silent_tasks(store, present - timedelta(seconds=seconds)):
+                log.info("stopped task %s: not heard of for %s s", task_id, seconds)

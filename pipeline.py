@@ -1,0 +1,302 @@
+"""Chain the three tracked scripts into a ClearML pipeline, and promote the best model if it is no worse.
+
+    python pipeline.py                            # on ClearML agents: controller and steps are enqueued
+    python pipeline.py --local                    # the same on this machine, no agent needed
+    python pipeline.py --training-seeds 1 2 3 4 --query-date 2010-01-01
+
+get_data -> preprocess_data -> model_training_0, 1, … (one for each seed, in parallel) -> select_best_model.
+Each step gets the id of the dataset that the step before it made, so that two pipelines at once never mix.
+A run can be cloned in the ClearML UI and its parameters edited: more seeds make more training steps.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from clearml import PipelineController, Task
+from clearml.backend_api.session.client import APIClient
+
+from global_config import (
+    CHAMPION_TAG,
+    CONTROLLER_QUEUE,
+    MODEL_NAME,
+    PIPELINE_NAME,
+    PROJECT_NAME,
+    STEP_QUEUE,
+    TEST_SET_ARTIFACT,
+)
+from tracking import DATASET_ID_ARTIFACT, report_errors_in_one_line
+
+# How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
+# takes; a request a second is little even for a server that many share.
+POLL_SECONDS = 1.0
+
+# How often a step whose agent died is put back into its queue. A step that failed by itself is not tried
+# again: the same code on the same data would fail the same way.
+REVIVALS = 2
+
+# What ClearML says of a task that has not been heard of for too long.
+NOT_RESPONDING = "forced stop (non-responsive)"
+
+# Options that say how to launch a run. They are no parameters of it, for a clone to take over.
+LAUNCH_OPTIONS = ("local", "require_agents", "controller_queue")
+
+
+def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tuple[bool, str]:
+    """Whether the winner may take the champion's place, and why: on the test set it must be no worse."""
+    if champion is None:
+        return True, "there is no champion yet"
+    figures = [(name, winner[name], champion[name]) for name in ("PR-AUC", "F1")]
+    told = ", ".join(f"{name} {new:.4f} against {old:.4f}" for name, new, old in figures)
+    worse = [name for name, new, old in figures if new < old]
+    return not worse, f"{told} on the test set" + (f": worse in {' and '.join(worse)}" if worse else "")
+
+
+def select_best_model(
+    project: str, model_name: str, champion_tag: str, test_set_artifact: str, **candidates: str
+) -> str:
+    """Choose the candidate with the best validation PR-AUC; promote it if it is no worse than the champion.
+
+    `candidates` are the ids of the training tasks. The champion is the published model with the champion's
+    tag; both are judged on the test set of this run. Returns the decision in words.
+
+    ClearML makes a task of this function alone, so it gets what it needs as arguments and imports.
+    """
+    import pandas as pd
+    import xgboost
+    from clearml import Model, Task
+    from sklearn.metrics import average_precision_score, f1_score
+
+    def judge(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
+        booster = xgboost.Booster(model_file=model.get_local_copy(raise_on_error=True))
+        labels = test_set["Hazardous"]
+        probabilities = booster.predict(xgboost.DMatrix(test_set[booster.feature_names]))
+        answers = probabilities >= float(booster.attr("threshold"))
+        return {"PR-AUC": average_precision_score(labels, probabilities), "F1": f1_score(labels, answers)}
+
+    tasks = [Task.get_task(task_id) for _, task_id in sorted(candidates.items())]
+    values = [task.get_reported_single_values() for task in tasks]
+    best = max(range(len(tasks)), key=lambda i: values[i]["validation PR-AUC"])
+    winner = tasks[best].models["output"][-1]
+    test_set = tasks[best].artifacts[test_set_artifact].get()
+
+    champions = Model.query_models(
+        project_name=project, model_name=model_name, tags=[champion_tag], only_published=True
+    )
+    champion = champions[0] if champions else None
+    winner_scores = judge(winner, test_set)
+    champion_scores = judge(champion, test_set) if champion else None
+    promote, reason = compare(winner_scores, champion_scores)
+
+    if champion and champion.id == winner.id:
+        decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
+    elif promote:
+        winner.publish()
+        winner.tags = [*(winner.tags or []), champion_tag]
+        for old in champions:
+            old.tags = [tag for tag in old.tags if tag != champion_tag]
+        decision = f"Model {winner.id} is the new champion: {reason}"
+    else:
+        decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
+
+    names = ["validation PR-AUC", "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
+    rows = {
+        f"{task.name} ({task.models['output'][-1].id[:8]})": {name: found.get(name) for name in names}
+        for task, found in zip(tasks, values, strict=True)
+    }
+    if champion:
+        rows[f"champion until now ({champion.id[:8]})"] = champion_scores
+    for baseline in ("rule", "majority class"):
+        rows[baseline] = {name: values[best].get(f"{name} of the {baseline}") for name in names}
+    table = pd.DataFrame(rows).T[names].map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+    print(table.to_string())
+    print(decision)
+    pipeline = Task.get_task(Task.current_task().parent)
+    logger = pipeline.get_logger()
+    logger.report_table("Model selection", "candidates", iteration=0, table_plot=table)
+    logger.report_text(decision)
+    logger.flush(wait=True)
+    return decision
+
+
+def build_pipeline(arguments: argparse.Namespace) -> PipelineController:
+    """The pipeline as a graph of steps; nothing runs yet."""
+    pipeline = PipelineController(
+        name=PIPELINE_NAME,
+        project=PROJECT_NAME,
+        pool_frequency=POLL_SECONDS / 60,
+        output_uri=True,  # models go to the file server
+        skip_global_imports=True,
+    )
+    pipeline.set_default_execution_queue(arguments.step_queue)
+    for name, value in vars(arguments).items():
+        if name in LAUNCH_OPTIONS:
+            pipeline.task.delete_parameter(f"Args/{name}")
+        else:
+            pipeline.add_parameter(name, value)
+
+    def add_script(name: str, script: str, kind: str, parents: list[str], parameters: dict) -> None:
+        pipeline.add_step(
+            name,
+            base_task_factory=task_factory(script, kind),
+            parents=parents,
+            parameter_override={f"Args/{key}": value for key, value in parameters.items()},
+            cache_executed_step=True,
+            status_change_callback=on_status_change,
+        )
+
+    def dataset_of(step: str) -> str:
+        return f"${{{step}.artifacts.{DATASET_ID_ARTIFACT}.preview}}"
+
+    data = {"query_date": arguments.query_date}
+    add_script("get_data", "get_data.py", "data_processing", [], data)
+    raw = {"dataset_id": dataset_of("get_data")}
+    add_script("preprocess_data", "preprocessing.py", "data_processing", ["get_data"], raw)
+    trainings = [f"model_training_{number}" for number in range(len(arguments.training_seeds))]
+    for name, seed in zip(trainings, arguments.training_seeds, strict=True):
+        parameters = {
+            "dataset_id": dataset_of("preprocess_data"),
+            "random_state": seed,
+            "num_boost_round": arguments.num_boost_round,
+        }
+        add_script(name, "model_training.py", "training", ["preprocess_data"], parameters)
+    pipeline.add_function_step(
+        "select_best_model",
+        select_best_model,
+        function_kwargs={
+            "project": PROJECT_NAME,
+            "model_name": MODEL_NAME,
+            "champion_tag": CHAMPION_TAG,
+            "test_set_artifact": TEST_SET_ARTIFACT,
+            **{name: f"${{{name}.id}}" for name in trainings},
+        },
+        function_return=["decision"],
+        helper_functions=[compare],
+        parents=trainings,
+        packages=["clearml", "pandas", "scikit-learn", "xgboost<3.1"],
+        status_change_callback=on_status_change,
+    )
+    return pipeline
+
+
+def task_factory(script: str, kind: str) -> Callable[[PipelineController.Node], Task]:
+    """What makes a step's task: the code of the controller's own task, with another script to begin at.
+
+    So no script needs to have run before, and every step runs the very code that the pipeline was started
+    with, uncommitted edits included.
+    """
+
+    def make(node: PipelineController.Node) -> Task:
+        code = Task.current_task().export_task()["script"]
+        code["entry_point"] = str(PurePosixPath(code["entry_point"]).with_name(script))
+        code["requirements"] = {}  # agents take them from the repository's requirements.txt
+        task = Task.create(project_name=PROJECT_NAME, task_name=node.name, task_type=kind)
+        task.update_task({"script": code})
+        return task
+
+    return make
+
+
+def on_status_change(pipeline: PipelineController, node: PipelineController.Node, previous: str) -> None:
+    """Say why a step failed; put a step whose agent died back into its queue.
+
+    ClearML itself leaves the latter to an autoscaler, and would wait for it for ever.
+    """
+    if node.job is None:  # it was skipped, as a step before it failed
+        return
+    task = node.job.task
+    if node.status == "failed":
+        print(f"Step {node.name} failed: {reason(task)}")
+    elif node.status == "aborted" and str(task.data.status_message).lower() == NOT_RESPONDING:
+        revivals = int(task.get_user_properties().get("revivals", {}).get("value", 0))
+        if revivals >= REVIVALS:
+            task.mark_failed(force=True, status_message=f"its agents died {revivals + 1} times")
+            return
+        print(f"Step {node.name} stopped responding, its agent seems to be gone: queueing it again")
+        task.set_user_properties(revivals=revivals + 1)
+        Task.enqueue(task, queue_name=pipeline.get_parameters()["step_queue"])
+
+
+def reason(task: Task) -> str:
+    """Why a task failed, as well as it can be told: what the script said, or the end of its log."""
+    task.reload()
+    if (task.comment or "").startswith("Failed: "):
+        return task.comment.removeprefix("Failed: ")
+    lines = [line for report in task.get_reported_console_output(5) for line in report.splitlines()]
+    told = [line for line in lines if line.strip() and not line.startswith("Process failed, exit code")]
+    return told[-1] if told else task.data.status_message or task.data.status_reason or "no reason given"
+
+
+def outcome(pipeline: PipelineController) -> int:
+    """Print how a finished pipeline went, in its last lines, and return the exit code."""
+    nodes = [node for node in pipeline.get_pipeline_dag().values() if node.job]
+    failed = [node for node in nodes if node.status not in ("completed", "cached")]
+    for node in failed:
+        print(f"Pipeline failed in step {node.name}: {reason(node.job.task)}")
+    if not failed:
+        selection = nodes[-1].job.task
+        selection.reload()
+        print(selection.get_parameter("return/decision"))
+    return 1 if failed else 0
+
+
+def unwatched(queues: list[str]) -> list[str]:
+    """Those of the queues that no agent listens to; queues that do not exist yet are made."""
+    client = APIClient()
+    known = {queue.name for queue in client.queues.get_all()}
+    for name in dict.fromkeys(queues):
+        if name not in known:
+            client.queues.create(name=name)
+    watched = {queue.name for worker in client.workers.get_all() for queue in worker.queues or []}
+    return [name for name in dict.fromkeys(queues) if name not in watched]
+
+
+def has_remote() -> bool:
+    """Whether git names an address here that agents could clone the code from."""
+    command = ["git", "ls-remote", "--get-url"]
+    try:
+        url = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return url != "origin"  # what git prints where there is none
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--query-date", default="2022-01-01", help="close approaches up to this day (%(default)s)")
+    add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one training step each")
+    add("--num-boost-round", type=int, default=500, help="most trees that a model may have (%(default)s)")
+    add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
+    add("--controller-queue", default=CONTROLLER_QUEUE, help="queue of the controller (%(default)s)")
+    add("--local", action="store_true", help="run controller and steps on this machine, without agents")
+    add("--require-agents", action="store_true", help="refuse to enqueue what no agent listens for")
+    return parser.parse_args()
+
+
+def main() -> int:
+    report_errors_in_one_line()
+    arguments = parse_arguments()
+    local = arguments.local
+    if Task.running_locally() and not local:
+        queues = unwatched([arguments.controller_queue, arguments.step_queue])
+        if queues:
+            commands = "; ".join(f'clearml-agent daemon --queue "{name}"' for name in queues)
+            print(f"No agent listens to {' and '.join(map(repr, queues))}. On any machine, run: {commands}")
+            if arguments.require_agents:
+                return 1
+        if not has_remote():
+            print("Agents could not get this code, as git knows no remote here: running on this machine")
+            local = True
+    pipeline = build_pipeline(arguments)
+    if Task.running_locally() and local:
+        pipeline.start_locally(run_pipeline_steps_locally=True)
+    else:
+        pipeline.start(queue=arguments.controller_queue)  # where this is not an agent, ends the process
+    return outcome(pipeline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
