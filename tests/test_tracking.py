@@ -1,0 +1,76 @@
+"""tracking.py: errors in one line, interrupts that wait, and a local server that does not run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tracking
+from tracking import InputError, check_local_server, delayed_interrupt
+
+REPOSITORY = Path(tracking.__file__).parent
+
+
+def run_script(tmp_path: Path, body: str) -> subprocess.CompletedProcess:
+    """Run a script that ends as `body` says, on a machine without a ClearML configuration."""
+    script = tmp_path / "script.py"
+    script.write_text(f"import tracking\ntracking.report_errors_in_one_line()\n{body}\n")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "HOME": str(tmp_path),
+        "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf"),
+    }
+    return subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_an_input_error_is_one_line_and_exit_code_1(tmp_path):
+    done = run_script(tmp_path, "raise tracking.InputError('the sky is not blue: wait for day')")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "script.py: error: the sky is not blue: wait for day\n"
+
+
+def test_an_error_of_the_program_itself_keeps_its_traceback(tmp_path):
+    done = run_script(tmp_path, "raise ValueError('a bug')")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback") and done.stderr.endswith("ValueError: a bug\n")
+
+
+def test_ctrl_c_is_one_line(tmp_path):
+    done = run_script(tmp_path, "raise KeyboardInterrupt")
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == "script.py: interrupted\n"
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), delayed_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("the end")
+    assert reached == ["the end"]
+
+
+def test_an_interrupt_after_the_block_comes_at_once():
+    with delayed_interrupt():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_local_server_that_does_not_run_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(tracking.Session, "get_api_server_host", lambda: "http://127.0.0.1:1")
+    with pytest.raises(InputError) as error:
+        check_local_server()
+    assert str(error.value) == (
+        "no ClearML server answers at http://127.0.0.1:1: `python -m local_stack up` starts the local one"
+    )
+
+
+def test_servers_elsewhere_are_not_looked_for(monkeypatch):
+    monkeypatch.setattr(tracking.Session, "get_api_server_host", lambda: "https://api.invalid")
+    check_local_server()

@@ -1,0 +1,134 @@
+"""What the tracked scripts share: errors in one line, and dataset versions that are whole or not there.
+
+Nothing here knows about asteroids.
+"""
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlparse
+
+from clearml import Dataset, Task
+from clearml.backend_api import Session
+from clearml.backend_api.session.defs import MissingConfigError
+from clearml.config import get_remote_task_id, running_remotely
+
+from global_config import PROJECT_NAME
+
+# Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
+# it on with "${step.artifacts.dataset_id.preview}". As a parameter of the task it would do harm: parameters
+# are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
+DATASET_ID_ARTIFACT = "dataset_id"
+
+
+class InputError(ValueError):
+    """Something that whoever runs a script can put right. The message says what it is, and how."""
+
+
+def report_errors_in_one_line() -> None:
+    """From here on, an InputError ends the script with one line and exit code 1, without a traceback.
+
+    To be called before Task.init, which wraps what it finds here and marks the task as failed, with the
+    error as the reason. Under an agent the reason is the agent's own, "worker execution exit code 1", so
+    the error is also kept where nothing overwrites it: in the task's description.
+    """
+    sys.excepthook = _report_error
+
+
+def _report_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    script = Path(sys.argv[0]).name
+    if isinstance(error, InputError):
+        print(f"{script}: error: {error}", file=sys.stderr)
+        task = Task.get_task(task_id=get_remote_task_id()) if running_remotely() else Task.current_task()
+        if task:
+            task.set_comment(f"Failed: {error}")
+    elif isinstance(error, MissingConfigError):
+        print(
+            f"{script}: error: no ClearML server is configured: run `python -m local_stack up` and the "
+            "export line that it prints, or `clearml-init` for a server of your own",
+            file=sys.stderr,
+        )
+    elif isinstance(error, KeyboardInterrupt):
+        print(f"{script}: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def check_local_server() -> None:
+    """InputError if the configured ClearML server is one on this machine and does not run.
+
+    The client itself would try again, silently, for ever. Servers elsewhere are left to it: they may be
+    behind a proxy, or away for a moment.
+    """
+    server = urlparse(Session.get_api_server_host())
+    if server.hostname not in ("127.0.0.1", "localhost"):
+        return
+    try:
+        socket.create_connection((server.hostname, server.port or 80), timeout=5).close()
+    except OSError as error:
+        raise InputError(
+            f"no ClearML server answers at {server.geturl()}: `python -m local_stack up` starts the local one"
+        ) from error
+
+
+def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
+    """The dataset version with this id, or without one the newest whole version of the dataset `name`.
+
+    The current task records which it was. InputError if there is none; `made_by` is the script that
+    makes it.
+    """
+    if dataset_id:
+        if name not in [found["name"] for found in Dataset.list_datasets(ids=[dataset_id])]:
+            raise InputError(
+                f"--dataset-id '{dataset_id}' is not a finished version of '{name}': {made_by} prints the id "
+                "of each it makes, and without --dataset-id the newest is taken"
+            )
+        return Dataset.get(dataset_id=dataset_id, alias=name)
+    try:
+        return Dataset.get(dataset_project=PROJECT_NAME, dataset_name=name, only_completed=True, alias=name)
+    except ValueError as error:
+        raise InputError(
+            f"there is no dataset '{name}' in project '{PROJECT_NAME}' yet: run {made_by} first"
+        ) from error
+
+
+@contextmanager
+def new_dataset_version(name: str, parents: Sequence[str] = ()) -> Iterator[Dataset]:
+    """A new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
+
+    The current task keeps its id as the artifact DATASET_ID_ARTIFACT.
+    """
+    dataset = None
+    try:
+        with delayed_interrupt():
+            dataset = Dataset.create(
+                dataset_name=name, dataset_project=PROJECT_NAME, parent_datasets=list(parents)
+            )
+        yield dataset
+        dataset.upload(show_progress=False)
+        dataset.finalize()
+        Task.current_task().upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
+    except BaseException:
+        if dataset:
+            with delayed_interrupt():
+                dataset.get_logger().flush(wait=True)  # what is still on its way has nowhere to go afterwards
+                Dataset.delete(dataset_id=dataset.id)
+                dataset._task_pinger.unregister()  # it would go on telling the server that the version lives
+        raise
+
+
+@contextmanager
+def delayed_interrupt() -> Iterator[None]:
+    """A Ctrl-C within the block takes effect after it: half of a version could not be found to be deleted."""
+    received = []
+    handler = signal.signal(signal.SIGINT, lambda *interrupt: received.append(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if received:
+        raise KeyboardInterrupt
