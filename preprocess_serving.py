@@ -1,0 +1,186 @@
+"""The clearml-serving hook: one row of the NASA table in, one class and its probability out.
+
+    clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" \\
+        --preprocess "preprocess_serving.py" --name "model training - best_model" \\
+        --project "Asteroid Hazard Classification"
+
+clearml-serving uploads this file alone into its container (Python 3.11, numpy 1.26, xgboost 1.7.6), so it
+imports nothing of this repository, and no pandas: a request takes a tenth of a millisecond, not two.
+The features are defined here and nowhere else; preprocessing.py imports them, so training and serving
+cannot drift apart.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import xgboost
+
+# What a value must be, in words and as a test that works on one number and on a whole column alike.
+# Only the impossible is refused. An unheard-of absolute magnitude is no error: it is drift, which
+# monitoring must get to see.
+NUMBER = ("a number", lambda value: value == value)
+POSITIVE = ("above 0", lambda value: value > 0)
+NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
+ECCENTRICITY = ("from 0 to below 1, a closed orbit", lambda value: (value >= 0) & (value < 1))
+HALF_TURN = ("from 0 to 180 degrees", lambda value: (value >= 0) & (value <= 180))
+FULL_TURN = ("from 0 to 360 degrees", lambda value: (value >= 0) & (value <= 360))
+UNCERTAINTY = ("from 0 to 9", lambda value: (value >= 0) & (value <= 9))
+
+# The table's columns that the features are made of, and what each must be. Names are the table's own.
+RAW_COLUMNS = {
+    "Absolute Magnitude": NUMBER,
+    "Est Dia in KM(min)": POSITIVE,
+    "Est Dia in KM(max)": POSITIVE,
+    "Relative Velocity km per hr": POSITIVE,
+    "Miss Dist.(kilometers)": NOT_NEGATIVE,
+    "Orbit Uncertainity": UNCERTAINTY,
+    "Minimum Orbit Intersection": NOT_NEGATIVE,
+    "Jupiter Tisserand Invariant": NUMBER,
+    "Epoch Osculation": POSITIVE,
+    "Eccentricity": ECCENTRICITY,
+    "Semi Major Axis": POSITIVE,
+    "Inclination": HALF_TURN,
+    "Asc Node Longitude": FULL_TURN,
+    "Orbital Period": POSITIVE,
+    "Perihelion Distance": POSITIVE,
+    "Perihelion Arg": FULL_TURN,
+    "Aphelion Dist": POSITIVE,
+    "Perihelion Time": POSITIVE,
+    "Mean Anomaly": FULL_TURN,
+    "Mean Motion": POSITIVE,
+}
+
+# (smaller, larger): pairs of columns that must stand in this order.
+ORDERED_COLUMNS = [
+    ("Est Dia in KM(min)", "Est Dia in KM(max)"),
+    ("Perihelion Distance", "Aphelion Dist"),
+]
+
+DIAMETER_COLUMNS = ("Est Dia in KM(min)", "Est Dia in KM(max)")
+
+# The model's inputs, in the order of its columns: the raw columns, with the two diameters as their mean.
+FEATURES = ["Absolute Magnitude", "avg_dia"]
+FEATURES += [name for name in RAW_COLUMNS if name not in ("Absolute Magnitude", *DIAMETER_COLUMNS)]
+
+# XGBoost computes in 32-bit floats: a larger number would reach the model as infinity.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+
+
+def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
+    """The features of one row or of a whole table, in the order of FEATURES.
+
+    `row` maps each of RAW_COLUMNS to a number, giving shape (19,), or to a column of n numbers, giving
+    shape (n, 19). `avg_dia`, in kilometres, is the mean of the two estimates of the diameter.
+    """
+    smallest, largest = (row[name] for name in DIAMETER_COLUMNS)
+    columns = [(smallest + largest) / 2 if name == "avg_dia" else row[name] for name in FEATURES]
+    return np.array(columns, dtype=np.float64).T
+
+
+def find_problems(body: object) -> list[str]:
+    """Everything that keeps a request from being one row of the table; empty if nothing does.
+
+    The texts name columns of ours and never repeat what the client sent: errors end in logs and
+    answers, and clearml-serving stops itself on an error that contains certain words.
+    """
+    if not isinstance(body, dict):
+        return ["the body must be a JSON object, one row of the NASA table"]
+    problems = []
+    for name, (words, is_valid) in RAW_COLUMNS.items():
+        if name not in body:
+            problems.append(f"'{name}' is missing")
+        elif type(body[name]) not in (int, float):  # type(), for a bool is an int to isinstance()
+            problems.append(f"'{name}' must be a number")
+        elif not abs(body[name]) <= LARGEST_NUMBER:  # "not <=", for a NaN is not > either
+            problems.append(f"'{name}' must be a finite number that fits 32-bit floats")
+        elif not is_valid(body[name]):
+            problems.append(f"'{name}' must be {words}")
+    if not problems:
+        problems = [
+            f"'{high}' must not be below '{low}'" for low, high in ORDERED_COLUMNS if body[high] < body[low]
+        ]
+    return problems
+
+
+class Model:
+    """A booster and what it was trained with. `predict` is all that clearml-serving asks of a model."""
+
+    def __init__(self, path: str):
+        """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
+        refuse_misread(Path(path))
+        self.booster = xgboost.Booster(model_file=str(path))
+        # One row gains nothing from threads, and on a busy machine their hand-over costs milliseconds.
+        self.booster.set_param({"nthread": 1})
+        threshold = self.booster.attr("threshold")
+        if threshold is None:
+            raise ValueError("the model file holds no threshold: serve a model made by model_training.py")
+        if self.booster.feature_names != FEATURES:
+            raise ValueError(
+                "the model was trained on other features than this preprocess_serving.py makes: "
+                "train again, or serve it with the file of its own version"
+            )
+        self.threshold = float(threshold)
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Probability of being hazardous for each row of `features` (n, 19); shape (n,)."""
+        return self.booster.inplace_predict(features)
+
+
+def refuse_misread(path: Path) -> None:
+    """ValueError if this xgboost would load the file without complaint and predict wrongly from it.
+
+    From version 3.1 on xgboost writes `base_score` as a list, "[1.5E-1]". Older versions take that for
+    their default of 0.5, which shifts every prediction by up to 0.4.
+    """
+    # Between key and value stand `":"` in JSON, and in UBJSON "SL", a string with a length of eight bytes.
+    is_list = re.search(rb'base_score("\s*:\s*"|SL.{8})\[', path.read_bytes(), re.DOTALL)
+    if is_list and version_numbers(xgboost.__version__) < (3, 1):
+        raise ValueError(
+            f"the model was saved by xgboost 3.1 or newer, which xgboost {xgboost.__version__} here would "
+            "misread without an error: train with xgboost below 3.1, or serve with 3.1 or newer"
+        )
+
+
+def version_numbers(version: str) -> tuple[int, int]:
+    """Major and minor of a version text: "3.0.5" -> (3, 0)."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+class Preprocess:
+    """What clearml-serving calls, in this order; one instance for each loaded model."""
+
+    def __init__(self):
+        self.threshold = None
+
+    def load(self, local_file_name: str) -> Model:
+        """Read the model file; clearml-serving keeps what this returns as the endpoint's model."""
+        model = Model(local_file_name)
+        self.threshold = model.threshold
+        return model
+
+    def preprocess(
+        self, body: dict, state: dict, collect_custom_statistics_fn: Callable[[dict], None] | None = None
+    ) -> np.ndarray:
+        """The features (1, 19) of a request. ValueError, which is answered as 422, lists all its problems."""
+        problems = find_problems(body)
+        if problems:
+            raise ValueError("Invalid request: " + "; ".join(problems))
+        features = build_features(body)
+        # clearml-serving picks up by itself whatever stands in the request and in the answer under the
+        # name of a metric. The features that are in neither can be watched only if they are told of here.
+        if collect_custom_statistics_fn:
+            collect_custom_statistics_fn({"avg_dia": float(features[FEATURES.index("avg_dia")])})
+        return features.reshape(1, -1)
+
+    def postprocess(
+        self,
+        data: np.ndarray,
+        state: dict,
+        collect_custom_statistics_fn: Callable[[dict], None] | None = None,
+    ) -> dict:
+        """The answer: `y`, 1 for hazardous, by the model's own threshold, and `y_raw`, its probability."""
+        probability = float(data[0])
+        return {"y": int(probability >= self.threshold), "y_raw": probability}
