@@ -13,7 +13,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from clearml import PipelineController, Task
 from clearml.backend_api.session.client import APIClient
@@ -27,7 +27,7 @@ from global_config import (
     STEP_QUEUE,
     TEST_SET_ARTIFACT,
 )
-from tracking import DATASET_ID_ARTIFACT, report_errors_in_one_line
+from tracking import DATASET_ID_ARTIFACT, check_local_server, report_errors_in_one_line
 
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
 # takes; a request a second is little even for a server that many share.
@@ -94,9 +94,10 @@ def select_best_model(
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
     elif promote:
         winner.publish()
-        winner.tags = [*(winner.tags or []), champion_tag]
-        for old in champions:
-            old.tags = [tag for tag in old.tags if tag != champion_tag]
+        former = f"former {champion_tag}"
+        winner.tags = [*(tag for tag in winner.tags or [] if tag != former), champion_tag]
+        for old in champions:  # another tag takes its place, as the SDK cannot take away a model's last one
+            old.tags = [former, *(tag for tag in old.tags if tag != champion_tag)]
         decision = f"Model {winner.id} is the new champion: {reason}"
     else:
         decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
@@ -190,7 +191,11 @@ def task_factory(script: str, kind: str) -> Callable[[PipelineController.Node], 
 
     def make(node: PipelineController.Node) -> Task:
         code = Task.current_task().export_task()["script"]
-        code["entry_point"] = str(PurePosixPath(code["entry_point"]).with_name(script))
+        if code.get("repository"):
+            code["entry_point"] = str(PurePosixPath(code["entry_point"]).with_name(script))
+        else:
+            # No repository, so ClearML stored this one file as if it were a diff: run the script from here.
+            code.update(diff="", entry_point=str(Path(__file__).resolve().with_name(script)))
         code["requirements"] = {}  # agents take them from the repository's requirements.txt
         task = Task.create(project_name=PROJECT_NAME, task_name=node.name, task_type=kind)
         task.update_task({"script": code})
@@ -207,6 +212,7 @@ def on_status_change(pipeline: PipelineController, node: PipelineController.Node
     if node.job is None:  # it was skipped, as a step before it failed
         return
     task = node.job.task
+    task.reload()  # the controller looks at many tasks at once and gets their status alone
     if node.status == "failed":
         print(f"Step {node.name} failed: {reason(task)}")
     elif node.status == "aborted" and str(task.data.status_message).lower() == NOT_RESPONDING:
@@ -279,6 +285,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     report_errors_in_one_line()
     arguments = parse_arguments()
+    check_local_server()
     local = arguments.local
     if Task.running_locally() and not local:
         queues = unwatched([arguments.controller_queue, arguments.step_queue])

@@ -6,15 +6,22 @@ instead. The tests of the local server itself always run on a local one.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import requests
+import sdk_schemas
+from deployment import deployment  # noqa: F401  (a fixture, for all test files)
 
+from global_config import PROJECT_NAME
+from local_stack.checkout import git_environment
 from local_stack.server.auth import Credentials
 from local_stack.stack import Stack
 
@@ -38,7 +45,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @dataclass
 class Api:
-    """Calls of a ClearML server's API as plain HTTP, for tests of the API itself."""
+    """Calls of a ClearML server's API as plain HTTP, for tests of the API itself.
+
+    Every answer is checked against the SDK's own schema.
+    """
 
     url: str
     credentials: Credentials
@@ -49,19 +59,28 @@ class Api:
         self.token = requests.get(f"{self.url}/auth.login", auth=keys, timeout=10).json()["data"]["token"]
         return self
 
-    def send(self, name: str, version: str = "v2.23", **parameters) -> requests.Response:
-        return requests.get(f"{self.url}/{version}/{name}", json=parameters, headers=self.headers, timeout=30)
+    def send(self, name: str, /, version: str = "v2.23", **parameters) -> requests.Response:
+        response = requests.get(
+            f"{self.url}/{version}/{name}", json=parameters, headers=self.headers, timeout=30
+        )
+        if response.ok:
+            assert sdk_schemas.problems("response", name, response.json()["data"]) == []
+        return response
 
-    def __call__(self, name: str, version: str = "v2.23", **parameters) -> dict:
+    def __call__(self, name: str, /, version: str = "v2.23", **parameters) -> dict:
         """The data of a call that succeeds."""
         response = self.send(name, version, **parameters)
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
-    def events(self, *events: dict) -> dict:
+    def send_events(self, *events: dict) -> requests.Response:
         """Report events in one batch: JSON lines, as the SDK sends them."""
         body = "\n".join(json.dumps(event) for event in events)
-        response = requests.post(f"{self.url}/events.add_batch", body, headers=self.headers, timeout=30)
+        return requests.post(f"{self.url}/events.add_batch", body, headers=self.headers, timeout=30)
+
+    def events(self, *events: dict) -> dict:
+        """The data of a report of events that succeeds."""
+        response = self.send_events(*events)
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
@@ -90,14 +109,61 @@ def clearml_environment(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def run_python(clearml_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
-    """Run Python on a script of this repository or, with `-c`, on code, as a user would."""
+def sdk(clearml_environment: dict[str, str]) -> ModuleType:
+    """The ClearML SDK in this process, to read results back with."""
+    os.environ["CLEARML_CONFIG_FILE"] = clearml_environment["CLEARML_CONFIG_FILE"]
+    import clearml
 
-    def run(*arguments: str | Path, check: bool = True, **options) -> subprocess.CompletedProcess:
-        settings = {"cwd": REPOSITORY, "env": clearml_environment, "timeout": 120, **options}
+    return clearml
+
+
+class Checkout:
+    """A copy of this code in a state that clones are in: all committed but one edit, and nothing pushed.
+
+    The edit gives it a ClearML project of its own, so that runs in it meet no others on the same server.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], remote: str | None = None) -> None:
+        self.folder = folder
+        self.project = f"Asteroid tests {uuid.uuid4().hex[:8]}"
+        copy_repository(folder)
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("add", "--all")
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+        self.git(*identity, "commit", "--quiet", "--message", "All of it")
+        if remote:
+            self.git("remote", "add", "origin", remote)
+        names = folder / "global_config.py"
+        names.write_text(names.read_text().replace(PROJECT_NAME, self.project))
+        settings = folder.with_name(folder.name + "-settings")
+        settings.mkdir()
+        self.environment = {**environment, **(git_environment(folder, settings) or {})}
+
+    def git(self, *arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=self.folder, check=True, timeout=60)
+
+    def run(
+        self, *arguments: object, check: bool = True, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
+        """Run Python on a script of the checkout or, with `-c`, on code, as a user would."""
         command = [sys.executable, *map(str, arguments)]
+        settings = {"cwd": self.folder, "env": environment or self.environment, "timeout": 180}
         done = subprocess.run(command, capture_output=True, text=True, **settings)
         assert not check or done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
         return done
 
-    return run
+
+def copy_repository(folder: Path) -> None:
+    """Copy what git tracks, and what it would track, into a new folder."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, clearml_environment: dict[str, str]) -> Checkout:
+    """Code with uncommitted edits and without a remote, in a ClearML project that nothing has run in."""
+    return Checkout(tmp_path_factory.mktemp("checkout") / "asteroids", clearml_environment)

@@ -1,0 +1,100 @@
+"""The README's commands exist with the options that it names, and its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+BIN = Path(sys.executable).parent
+COMMAND = re.compile(
+    r"^ {4}((?:\.venv/bin/)?(?:make|python|pytest|clearml-\w+|jupyter)\b[^#\n]*)", re.MULTILINE
+)
+
+
+def commands() -> list[str]:
+    """Every command line in an indented block, without its comment."""
+    return [match.strip() for match in COMMAND.findall(README)]
+
+
+@cache
+def help_of(*program: str) -> str:
+    done = subprocess.run(
+        [*program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def program_and_options(command: str) -> tuple[list[str], list[str]]:
+    """The program that a command line runs, as found here, and the options that it is given."""
+    words = shlex.split(command.removeprefix(".venv/bin/"))
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    rest = [word for word in words[1:] if not word.startswith("-")]
+    match words[0]:
+        case "make":
+            return ["make"], []
+        case "python" if words[1] == "-m":
+            return [sys.executable, "-m", words[2], *rest[1:2]], options
+        case "python":
+            return [sys.executable, words[1]], options
+        case "pytest":
+            return [sys.executable, "-m", "pytest"], options
+        case "clearml-serving":
+            return [str(BIN / words[0]), *subcommands(words[1:])], options
+        case _:
+            return [str(BIN / words[0]), *rest[:1]], options
+
+
+def subcommands(words: list[str]) -> list[str]:
+    """`model add` and the like, which follow the options that are for all."""
+    known = {
+        "create",
+        "list",
+        "config",
+        "model",
+        "metrics",
+        "add",
+        "remove",
+        "upload",
+        "auto-update",
+        "canary",
+    }
+    return [word for word in words if word in known][:2]
+
+
+def test_the_two_commands_come_first():
+    assert commands()[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
+def test_every_make_target_exists(command):
+    assert re.search(rf"^{command.split()[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("make ")])
+def test_every_command_knows_the_options_it_is_given(command):
+    program, options = program_and_options(command)
+    if program[0] == sys.executable and program[1].endswith(".py"):
+        assert (REPOSITORY / program[1]).is_file()
+    if options:
+        text = help_of(*[word for word in program if word != "--help"])
+        for option in options:
+            assert option in text, f"{command}: {' '.join(program)} has no option {option}"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
+def test_every_link_within_the_repository_leads_somewhere(target):
+    path, _, anchor = target.partition("#")
+    assert (REPOSITORY / path).exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+        assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 350
