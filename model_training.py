@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xgboost
-from clearml import Dataset, OutputModel, Task
+from clearml import Dataset, Model, OutputModel, Task
 
 from evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
 from global_config import (
@@ -32,7 +32,13 @@ from global_config import (
     TRAINING_TASK_NAME,
 )
 from preprocess_serving import FEATURES
-from tracking import InputError, check_local_server, get_dataset, report_errors_in_one_line
+from tracking import (
+    InputError,
+    check_local_server,
+    get_dataset,
+    report_errors_in_one_line,
+    storage_errors,
+)
 from training_plots import (
     CLASSES,
     report_comparison,
@@ -138,7 +144,15 @@ def register_model(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{MODEL_FILE_STEM}.ubj")
         save_model(booster, path, threshold)
-        model.update_weights(str(path), auto_delete_file=False, update_comment=False, async_enable=False)
+        try:
+            with storage_errors("the model"):
+                model.update_weights(
+                    str(path), auto_delete_file=False, update_comment=False, async_enable=False
+                )
+        except BaseException:
+            if model.id:  # a model without its file, under the name that is served
+                Model.remove(model.id, delete_weights_file=False)
+            raise
     metadata = {
         "threshold": (threshold, "float"),
         "features": (", ".join(FEATURES), "str"),

@@ -155,8 +155,10 @@ class Preprocess:
     def __init__(self):
         self.threshold = None
 
-    def load(self, local_file_name: str) -> Model:
+    def load(self, local_file_name: str | None) -> Model:
         """Read the model file; clearml-serving keeps what this returns as the endpoint's model."""
+        if not local_file_name:
+            raise ValueError("ClearML could not download the model's file")
         model = Model(local_file_name)
         self.threshold = model.threshold
         return model

@@ -81,49 +81,64 @@ def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
     The current task records which it was. InputError if there is none; `made_by` is the script that
     makes it.
     """
-    if dataset_id:
-        if name not in [found["name"] for found in Dataset.list_datasets(ids=[dataset_id])]:
-            raise InputError(
-                f"--dataset-id '{dataset_id}' is not a finished version of '{name}': {made_by} prints the id "
-                "of each it makes, and without --dataset-id the newest is taken"
-            )
-        return Dataset.get(dataset_id=dataset_id, alias=name)
-    try:
-        return Dataset.get(dataset_project=PROJECT_NAME, dataset_name=name, only_completed=True, alias=name)
-    except ValueError as error:
+    which = {"ids": [dataset_id]} if dataset_id else {"dataset_project": PROJECT_NAME, "partial_name": name}
+    if name not in [found["name"] for found in Dataset.list_datasets(**which)]:
         raise InputError(
-            f"there is no dataset '{name}' in project '{PROJECT_NAME}' yet: run {made_by} first"
-        ) from error
+            f"--dataset-id '{dataset_id}' is not a finished version of '{name}': {made_by} prints the id of "
+            "each it makes, and without --dataset-id the newest is taken"
+            if dataset_id
+            else f"there is no dataset '{name}' in project '{PROJECT_NAME}' yet: run {made_by} first"
+        )
+    try:
+        if dataset_id:
+            return Dataset.get(dataset_id=dataset_id, alias=name)
+        return Dataset.get(dataset_project=PROJECT_NAME, dataset_name=name, only_completed=True, alias=name)
+    except (ValueError, OSError) as error:
+        raise InputError(f"ClearML could not load the dataset '{name}': {error}") from error
 
 
 @contextmanager
 def new_dataset_version(name: str, parents: Sequence[str] = ()) -> Iterator[Dataset]:
     """A new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
 
-    The current task keeps its id as the artifact DATASET_ID_ARTIFACT.
+    The current task keeps its id as the artifact DATASET_ID_ARTIFACT. InputError if ClearML cannot store it.
     """
-    dataset = None
+    task, dataset = Task.current_task(), None
     try:
-        with delayed_interrupt():
+        with delayed_interrupt(), storage_errors(f"a version of '{name}'"):
             dataset = Dataset.create(
                 dataset_name=name, dataset_project=PROJECT_NAME, parent_datasets=list(parents)
             )
         yield dataset
-        dataset.upload(show_progress=False)
-        dataset.finalize()
-        Task.current_task().upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
+        with storage_errors(f"a version of '{name}'"):
+            dataset.upload(show_progress=False)
+            dataset.finalize()
+            task.upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
     except BaseException:
-        if dataset:
-            with delayed_interrupt():
-                dataset.get_logger().flush(wait=True)  # what is still on its way has nowhere to go afterwards
-                Dataset.delete(dataset_id=dataset.id)
-                dataset._task_pinger.unregister()  # it would go on telling the server that the version lives
+        with delayed_interrupt():
+            if dataset and dataset._task_pinger:
+                # Or they would go on reporting to the server about a version that is no more.
+                dataset._task_pinger.unregister()
+                dataset._task.close()
+            # Looked up, as Dataset.create may have failed half-way.
+            begun = {"parent": task.id, "system_tags": ["dataset"], "search_hidden": True}
+            for version in Task.get_tasks(task_filter=begun):
+                version.delete()
         raise
 
 
 @contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn the errors of a file server or storage that cannot be written to into an InputError."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise InputError(f"ClearML could not store {what}: {error}") from error
+
+
+@contextmanager
 def delayed_interrupt() -> Iterator[None]:
-    """A Ctrl-C within the block takes effect after it: half of a version could not be found to be deleted."""
+    """A Ctrl-C within the block takes effect after it: what is half made could not be found to be deleted."""
     received = []
     handler = signal.signal(signal.SIGINT, lambda *interrupt: received.append(interrupt))
     try:

@@ -264,6 +264,11 @@ def test_a_loaded_model_predicts_as_the_booster_does(table, model_file):
     assert np.array_equal(Model(str(model_file)).predict(features), expected)
 
 
+def test_a_model_that_could_not_be_downloaded_is_said_to_be_so():
+    with pytest.raises(ValueError, match="could not download the model's file"):
+        Preprocess().load(None)
+
+
 def test_a_model_without_a_threshold_is_refused(table, tmp_path):
     path = save_model(tmp_path / "bare.ubj", table, threshold=None)
     with pytest.raises(ValueError, match=r"holds no threshold: serve a model made by model_training\.py"):

@@ -1,4 +1,4 @@
-"""tracking.py: errors in one line, interrupts that wait, and a local server that does not run."""
+"""tracking.py: errors in one line, interrupts that wait, and dataset versions that are whole or not there."""
 
 import os
 import signal
@@ -74,3 +74,53 @@ def test_a_local_server_that_does_not_run_is_named_with_the_remedy(monkeypatch):
 def test_servers_elsewhere_are_not_looked_for(monkeypatch):
     monkeypatch.setattr(tracking.Session, "get_api_server_host", lambda: "https://api.invalid")
     check_local_server()
+
+
+# Dataset versions, on a server
+
+
+FAILING_BLOCK = """
+from clearml import Task
+from global_config import PROJECT_NAME, RAW_DATASET_NAME
+from tracking import new_dataset_version
+Task.init(PROJECT_NAME, "a failure")
+with new_dataset_version(RAW_DATASET_NAME):
+    raise RuntimeError("half-way")
+"""
+
+
+def versions(sdk, checkout) -> list[dict]:
+    """All versions of all datasets of the checkout's project, unfinished ones included."""
+    return sdk.Dataset.list_datasets(dataset_project=checkout.project, only_completed=False)
+
+
+def test_a_version_whose_making_fails_is_deleted(checkout, sdk):
+    done = checkout.run("-c", FAILING_BLOCK, check=False)
+    assert "RuntimeError: half-way" in done.stderr
+    assert "ClearML dataset page" in done.stdout + done.stderr
+    assert versions(sdk, checkout) == []
+
+
+def test_ctrl_c_leaves_no_version_behind(checkout, sdk):
+    command = [sys.executable, "get_data.py"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment, **streams) as process:
+        for line in process.stdout:
+            if "ClearML dataset page" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(60) == -signal.SIGINT
+    assert versions(sdk, checkout) == []
+    (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="get data")
+    assert task.status == "stopped"
+
+
+def test_preprocessing_without_a_dataset_is_told_what_to_run_first(checkout, sdk):
+    done = checkout.run("preprocessing.py", check=False)
+    assert done.returncode == 1
+    project = f"project '{checkout.project}'"
+    told = f"there is no dataset 'raw_asteroid_dataset' in {project} yet: run get_data.py first"
+    assert f"preprocessing.py: error: {told}" in done.stderr.splitlines()
+    (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="preprocess data")
+    assert task.status == "failed"
+    assert task.data.status_reason == f"Exception {told}"
+    assert task.comment == f"Failed: {told}"
