@@ -2,15 +2,18 @@
 
 import json
 import logging
+import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import auth, files, projects, publishing, queues, workers  # noqa: F401  (import registers endpoints)
+from . import auth, emptying, files, projects, publishing, queues, workers  # noqa: F401  (import registers endpoints)
 from .auth import API_VERSION, COMPANY, SERVER_VERSION, USER, Credentials
 from .errors import ApiError, validation_error
 from .events import console, ingest, plots, raw, scalars  # noqa: F401
@@ -21,8 +24,9 @@ from .tasks import documents, edits, lifecycle, parameters  # noqa: F401
 
 log = logging.getLogger("local_stack.server")
 
-CALL = re.compile(r"^/(?:v(?P<major>\d+)\.(?P<minor>\d+)/)?(?P<name>[a-z_]+\.[a-z_0-9]+)/?$")
-LARGEST_BODY = 256 * 1024 * 1024
+CALL = re.compile(r"^/(?:v(?P<major>\d{1,4})\.(?P<minor>\d{1,4})/)?(?P<name>[a-z_]+\.[a-z_0-9]+)/?$")
+LARGEST_BODY = 64 * 2**20
+DEEPEST_BODY = 100  # levels of nesting: far more than anything has, and far less than what Python can handle
 NEWEST = tuple(int(part) for part in API_VERSION.split("."))
 
 
@@ -34,7 +38,7 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
     async def api(request: Request) -> Response:
         call = CALL.match(request.url.path)
         if not call:
-            raise_not_found(request)
+            raise not_found(request)
         name = call["name"]
         version = (int(call["major"]), int(call["minor"])) if call["major"] else NEWEST
         authorization = request.headers.get("authorization")
@@ -68,6 +72,13 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
         call = CALL.match(request.url.path)
         return envelope(call["name"] if call else request.url.path, NEWEST, {}, error)
 
+    def on_http_error(request: Request, error: HTTPException) -> Response:
+        known = ApiError(error.status_code, 0, error.detail)
+        return on_api_error(request, not_found(request) if error.status_code == 404 else known)
+
+    def on_any_error(request: Request, error: Exception) -> Response:
+        return on_api_error(request, ApiError(500, 0, f"General server error: {type(error).__name__}"))
+
     def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
         log.info("%s: the client went away before its request was complete", request.url.path)
         return Response(status_code=400)
@@ -79,7 +90,12 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
         Route("/files/{path:path}", file, methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/{call:path}", api, methods=["GET", "POST", "PUT", "DELETE"]),
     ]
-    handlers = {ApiError: on_api_error, ClientDisconnect: on_disconnect}
+    handlers = {
+        ApiError: on_api_error,
+        ClientDisconnect: on_disconnect,
+        HTTPException: on_http_error,
+        Exception: on_any_error,
+    }
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -91,10 +107,10 @@ def run(store: Store, name: str, given: dict) -> dict:
     if known is None:
         log.warning("unknown endpoint %s", name)
         raise ApiError(404, 0, f"Unable to find endpoint {name}: the local stack does not have it")
-    known.check(given)
+    request = known.checked(given)
     try:
         with store.transaction():
-            return known.handler(store, given)
+            return known.handler(store, request)
     except ApiError:
         raise
     except (OverflowError, UnicodeEncodeError) as error:
@@ -132,19 +148,40 @@ async def parameters_of(request: Request, name: str) -> dict:
 def parse(text: bytes) -> Any:
     try:
         # NaN and infinity are no JSON, but Python's clients send them; no other client could read them back.
-        return json.loads(text, parse_constant=lambda _: None)
+        parsed = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise validation_error(f"the body is not JSON: {error}") from error
+    # Counting brackets is quick, and spares nearly all bodies the walk.
+    if text.count(b"[") + text.count(b"{") > DEEPEST_BODY and depth(parsed) > DEEPEST_BODY:
+        raise validation_error(f"the body is nested more than {DEEPEST_BODY} levels deep")
+    return parsed
+
+
+def finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def depth(value: Any) -> int:
+    levels, inner = 0, [value]
+    while inner:
+        inner = [v for item in inner if isinstance(item, dict | list) for v in children(item)]
+        levels += 1
+    return levels
+
+
+def children(item: dict | list) -> Iterable:
+    return item.values() if isinstance(item, dict) else item
 
 
 def lifetime(request: Request) -> int | None:
-    text = request.query_params.get("expiration_sec")
-    return int(text) if text and text.isdecimal() else None
+    text = request.query_params.get("expiration_sec", "")
+    return min(int(text[:20]), auth.LONGEST_TOKEN_SECONDS) if text.isdecimal() else None
 
 
-def raise_not_found(request: Request) -> None:
-    log.warning("unknown path %s", request.url.path)
-    raise ApiError(404, 0, f"Nothing is served at {request.url.path}")
+def not_found(request: Request) -> ApiError:
+    log.warning("unknown path %r", request.url.path)
+    return ApiError(404, 0, f"Nothing is served at {request.url.path}")
 
 
 def envelope(name: str, version: tuple, data: Any, error: ApiError | None = None) -> Response:

@@ -22,6 +22,11 @@ def validation_error(reason: str) -> ApiError:
     return ApiError(400, 12, f"Validation error: {reason}")
 
 
+def check_name(kind: str, name: str) -> None:
+    if len(name.strip()) < 3:
+        raise validation_error(f"a {kind}'s name needs at least 3 characters, and {name!r} has fewer")
+
+
 def invalid_task_id(task_id: object) -> ApiError:
     return ApiError(400, 101, f"Invalid task id: id={task_id}")
 
@@ -44,6 +49,10 @@ def invalid_project_id(project_id: object) -> ApiError:
 
 def invalid_queue_id(queue_id: object) -> ApiError:
     return ApiError(400, 701, f"Invalid queue id: id={queue_id}")
+
+
+def invalid_scroll_id(scroll_id: str) -> ApiError:
+    return ApiError(400, 1104, f"Invalid scroll id: {scroll_id!r}")
 
 
 def already_exists(kind: str, name: str) -> ApiError:

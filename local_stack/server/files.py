@@ -1,12 +1,14 @@
 """The file server: artifacts, models, dataset archives and debug samples, streamed to and from disk."""
 
+import errno
 import uuid
+from contextlib import suppress
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from pathlib import Path
 from typing import BinaryIO
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -37,6 +39,14 @@ class FileStore:
         if ".." in Path(relative).parts or not target.is_relative_to(self.root):
             raise validation_error("the path leads out of the file store")
         return target
+
+    def find(self, path: str) -> Path:
+        """Where the file of that path is, if there is one."""
+        target = self.locate(path)
+        with suppress(OSError):  # a name that is longer than any file's
+            if target.is_file():
+                return target
+        raise ApiError(404, 0, f"No such file: {path}")
 
 
 class _Upload:
@@ -86,7 +96,8 @@ class _Upload:
         name = header.get_param("name", header="Content-Disposition")
         if not name:
             raise validation_error("each part of an upload needs a name: the path to store it at")
-        self._target = self.files.locate(collapse_rfc2231_value(name))
+        # HTML has browsers and clients write quotation marks in names like this.
+        self._target = self.files.locate(collapse_rfc2231_value(name).replace("%22", '"'))
         self._partial = self.files.uploads / uuid.uuid4().hex
         self._out = self._partial.open("wb")
 
@@ -102,13 +113,17 @@ class _Upload:
         self.complete = True
 
     def keep(self) -> list[str]:
-        """Move the files to where they belong, all at once, now that every byte has come."""
-        for partial, target in self.finished:
-            try:
+        """Move the files to where they belong, all or none, now that every byte has come."""
+        try:
+            for _, target in self.finished:
                 target.parent.mkdir(parents=True, exist_ok=True)
+            for _, target in self.finished:
+                if target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "there is a folder of that name")
+            for partial, target in self.finished:
                 partial.replace(target)
-            except OSError as error:
-                raise validation_error(f"cannot store a file there: {error.strerror}") from error
+        except OSError as error:
+            raise validation_error(f"cannot store a file there: {error.strerror}") from error
         return [target.relative_to(self.files.root).as_posix() for _, target in self.finished]
 
     def discard(self) -> None:
@@ -125,32 +140,30 @@ async def upload(files: FileStore, request: Request) -> Response:
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):
         raise validation_error("an upload should be multipart/form-data")
-    received = _Upload(files, options[b"boundary"])
     try:
-        async for chunk in request.stream():
-            received.parser.write(chunk)
-        received.parser.finalize()
-        if not received.complete:
-            raise validation_error("the upload ended before its last part did")
-        paths = received.keep()
-    except MultipartParseError as error:
+        received = _Upload(files, options[b"boundary"])
+        try:
+            async for chunk in request.stream():
+                received.parser.write(chunk)
+            received.parser.finalize()
+            if not received.complete:
+                raise validation_error("the upload ended before its last part did")
+            paths = received.keep()
+        finally:
+            received.discard()
+    except FormParserError as error:
         raise validation_error(f"the multipart body is malformed: {error}") from error
-    finally:
-        received.discard()
+    except OSError as error:
+        raise ApiError(507, 0, f"The upload cannot be stored: {error.strerror}") from error
     return PlainTextResponse("\n".join(paths))
 
 
 def download(files: FileStore, path: str) -> Response:
-    target = files.locate(path)
-    if not target.is_file():
-        raise ApiError(404, 0, f"No such file: {path}")
-    return FileResponse(target, headers=SAFE_HEADERS)
+    return FileResponse(files.find(path), headers=SAFE_HEADERS)
 
 
 def delete(files: FileStore, path: str) -> Response:
-    target = files.locate(path)
-    if not target.is_file():
-        raise ApiError(404, 0, f"No such file: {path}")
+    target = files.find(path)
     target.unlink()
     for folder in target.parents:
         if folder == files.root or any(folder.iterdir()):

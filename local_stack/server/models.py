@@ -1,7 +1,14 @@
 """Models: a name, where the weights are, the task that made them, and whether they are published."""
 
 from .auth import COMPANY, USER
-from .errors import invalid_model_id, invalid_task_id, missing_field, model_is_published, validation_error
+from .errors import (
+    ApiError,
+    check_name,
+    invalid_model_id,
+    invalid_task_id,
+    missing_field,
+    model_is_published,
+)
 from .projects import project_id_for, required_project
 from .query import next_scroll, search
 from .registry import each, endpoint
@@ -15,7 +22,7 @@ SETTABLE = (
     "name", "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "parent", "project",
     "task",
 )  # fmt: skip
-OPEN_WHEN_PUBLISHED = {"comment", "tags", "system_tags", "name", "project", "metadata"}
+FIXED_WHEN_PUBLISHED = ("uri", "framework", "design", "labels", "parent")
 
 
 def required_model(store: Store, model_id: object) -> Document:
@@ -26,27 +33,25 @@ def required_model(store: Store, model_id: object) -> Document:
 
 
 def _fields(store: Store, request: dict) -> dict:
-    fields = {key: request[key] for key in SETTABLE if request.get(key) is not None}
+    fields = {key: request[key] for key in SETTABLE if key in request}
+    if "name" in fields:
+        check_name("model", fields["name"])
     if fields.get("project"):
         required_project(store, fields["project"])
     if fields.get("task") and store.get("task", fields["task"]) is None:
         raise invalid_task_id(fields["task"])
-    if "metadata" in request and request["metadata"] is not None:
-        fields["metadata"] = _metadata(request["metadata"])
+    if "metadata" in request:
+        fields["metadata"] = by_key(request["metadata"])
     return fields
 
 
-def _metadata(items: list | dict) -> dict:
-    entries = list(items.values()) if isinstance(items, dict) else items
-    if any(not isinstance(item, dict) or not item.get("key") for item in entries):
-        raise missing_field("metadata.key")
-    return {str(item["key"]): item for item in entries}
+def by_key(items: list[dict]) -> dict[str, dict]:
+    """Metadata as documents hold them."""
+    return {item["key"]: item for item in items}
 
 
 @endpoint("models.create", "name", "uri")
 def create(store: Store, request: dict) -> dict:
-    if len(request["name"]) < 3:
-        raise validation_error("a model's name needs at least 3 characters")
     created = now()
     model = {
         "id": new_id(),
@@ -98,15 +103,17 @@ def get_frameworks(store: Store, request: dict) -> dict:
 def _change(store: Store, request: dict) -> dict:
     model = required_model(store, request["model"])
     fields = _fields(store, request)
-    if model["ready"] and not fields.keys() <= OPEN_WHEN_PUBLISHED:
+    # The SDK sends all fields even where it changes only a tag, so it is new values that are refused.
+    changed = [key for key in FIXED_WHEN_PUBLISHED if key in fields and fields[key] != model.get(key)]
+    if model["ready"] and changed:
         raise model_is_published(model["id"])
     fields["last_update"] = now()
     store.put("model", {**model, **fields})
+    model = {**model, **fields}
     if request.get("iteration") is not None and model.get("task"):
         task = store.get("task", model["task"])
         if task:
-            newest = max(task["last_iteration"], request["iteration"])
-            store.put("task", {**task, "last_iteration": newest})
+            store.patch("task", task["id"], last_iteration=max(task["last_iteration"], request["iteration"]))
     if request.get("ready") and not model["ready"]:
         publish(store, model["id"])
     return {"updated": 1, "fields": fields}
@@ -157,7 +164,7 @@ def publish(store: Store, model_id: str) -> None:
 def add_or_update_metadata(store: Store, request: dict) -> dict:
     model = required_model(store, request["model"])
     held = {} if request.get("replace_metadata") else model["metadata"]
-    changed = {**held, **_metadata(request["metadata"])}
+    changed = {**held, **by_key(request["metadata"])}
     store.put("model", {**model, "metadata": changed, "last_update": now()})
     return {"updated": 1}
 
@@ -168,6 +175,15 @@ def delete_metadata(store: Store, request: dict) -> dict:
     kept = {key: item for key, item in model["metadata"].items() if key not in request["keys"]}
     store.put("model", {**model, "metadata": kept, "last_update": now()})
     return {"updated": 1}
+
+
+def users(store: Store, model_id: str, besides: str | None = None) -> list[str]:
+    """The ids of the tasks that take the model in, `besides` one."""
+    return [
+        task["id"]
+        for task in store.all("task")
+        if task["id"] != besides and any(item["model"] == model_id for item in task["models"]["input"])
+    ]
 
 
 def erase(store: Store, model_id: str) -> None:
@@ -187,15 +203,20 @@ def erase(store: Store, model_id: str) -> None:
 @endpoint("models.delete", "model")
 def delete(store: Store, request: dict) -> dict:
     model = required_model(store, request["model"])
-    if model["ready"] and not request.get("force"):
-        raise model_is_published(model["id"])
+    if not request.get("force"):
+        if model["ready"]:
+            raise model_is_published(model["id"])
+        if using := users(store, model["id"]):
+            raise ApiError(
+                400, 205, f"Model is used by tasks: {', '.join(using)}; use force=true to delete it"
+            )
     erase(store, model["id"])
     return {"deleted": True, "url": model.get("uri")}
 
 
 @endpoint("models.delete_many", "ids")
 def delete_many(store: Store, request: dict) -> dict:
-    return each(request, lambda model_id: delete(store, {**request, "model": model_id}))
+    return each(store, request, lambda model_id: delete(store, {**request, "model": model_id}))
 
 
 def _set_archived(store: Store, model_id: str, archived: bool) -> None:
@@ -206,12 +227,14 @@ def _set_archived(store: Store, model_id: str, archived: bool) -> None:
 
 @endpoint("models.archive_many", "ids")
 def archive_many(store: Store, request: dict) -> dict:
-    return each(request, lambda model_id: _set_archived(store, model_id, True) or {"archived": True})
+    return each(store, request, lambda model_id: _set_archived(store, model_id, True) or {"archived": True})
 
 
 @endpoint("models.unarchive_many", "ids")
 def unarchive_many(store: Store, request: dict) -> dict:
-    return each(request, lambda model_id: _set_archived(store, model_id, False) or {"unarchived": True})
+    return each(
+        store, request, lambda model_id: _set_archived(store, model_id, False) or {"unarchived": True}
+    )
 
 
 @endpoint("models.move", "ids")

@@ -1,8 +1,8 @@
 """Projects: a tree by the slashes in their names; those below a part that begins with a dot are hidden."""
 
 from .auth import COMPANY, USER
-from .errors import ApiError, already_exists, invalid_project_id, validation_error
-from .query import HIDDEN, next_scroll, search
+from .errors import ApiError, already_exists, check_name, invalid_project_id, validation_error
+from .query import HIDDEN, PAGE_SIZE, next_scroll, search
 from .registry import endpoint
 from .store import Document, Store, new_id, now
 
@@ -10,6 +10,7 @@ FIELDS = {
     "id", "name", "basename", "description", "user", "company", "tags", "system_tags",
     "created", "last_update", "parent", "default_output_destination",
 }  # fmt: skip
+DEEPEST = 50  # parts of a project's name
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 
 
@@ -24,18 +25,30 @@ def find_by_name(store: Store, name: str) -> Document | None:
     return next((project for project in store.all("project") if project["name"] == name), None)
 
 
+def _parts(name: str) -> list[str]:
+    parts = name.split("/")
+    if not all(part.strip() for part in parts):
+        raise ApiError(400, 407, f"Invalid project name: {name!r} has an empty part")
+    check_name("project", name)
+    if len(parts) > DEEPEST:
+        raise ApiError(
+            400, 407, f"Invalid project name: it has {len(parts)} parts, and {DEEPEST} are the most"
+        )
+    return parts
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
 def get_or_create(store: Store, name: str, **fields) -> str:
     """The id of the project of that name, made with all its missing parents if need be."""
     existing = find_by_name(store, name)
     if existing:
         return existing["id"]
-    parts = name.split("/")
-    if not all(part.strip() for part in parts):
-        raise ApiError(400, 407, f"Invalid project name: {name!r} has an empty part")
+    parts = _parts(name)
     parent = get_or_create(store, "/".join(parts[:-1])) if len(parts) > 1 else None
-    if len(parts) == 1 and len(name) < 3:
-        raise validation_error("a project's name needs at least 3 characters")
-    hidden = [HIDDEN] if any(part.startswith(".") for part in parts) else []
+    hidden = [HIDDEN] if _is_hidden(name) else []
     created = now()
     project = {
         "id": new_id(),
@@ -101,7 +114,7 @@ def get_all(store: Store, request: dict) -> dict:
 def update(store: Store, request: dict) -> dict:
     required_project(store, request["project"])
     project = store.edit("project", request["project"])
-    fields = {key: request[key] for key in EDITABLE if request.get(key) is not None}
+    fields = {key: request[key] for key in EDITABLE if key in request}
     renamed = fields.pop("name", project["name"])
     if renamed != project["name"]:
         _rename(store, project, renamed)
@@ -113,6 +126,7 @@ def update(store: Store, request: dict) -> dict:
 
 def _rename(store: Store, project: Document, name: str) -> None:
     old = project["name"]
+    _parts(name)
     if name.startswith(old + "/"):
         raise ApiError(400, 408, f"Cannot update project location: {name!r} is below {old!r}")
     if find_by_name(store, name):
@@ -121,6 +135,9 @@ def _rename(store: Store, project: Document, name: str) -> None:
     for member in below(store, project):
         moved = name + member["name"][len(old) :]
         changed = {**member, "name": moved, "basename": moved.rpartition("/")[2], "last_update": now()}
+        if _is_hidden(moved) != _is_hidden(member["name"]):
+            tags = {tag for tag in member["system_tags"] if tag != HIDDEN}
+            changed["system_tags"] = sorted(tags | {HIDDEN} if _is_hidden(moved) else tags)
         if member["id"] == project["id"]:
             changed["parent"] = parent
         store.put("project", changed)
@@ -129,7 +146,7 @@ def _rename(store: Store, project: Document, name: str) -> None:
 @endpoint("projects.move", "project", "new_location")
 def move(store: Store, request: dict) -> dict:
     project = required_project(store, request["project"])
-    location = str(request["new_location"]).strip("/")
+    location = request["new_location"].strip("/")
     _rename(store, project, f"{location}/{project['basename']}" if location else project["basename"])
     return {"moved": len(below(store, required_project(store, project["id"])))}
 
@@ -138,6 +155,8 @@ def move(store: Store, request: dict) -> dict:
 def merge(store: Store, request: dict) -> dict:
     source = required_project(store, request["project"])
     target = required_project(store, request["destination_project"])
+    if source["id"] == target["id"]:
+        raise validation_error("a project cannot merge into itself")
     entities = 0
     for kind in ("task", "model"):
         for document in store.all(kind):
@@ -149,47 +168,6 @@ def merge(store: Store, request: dict) -> dict:
         _rename(store, child, f"{target['name']}/{child['basename']}")
     store.delete("project", source["id"])
     return {"moved_entities": entities, "moved_projects": len(children)}
-
-
-@endpoint("projects.validate_delete", "project")
-def validate_delete(store: Store, request: dict) -> dict:
-    project = required_project(store, request["project"])
-    tasks, models = contents(store, "task", project), contents(store, "model", project)
-    return {
-        "tasks": len(tasks),
-        "non_archived_tasks": sum("archived" not in task["system_tags"] for task in tasks),
-        "models": len(models),
-        "non_archived_models": sum("archived" not in model["system_tags"] for model in models),
-    }
-
-
-@endpoint("projects.delete", "project")
-def delete(store: Store, request: dict) -> dict:
-    project = required_project(store, request["project"])
-    tasks, models = contents(store, "task", project), contents(store, "model", project)
-    if not request.get("force"):
-        if any("archived" not in task["system_tags"] for task in tasks):
-            raise ApiError(400, 402, "Project has associated tasks: use force=true to delete it")
-        if any("archived" not in model["system_tags"] for model in models):
-            raise ApiError(400, 405, "Project has associated models: use force=true to delete it")
-    for kind, documents in (("task", tasks), ("model", models)):
-        for document in documents:
-            if request.get("delete_contents"):
-                store.delete(kind, document["id"])
-                store.db.execute("DELETE FROM events WHERE task = ?", (document["id"],))
-            else:
-                store.put(kind, {**document, "project": None})
-    deleted = below(store, project)
-    for member in deleted:
-        store.delete("project", member["id"])
-    erased = bool(request.get("delete_contents"))
-    return {
-        "deleted": len(deleted),
-        "disassociated_tasks": 0 if erased else len(tasks),
-        "deleted_tasks": len(tasks) if erased else 0,
-        "deleted_models": len(models) if erased else 0,
-        "urls": {"artifact_urls": [], "event_urls": [], "model_urls": [m["uri"] for m in models if m["uri"]]},
-    }
 
 
 def _tags(documents: list[Document], request: dict) -> dict:
@@ -252,7 +230,7 @@ def get_hyper_parameters(store: Store, request: dict) -> dict:
             for name in items
         }
     )
-    size = request.get("page_size") or 500
-    start = (request.get("page") or 0) * size
+    size = request.get("page_size") or PAGE_SIZE
+    start = request.get("page", 0) * size
     page = [{"section": section, "name": name} for section, name in names[start : start + size]]
     return {"parameters": page, "remaining": max(0, len(names) - start - size), "total": len(names)}

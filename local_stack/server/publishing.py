@@ -27,4 +27,4 @@ def publish_many(store: Store, request: dict) -> dict:
         answer = set_ready(store, {**options, "model": model_id})
         return {**answer, "updated": bool(answer["updated"])}
 
-    return each(request, act)
+    return each(store, request, act)

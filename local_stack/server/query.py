@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from .errors import ApiError, validation_error, wrong_type
+from .errors import ApiError, invalid_scroll_id, validation_error, wrong_type
 
 PAGE_SIZE = 500  # what a request without a page size gets, and the most that any gets
 
+TEXT_FIELDS = ["id", "name", "tags", "comment", "description"]  # what search_text looks in
 PATTERN_FIELDS = {"name", "basename", "description", "comment"}
 DATE_FIELDS = {
     "created", "started", "completed", "published", "status_changed",
     "last_update", "last_change", "last_activity_time", "last_report_time",
 }  # fmt: skip
-COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.+)$", re.DOTALL)
+COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.*)$", re.DOTALL)
 HIDDEN = "hidden"
 
 
@@ -54,12 +55,12 @@ def search(documents: Iterable[dict], request: dict, fields: set[str]) -> list[d
 
 def next_scroll(request: dict, returned: int) -> str | None:
     """The scroll id of the next page, where the request scrolls and there may be one."""
-    scrolls = request.get("scroll_id") or request.get("size") is not None
+    scrolls = "scroll_id" in request or "size" in request
     return str(_first(request) + returned) if scrolls and returned else None
 
 
 def project(document: dict, only_fields: list[str]) -> dict:
-    """The document with the named fields only, and its id; the parents of a dotted path come along, if empty."""
+    """The document with its id and the named fields only; a dotted path brings its parents along."""
     result: dict = {"id": document["id"]}
     for path in only_fields:
         *parents, last = path.split(".")
@@ -77,15 +78,12 @@ def project(document: dict, only_fields: list[str]) -> dict:
 
 
 def _filtered(documents: Iterable[dict], request: dict, fields: set[str]) -> list[dict]:
-    tests = [
-        _test(key, wanted)
-        for key, wanted in request.items()
-        if wanted is not None and key.split(".")[0] in fields and key != "order_by"
-    ]
-    tests += [_pattern_test(request[key], any) for key in request if key.startswith("_any_") and request[key]]
-    tests += [_pattern_test(request[key], all) for key in request if key.startswith("_all_") and request[key]]
+    tests = [_test(key, wanted) for key, wanted in request.items() if key.split(".")[0] in fields]
+    for key, combine in (("_any_", any), ("_all_", all)):
+        if key in request:
+            tests.append(_pattern_test(request[key], combine))
     if request.get("search_text"):
-        text = {"pattern": request["search_text"], "fields": ["id", "name", "tags", "comment", "description"]}
+        text = {"pattern": re.escape(request["search_text"]), "fields": TEXT_FIELDS}
         tests.append(_pattern_test(text, any))
     if not (request.get("search_hidden") or request.get("id")):
         tests.append(lambda document: HIDDEN not in (document.get("system_tags") or ()))
@@ -94,7 +92,7 @@ def _filtered(documents: Iterable[dict], request: dict, fields: set[str]) -> lis
 
 def _test(field: str, wanted: Any):
     if field in DATE_FIELDS:
-        bounds = [_date_test(bound) for bound in ([wanted] if isinstance(wanted, str) else wanted)]
+        bounds = [_date_test(bound) for bound in (wanted if isinstance(wanted, list) else [wanted])]
         return lambda document: (
             lookup(document, field) is not None and all(bound(lookup(document, field)) for bound in bounds)
         )
@@ -148,21 +146,19 @@ def _list_test(field: str, wanted: list):
 
 
 def _pattern_test(wanted: Any, combine):
-    if not isinstance(wanted, dict) or not isinstance(wanted.get("fields"), list):
-        raise wrong_type("_any_/_all_", 'an object {"pattern": …, "fields": […]}')
     if wanted.get("datetime"):
         bounds = [_date_test(bound) for bound in wanted["datetime"]]
 
         def matches(value: Any) -> bool:
             return isinstance(value, str) and all(bound(value) for bound in bounds)
     else:
-        regex = _regex(str(wanted.get("pattern") or ""), re.IGNORECASE)
+        regex = _regex(wanted.get("pattern", ""), re.IGNORECASE)
 
         def matches(value: Any) -> bool:
             values = value if isinstance(value, list) else [value]
             return any(regex.search(str(item)) for item in values if item is not None)
 
-    return lambda document: combine(matches(lookup(document, str(field))) for field in wanted["fields"])
+    return lambda document: combine(matches(lookup(document, field)) for field in wanted["fields"])
 
 
 def _regex(pattern: str, flags: int = 0) -> re.Pattern:
@@ -207,30 +203,18 @@ def _sort_key(value: Any) -> tuple:
 
 
 def _strings(request: dict, key: str) -> list[str]:
-    value = request.get(key) or []
-    value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise wrong_type(key, "a list of strings")
-    return value
+    value = request.get(key, [])
+    return [value] if isinstance(value, str) else value
 
 
 def _first(request: dict) -> int:
-    if request.get("scroll_id"):
-        try:
-            return int(request["scroll_id"])
-        except ValueError as error:
-            raise ApiError(400, 1104, f"Invalid scroll id: {request['scroll_id']!r}") from error
-    return _natural(request, "page", 0) * _size(request)
+    scroll_id = request.get("scroll_id")
+    if not scroll_id:
+        return request.get("page", 0) * _size(request)
+    if not scroll_id.isdecimal() or len(scroll_id) > 18:
+        raise invalid_scroll_id(scroll_id)
+    return int(scroll_id)
 
 
 def _size(request: dict) -> int:
-    return min(_natural(request, "page_size", _natural(request, "size", PAGE_SIZE)), PAGE_SIZE)
-
-
-def _natural(request: dict, key: str, default: int) -> int:
-    value = request.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, int) or value < 0:
-        raise wrong_type(key, "an integer that is not negative")
-    return value
+    return min(request.get("page_size", request.get("size", PAGE_SIZE)), PAGE_SIZE)

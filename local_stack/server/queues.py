@@ -1,7 +1,8 @@
 """Queues of tasks that wait for an agent."""
 
 from .auth import COMPANY, USER
-from .errors import ApiError, already_exists, invalid_queue_id, invalid_task_id, missing_field, validation_error
+from .errors import ApiError, already_exists, check_name, invalid_queue_id, invalid_task_id
+from .models import by_key
 from .query import next_scroll, search
 from .registry import endpoint
 from .store import Document, Store, new_id, now
@@ -25,8 +26,7 @@ def get_or_create(store: Store, name: str, **fields) -> Document:
     existing = find_by_name(store, name)
     if existing:
         return existing
-    if len(name) < 3:
-        raise validation_error("a queue's name needs at least 3 characters")
+    check_name("queue", name)
     created = now()
     queue = {
         "id": new_id(),
@@ -113,7 +113,8 @@ def get_default(store: Store, request: dict) -> dict:
 @endpoint("queues.update", "queue")
 def update(store: Store, request: dict) -> dict:
     queue = required_queue(store, request["queue"])
-    fields = {k: request[k] for k in ("name", "tags", "system_tags") if request.get(k) is not None}
+    fields = {key: request[key] for key in ("name", "tags", "system_tags") if key in request}
+    check_name("queue", fields.get("name", queue["name"]))
     other = find_by_name(store, fields.get("name", queue["name"]))
     if other and other["id"] != queue["id"]:
         raise already_exists("queue", fields["name"])
@@ -138,7 +139,9 @@ def get_next_task(store: Store, request: dict) -> dict:
         return {}
     entry, *rest = queue["entries"]
     _set_entries(store, queue, rest)
-    info = {"task_info": {"company": COMPANY["id"], "user": USER["id"]}} if request.get("get_task_info") else {}
+    info = (
+        {"task_info": {"company": COMPANY["id"], "user": USER["id"]}} if request.get("get_task_info") else {}
+    )
     return {"entry": entry, **info}
 
 
@@ -212,10 +215,8 @@ def move_task_backward(store: Store, request: dict) -> dict:
 @endpoint("queues.add_or_update_metadata", "queue", "metadata")
 def add_or_update_metadata(store: Store, request: dict) -> dict:
     queue = required_queue(store, request["queue"])
-    if any(not isinstance(item, dict) or not item.get("key") for item in request["metadata"]):
-        raise missing_field("metadata.key")
     held = {} if request.get("replace_metadata") else queue["metadata"]
-    store.put("queue", {**queue, "metadata": {**held, **{item["key"]: item for item in request["metadata"]}}})
+    store.put("queue", {**queue, "metadata": {**held, **by_key(request["metadata"])}})
     return {"updated": 1}
 
 

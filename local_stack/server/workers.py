@@ -31,14 +31,15 @@ def _registered(store: Store, request: dict) -> Document:
         "tags": [],
         "system_tags": [],
     }
-    given = {key: request[key] for key in ("queues", "tags", "system_tags") if request.get(key) is not None}
+    given = {key: request[key] for key in ("queues", "tags", "system_tags") if key in request}
     return {**known, **given, "last_activity_time": seen}
 
 
 @endpoint("workers.register", "worker")
 def register(store: Store, request: dict) -> dict:
+    worker = _registered(store, request)
     timeout = request.get("timeout") or DEFAULT_TIMEOUT_SECONDS
-    store.put("worker", {**_registered(store, request), "timeout": timeout, "register_time": now()})
+    store.put("worker", {**worker, "timeout": timeout, "register_time": worker["last_activity_time"]})
     return {}
 
 
@@ -61,10 +62,7 @@ def status_report(store: Store, request: dict) -> dict:
     task = store.get("task", request.get("task"))
     if task and task["status"] == "in_progress":
         seen = worker["last_report_time"]
-        store.put(
-            "task",
-            {**task, "last_worker": worker["id"], "last_worker_report": seen, "last_update": seen},
-        )
+        store.patch("task", task["id"], last_worker=worker["id"], last_worker_report=seen, last_update=seen)
     return {}
 
 
@@ -77,12 +75,16 @@ def get_all(store: Store, request: dict) -> dict:
     for key in ("tags", "system_tags"):
         if request.get(key):
             workers = [worker for worker in workers if set(worker[key]) & set(request[key])]
-    return {"workers": [_described(store, worker) for worker in workers if HIDDEN not in worker["system_tags"]]}
+    return {
+        "workers": [_described(store, worker) for worker in workers if HIDDEN not in worker["system_tags"]]
+    }
 
 
 def _described(store: Store, worker: Document) -> dict:
     """The worker with names beside the ids of what it runs and listens to."""
-    answer = {key: worker[key] for key in ("id", "register_time", "last_activity_time", "tags", "system_tags")}
+    answer = {
+        key: worker[key] for key in ("id", "register_time", "last_activity_time", "tags", "system_tags")
+    }
     answer |= {"user": USER, "company": COMPANY, "ip": "127.0.0.1", "key": f"worker_{worker['id']}"}
     if worker.get("last_report_time"):
         answer["last_report_time"] = worker["last_report_time"]

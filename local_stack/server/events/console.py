@@ -10,33 +10,28 @@ from .storage import select
 
 @endpoint("events.get_task_log", "task")
 def get_task_log(store: Store, request: dict) -> dict:
-    """A page of console lines, in the order asked for: the latest, or those before or after a moment."""
+    """A page of console lines: the latest, or those before or after a moment.
+
+    Lines of one millisecond are never split between pages, so a page may be longer than was asked for.
+    """
     required_task(store, request["task"])
-    size = request.get("batch_size") or 500
+    condition, values = "task = ? AND type = 'log'", [request["task"]]
+    (total,) = store.db.execute(f"SELECT COUNT(*) FROM events WHERE {condition}", values).fetchone()
     earlier = request.get("navigate_earlier", True)
-    since = request.get("from_timestamp")
-    condition = "task = ? AND type = 'log'"
-    values: list = [request["task"]]
-    if since is not None:
-        condition += f" AND timestamp {'<' if earlier else '>'} ?"
-        values.append(since)
-    direction = "DESC" if earlier else "ASC"
-    order = f"ORDER BY timestamp {direction}, seq {direction} LIMIT ?"
-    events = select(store, condition, [*values, size], order)
-    if (direction == "ASC") != (request.get("order") == "asc"):
-        events.reverse()
-    (total,) = store.db.execute(
-        "SELECT COUNT(*) FROM events WHERE task = ? AND type = 'log'", (request["task"],)
+    direction, after, up_to = ("DESC", "<", ">=") if earlier else ("ASC", ">", "<=")
+    if "from_timestamp" in request:
+        condition += f" AND timestamp {after} ?"
+        values.append(request["from_timestamp"])
+    last = store.db.execute(
+        f"SELECT timestamp FROM events WHERE {condition} ORDER BY timestamp {direction} LIMIT 1 OFFSET ?",
+        [*values, (request.get("batch_size") or 500) - 1],
     ).fetchone()
+    if last:
+        condition += f" AND timestamp {up_to} ?"
+        values += last
+    order = request.get("order", direction)
+    events = select(store, condition, values, f"ORDER BY timestamp {order}, seq {order}")
     return {"events": events, "returned": len(events), "total": total}
-
-
-@endpoint("events.download_task_log", "task")
-def download_task_log(store: Store, request: dict) -> dict:
-    """All console lines, oldest first."""
-    required_task(store, request["task"])
-    order = "ORDER BY timestamp, seq"
-    return {"events": select(store, "task = ? AND type = 'log'", (request["task"],), order)}
 
 
 @endpoint("events.clear_task_log", "task")

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
 from ..errors import ApiError, missing_field, model_is_published, validation_error, wrong_type
 from ..models import required_model
@@ -22,82 +25,124 @@ SET timestamp = excluded.timestamp, value = excluded.value, body = excluded.body
 
 def _owner(store: Store, event: dict) -> Document:
     """The task, or for model events the model, that the event belongs to, if it may still take events."""
+    locked = not event.get("allow_locked")
     if event.get("model_event"):
         model = required_model(store, event["task"])
-        if model["ready"] and not event.get("allow_locked"):
+        if model["ready"] and locked:
             raise model_is_published(model["id"])
         return model
-    return required_task(store, event["task"])
+    task = required_task(store, event["task"])
+    if task["status"] in ("publishing", "published") and locked:
+        raise ApiError(
+            400, 110, f"Invalid task status: task {task['id']} is published and takes no more events"
+        )
+    return task
 
 
-def _row(event: dict) -> tuple:
-    kind = event.get("type")
+def _text(event: dict, field: str) -> str:
+    value = event.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise wrong_type(field, "a string")
+    value.encode()  # half a surrogate pair is no text
+    return value
+
+
+def _integer(event: dict, field: str, default: int) -> int:
+    value = event.get(field)
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        raise wrong_type(field, "an integer of 64 bits")
+    return int(value)
+
+
+def _row(event: Any, present: int) -> tuple:
+    """The event as a row of the table: (task, type, metric, variant, iteration, timestamp, value, body)."""
+    if not isinstance(event, dict):
+        raise wrong_type("event", "an object")
+    kind = _text(event, "type")
     if kind not in TYPES:
         raise validation_error(f"{kind!r} is no type of event; the types are {', '.join(sorted(TYPES))}")
-    if not event.get("task"):
+    task = _text(event, "task")
+    if not task:
         raise missing_field("task")
-    iteration = event.get("iter") or 0
-    value = event.get("value")
-    if not isinstance(iteration, int):
-        raise wrong_type("iter", "an integer")
-    if kind == SCALAR and (isinstance(value, bool) or not isinstance(value, int | float | None)):
-        raise wrong_type("value", "a number")
-    timestamp = event.get("timestamp") or time.time() * 1000
-    metric, variant = str(event.get("metric") or ""), str(event.get("variant") or "")
-    body = None if kind == SCALAR else json.dumps(event)
-    return event["task"], kind, metric, variant, iteration, int(timestamp), value, body
+    body, value = None, None
+    if kind == SCALAR:
+        value = event.get("value")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise wrong_type("value", "a number")
+        value = float(value)
+    else:
+        body = json.dumps(event)
+    iteration, timestamp = _integer(event, "iter", 0), _integer(event, "timestamp", present)
+    return task, kind, _text(event, "metric"), _text(event, "variant"), iteration, timestamp, value, body
 
 
-@endpoint("events.add")
+@endpoint("events.add", key=str)
 def add(store: Store, request: dict) -> dict:
-    answer = add_batch(store, {"batch": [request]})
-    if answer["errors"]:
-        raise ApiError(400, 131, f"Events not added: {next(iter(answer['errors_info']))}")
+    add_batch(store, {"batch": [request]})
     return {}
 
 
-@endpoint("events.add_batch", "batch")
+@endpoint("events.add_batch", "batch", batch=[object])
 def add_batch(store: Store, request: dict) -> dict:
     """Take what can be taken, count the rest: one bad event must not lose its neighbours."""
     rows: list[tuple] = []
-    owners: dict[tuple, Document | ApiError] = {}
+    refusals: dict[tuple, ApiError | None] = {}
     errors: dict[str, int] = {}
+    present = int(time.time() * 1000)
     for event in request["batch"]:
         try:
-            if not isinstance(event, dict):
-                raise wrong_type("event", "an object")
-            row = _row(event)
-            owner_key = (event["task"], bool(event.get("model_event")), bool(event.get("allow_locked")))
-            if owner_key not in owners:
-                owners[owner_key] = _owner(store, event)
+            row = _row(event, present)
+            owner = (row[0], bool(event.get("model_event")), bool(event.get("allow_locked")))
+            if owner not in refusals:
+                refusals[owner] = _refusal(store, event)
+            if refusals[owner]:
+                raise refusals[owner]
             rows.append(row)
-        except ApiError as error:
+        except (ApiError, OverflowError, UnicodeEncodeError) as error:
             errors[str(error)] = errors.get(str(error), 0) + 1
     if errors and not rows:
         raise ApiError(400, 131, f"Events not added: {'; '.join(errors)}")
     store.db.executemany(INSERT, rows)
-    for task_id in {row[0] for row in rows}:
+    by_task: dict[str, list[tuple]] = {}
+    for row in rows:
+        by_task.setdefault(row[0], []).append(row)
+    for task_id, its_rows in by_task.items():
         if store.get("task", task_id):
-            _touch_task(store, task_id, [row for row in rows if row[0] == task_id])
+            _touch_task(store, task_id, its_rows)
     return {"added": len(rows), "errors": sum(errors.values()), "errors_info": errors}
 
 
-def _touch_task(store: Store, task_id: str, rows: list[tuple]) -> None:
+def _refusal(store: Store, event: dict) -> ApiError | None:
+    try:
+        _owner(store, event)
+    except ApiError as error:
+        return error
+
+
+def _touch_task(store: Store, task_id: str, rows: Iterable[tuple]) -> None:
     """Keep what the task itself shows of its events: last iteration, last metrics, last update."""
-    task = store.edit("task", task_id)
-    iterations = [
-        row[4] for row in rows if row[1] != LOG and row[4] > 0 and not row[2].startswith(MONITOR_PREFIX)
-    ]
-    task["last_iteration"] = max([task["last_iteration"], *iterations])
+    task = store.get("task", task_id)
+    last_iteration = task["last_iteration"]
+    metrics: dict[str, dict] = dict(task["last_metrics"])
+    copied = set()
     for _, kind, metric, variant, iteration, _, value, _ in rows:
-        if kind == SCALAR and value is not None:
-            variants = task["last_metrics"].setdefault(_md5(metric), {})
-            key = _md5(variant)
-            variants[key] = _last_metric(variants.get(key), metric, variant, iteration, value)
-    task["last_update"] = now()
-    store.put("task", task)
+        if kind != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
+            last_iteration = iteration
+        if kind == SCALAR:
+            key, variant_key = _md5(metric), _md5(variant)
+            if key not in copied:
+                metrics[key] = dict(metrics.get(key, {}))
+                copied.add(key)
+            last = metrics[key].get(variant_key)
+            metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
+    store.patch("task", task_id, last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 
+@lru_cache(maxsize=4096)
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -111,7 +156,8 @@ def _last_metric(last: dict | None, metric: str, variant: str, iteration: int, v
             "max_value": value, "max_value_iteration": iteration,
         }  # fmt: skip
     count = last["count"] + 1
-    changed = {"count": count, "mean_value": last["mean_value"] + (value - last["mean_value"]) / count}
+    # Summed like this, means of the largest numbers stay numbers.
+    changed = {"count": count, "mean_value": last["mean_value"] * ((count - 1) / count) + value / count}
     # Points may arrive out of order after a client was cut off: the newest iteration is the last value.
     if iteration >= last["iteration"]:
         changed |= {"value": value, "iteration": iteration}

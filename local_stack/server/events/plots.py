@@ -1,12 +1,13 @@
 """Plots and debug images."""
 
-from ..errors import missing_field
+from ..errors import invalid_scroll_id
 from ..registry import endpoint
+from ..shapes import METRICS_OF_TASKS
 from ..store import Store
-from .storage import COLUMNS, IMAGE, PLOT, event_of, metric_filter, reader, scroll_position, select
+from .storage import ALL_READ, COLUMNS, IMAGE, PLOT, event_of, metric_filter, reader, select
 
 
-def _last_iterations(store: Store, owner: str, kind: str, metrics: list | None, count: int) -> list[dict]:
+def _last_iterations(store: Store, owner: str, kind: str, metrics: list[dict], count: int) -> list[dict]:
     """The events of the last `count` iterations of every (metric, variant), oldest first."""
     filters, values = metric_filter(metrics)
     ranked = (
@@ -23,10 +24,11 @@ def _last_iterations(store: Store, owner: str, kind: str, metrics: list | None, 
 @endpoint("events.get_task_plots", "task")
 def get_task_plots(store: Store, request: dict) -> dict:
     owner = reader(store, request)
+    count = request.get("iters") or 1
     # All plots come in one answer, so a client that scrolls on finds nothing more.
     done = bool(request.get("scroll_id"))
-    plots = [] if done else _last_iterations(store, owner, PLOT, request.get("metrics"), request.get("iters") or 1)
-    return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": "end"}
+    plots = [] if done else _last_iterations(store, owner, PLOT, request.get("metrics", []), count)
+    return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": ALL_READ}
 
 
 @endpoint("events.get_multi_task_plots", "tasks")
@@ -36,15 +38,15 @@ def get_multi_task_plots(store: Store, request: dict) -> dict:
     count = 0
     for task_id in request["tasks"]:
         owner = reader(store, {**request, "task": task_id})
-        name = (store.get("task", task_id) or store.get("model", task_id))["name"]
-        for event in _last_iterations(store, owner, PLOT, None, request.get("iters") or 1):
+        name = (store.get("task", owner) or store.get("model", owner))["name"]
+        for event in _last_iterations(store, owner, PLOT, [], request.get("iters") or 1):
             variants = plots.setdefault(event["metric"], {}).setdefault(event["variant"], {})
             place = variants.setdefault(task_id, {}).setdefault(
                 str(event.get("iter") or 0), {"name": name, "plots": []}
             )
             place["plots"].append(event)
             count += 1
-    return {"plots": plots, "returned": count, "total": count, "scroll_id": "end"}
+    return {"plots": plots, "returned": count, "total": count, "scroll_id": ALL_READ}
 
 
 def _by_iteration(store: Store, request: dict, kind: str) -> dict:
@@ -52,13 +54,13 @@ def _by_iteration(store: Store, request: dict, kind: str) -> dict:
     count = request.get("iters") or 1
     first = 0
     if request.get("scroll_id"):
-        first = scroll_position(request["scroll_id"])
+        if not request["scroll_id"].isdecimal():
+            raise invalid_scroll_id(request["scroll_id"])
+        first = int(request["scroll_id"])
         if request.get("navigate_earlier") is False:
             first = max(0, first - 2 * count)
     wanted: dict[str, list] = {}
     for item in request["metrics"]:
-        if not isinstance(item, dict) or not item.get("task"):
-            raise missing_field("metrics.task")
         wanted.setdefault(item["task"], []).append(item)
     answer = []
     for task_id, items in wanted.items():
@@ -78,12 +80,12 @@ def _by_iteration(store: Store, request: dict, kind: str) -> dict:
     return {"metrics": answer, "scroll_id": str(first + count)}
 
 
-@endpoint("events.debug_images", "metrics")
+@endpoint("events.debug_images", "metrics", metrics=METRICS_OF_TASKS)
 def debug_images(store: Store, request: dict) -> dict:
     return _by_iteration(store, request, IMAGE)
 
 
-@endpoint("events.plots", "metrics")
+@endpoint("events.plots", "metrics", metrics=METRICS_OF_TASKS)
 def plots(store: Store, request: dict) -> dict:
     return _by_iteration(store, request, PLOT)
 
@@ -93,11 +95,10 @@ def get_debug_image_sample(store: Store, request: dict) -> dict:
     """One image: that of the iteration asked for, or the last one."""
     owner = reader(store, request)
     condition, values = "task = ? AND type = ? AND metric = ? AND variant = ?", [owner, IMAGE]
-    values += [str(request["metric"]), str(request["variant"])]
+    values += [request["metric"], request["variant"]]
     (low, high) = store.db.execute(
         f"SELECT MIN(iter), MAX(iter) FROM events WHERE {condition}", values
     ).fetchone()
-    wanted = high if request.get("iteration") is None else request["iteration"]
-    events = select(store, f"{condition} AND iter = ?", [*values, wanted])
-    answer = {"min_iteration": low, "max_iteration": high, "scroll_id": "end"}
+    events = select(store, f"{condition} AND iter = ?", [*values, request.get("iteration", high)])
+    answer = {"min_iteration": low, "max_iteration": high, "scroll_id": ALL_READ}
     return {**answer, "event": events[0] if events else None}

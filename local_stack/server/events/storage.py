@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
-from ..errors import ApiError
 from ..models import required_model
 from ..store import Store
 from ..tasks.documents import required_task
@@ -17,6 +15,7 @@ SCALAR, VECTOR, IMAGE, PLOT, LOG = (
     "log",
 )
 TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
+ALL_READ = "end"  # the scroll id where all comes in one answer: whoever scrolls on finds nothing more
 SINGLE_VALUE_ITERATION = -(2**31)  # where the SDK puts what has no iteration
 
 
@@ -65,17 +64,10 @@ def variants_of(store: Store, owner: str, kind: str) -> dict[str, list[str]]:
     return found
 
 
-def scroll_position(scroll_id: Any) -> int:
-    try:
-        return int(scroll_id)
-    except ValueError as error:
-        raise ApiError(400, 1104, f"Invalid scroll id: {scroll_id!r}") from error
-
-
-def metric_filter(metrics: list | None) -> tuple[str, list]:
-    """SQL and values that keep the named metrics, each with all or some of its variants."""
+def metric_filter(metrics: list[dict]) -> tuple[str, list]:
+    """SQL and values that keep the named metrics (none: all), each with all or some of its variants."""
     clauses, values = [], []
-    for item in metrics or []:
+    for item in metrics:
         clause = "metric = ?"
         values.append(item["metric"])
         if item.get("variants"):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..auth import COMPANY, USER
-from ..errors import invalid_task_id, validation_error
+from ..errors import check_name, invalid_task_id, validation_error
 from ..projects import get_or_create, project_id_for, required_project
 from ..query import next_scroll, search
 from ..registry import endpoint
@@ -49,12 +49,15 @@ def save(store: Store, task: Document, changed: bool = True) -> None:
     store.put("task", task)
 
 
-def new_task(name: str, kind: str, **fields) -> Document:
-    """A task in the state "created", with every container that clients expect to find in it."""
-    if len(name) < 3:
-        raise validation_error("a task's name needs at least 3 characters")
+def check_type(kind: str) -> None:
     if kind not in TYPES:
         raise validation_error(f"{kind!r} is no type of task; the types are {', '.join(sorted(TYPES))}")
+
+
+def new_task(name: str, kind: str, **fields) -> Document:
+    """A task in the state "created", with every container that clients expect to find in it."""
+    check_name("task", name)
+    check_type(kind)
     created = now()
     task = {
         "id": new_id(),
@@ -89,10 +92,30 @@ def new_task(name: str, kind: str, **fields) -> Document:
 
 def settable_fields(store: Store, request: dict) -> dict:
     """The fields of the request that a task may hold, with what they refer to checked."""
-    fields = {key: request[key] for key in SETTABLE if request.get(key) is not None}
+    fields = {key: request[key] for key in SETTABLE if key in request}
     if fields.get("project"):
         required_project(store, fields["project"])
+    if "hyperparams" in fields:
+        fields["hyperparams"] = complete_parameters(fields["hyperparams"])
+    if "configuration" in fields:
+        fields["configuration"] = complete_configuration(fields["configuration"])
     return fields
+
+
+def complete_parameters(sections: dict) -> dict:
+    """Hyperparameters by section and name, each of which also says what it is called itself."""
+    return {
+        section: {name: {**_texts(item), "section": section, "name": name} for name, item in items.items()}
+        for section, items in sections.items()
+    }
+
+
+def complete_configuration(items: dict) -> dict:
+    return {name: {**_texts(item), "name": name} for name, item in items.items()}
+
+
+def _texts(item: dict) -> dict:
+    return {key: str(value) for key, value in item.items()}
 
 
 @endpoint("tasks.create", "name", "type")
@@ -123,13 +146,12 @@ def clone(store: Store, request: dict) -> dict:
         new_project = {"id": project, "name": request["new_project_name"]}
     execution = {key: value for key, value in source["execution"].items() if key != "queue"}
     execution["artifacts"] = [a for a in execution["artifacts"] if a.get("mode") == "input"]
-    execution.update(request.get("execution_overrides") or {})
+    execution.update(request.get("execution_overrides", {}))
     input_models = request.get("new_task_input_models")
     system_tags = [tag for tag in source["system_tags"] if tag not in ("development", "archived")]
 
     def overridden(field: str, default: Any) -> Any:
-        value = request.get(f"new_task_{field}")
-        return default if value is None else value
+        return request.get(f"new_task_{field}", default)
 
     task = new_task(
         overridden("name", f"Clone of {source['name']}"),
@@ -139,8 +161,8 @@ def clone(store: Store, request: dict) -> dict:
         project=project,
         tags=overridden("tags", source["tags"]),
         system_tags=overridden("system_tags", system_tags),
-        hyperparams=overridden("hyperparams", source["hyperparams"]),
-        configuration=overridden("configuration", source["configuration"]),
+        hyperparams=complete_parameters(overridden("hyperparams", source["hyperparams"])),
+        configuration=complete_configuration(overridden("configuration", source["configuration"])),
         container=overridden("container", source["container"]),
         script=source["script"],
         execution=execution,
@@ -201,4 +223,8 @@ def for_version(task: dict, version: tuple[int, int]) -> dict:
             for section, items in (task.get("hyperparams") or {}).items()
             for name, item in items.items()
         }
-    return {**task, **({"execution": execution} if execution else {}), **({"output": output} if output else {})}
+    return {
+        **task,
+        **({"execution": execution} if execution else {}),
+        **({"output": output} if output else {}),
+    }

@@ -1,9 +1,9 @@
 """What a task holds besides its parameters: its description, code, artifacts and models."""
 
-from ..errors import ApiError, invalid_model_id, invalid_task_status, missing_field, wrong_type
+from ..errors import check_name, invalid_model_id, invalid_task_status
 from ..registry import endpoint
 from ..store import Store
-from .documents import editable_task, save, settable_fields
+from .documents import check_type, editable_task, save, settable_fields
 
 MERGED = ("execution", "script", "models")  # one level deep; the other fields are replaced
 
@@ -14,13 +14,16 @@ def edit(store: Store, request: dict) -> dict:
     if task["status"] != "created" and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
     fields = settable_fields(store, request)
-    for field in ("name", "type"):
-        if request.get(field):
-            fields[field] = request[field]
+    if "name" in request:
+        check_name("task", request["name"])
+        fields["name"] = request["name"]
+    if "type" in request:
+        check_type(request["type"])
+        fields["type"] = request["type"]
     for field in MERGED:
         if field in fields:
             fields[field] = {**task[field], **fields[field]}
-    if request.get("output_dest") is not None:
+    if "output_dest" in request:
         fields["output"] = {**task["output"], "destination": request["output_dest"]}
     task.update(fields)
     save(store, task)
@@ -33,9 +36,10 @@ def update(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
     allowed = ("comment", "project", "tags", "system_tags")
     fields = {k: v for k, v in settable_fields(store, request).items() if k in allowed}
-    if request.get("name"):
+    if "name" in request:
+        check_name("task", request["name"])
         fields["name"] = request["name"]
-    if request.get("output__error") is not None:
+    if "output__error" in request:
         fields["output"] = {**task["output"], "error": request["output__error"]}
     task.update(fields)
     save(store, task)
@@ -62,22 +66,17 @@ def add_or_update_artifacts(store: Store, request: dict) -> dict:
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to add artifacts")
     held = {_artifact_key(artifact): artifact for artifact in task["execution"]["artifacts"]}
     for artifact in request["artifacts"]:
-        if not isinstance(artifact, dict):
-            raise wrong_type("artifacts", "a list of objects")
-        for field in ("key", "type"):
-            if not artifact.get(field):
-                raise missing_field(f"artifacts.{field}")
         held[_artifact_key(artifact)] = {"mode": "output", **artifact}
     task["execution"]["artifacts"] = list(held.values())
     save(store, task)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_artifacts", "task", "artifacts")
+@endpoint(
+    "tasks.delete_artifacts", "task", "artifacts", artifacts=[{"key!": str, "mode": {"input", "output"}}]
+)
 def delete_artifacts(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
-    if any(not isinstance(artifact, dict) or not artifact.get("key") for artifact in request["artifacts"]):
-        raise missing_field("artifacts.key")
     gone = {_artifact_key(artifact) for artifact in request["artifacts"]}
     kept = [a for a in task["execution"]["artifacts"] if _artifact_key(a) not in gone]
     task["execution"]["artifacts"] = kept
@@ -85,19 +84,13 @@ def delete_artifacts(store: Store, request: dict) -> dict:
     return {"deleted": 1}
 
 
-def _model_list(task: dict, kind: object) -> list[dict]:
-    if kind not in ("input", "output"):
-        raise ApiError(400, 12, f"Validation error: type should be input or output, not {kind!r}")
-    return task["models"][kind]
-
-
-@endpoint("tasks.add_or_update_model", "task", "name", "model", "type")
+@endpoint("tasks.add_or_update_model", "task", "name", "model", "type", type={"input", "output"})
 def add_or_update_model(store: Store, request: dict) -> dict:
     """Models are known by name within a task's inputs and outputs."""
     task = editable_task(store, request["task"])
     if store.get("model", request["model"]) is None:
         raise invalid_model_id(request["model"])
-    held = _model_list(task, request["type"])
+    held = task["models"][request["type"]]
     item = {"name": request["name"], "model": request["model"]}
     for i, other in enumerate(held):
         if other["name"] == item["name"]:
@@ -105,17 +98,17 @@ def add_or_update_model(store: Store, request: dict) -> dict:
             break
     else:
         held.append(item)
-    if request.get("iteration") is not None:
+    if "iteration" in request:
         task["last_iteration"] = max(task["last_iteration"], request["iteration"])
     save(store, task)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_models", "task", "models")
+@endpoint("tasks.delete_models", "task", "models", models=[{"name!": str, "type!": {"input", "output"}}])
 def delete_models(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
     for item in request["models"]:
-        held = _model_list(task, item.get("type"))
-        held[:] = [other for other in held if other["name"] != item.get("name")]
+        held = task["models"][item["type"]]
+        held[:] = [other for other in held if other["name"] != item["name"]]
     save(store, task)
     return {"updated": 1}

@@ -15,7 +15,9 @@ TRANSITIONS = {
     "created": {"queued", "in_progress", "stopped"},
     "queued": {"created", "in_progress", "stopped"},
     "in_progress": {"created", "stopped", "failed", "completed"},
-    "stopped": {"created", "queued", "in_progress", "closed", "failed", "completed", "publishing", "published"},
+    "stopped": {
+        "created", "queued", "in_progress", "failed", "completed", "closed", "publishing", "published",
+    },
     "closed": {"created", "stopped", "failed", "publishing", "published"},
     "failed": {"created", "queued", "in_progress", "stopped", "completed", "closed", "published"},
     "completed": {
@@ -24,6 +26,7 @@ TRANSITIONS = {
     "publishing": {"published"},
     "published": set(),
 }  # fmt: skip
+OF_A_RUN = ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report")
 ENDED = {"stopped", "failed", "completed", "closed", "published"}
 
 
@@ -115,10 +118,10 @@ def reset(store: Store, request: dict) -> dict:
     dequeued = queues.take_out(store, task["id"])
     urls = _urls(store, task)
     deleted_models = _delete_draft_models(store, task)
-    for field in ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report"):
+    for field in OF_A_RUN:
         task.pop(field, None)
-    artifacts = [artifact for artifact in task["execution"]["artifacts"] if artifact.get("mode") == "input"]
-    task["execution"] = {k: v for k, v in task["execution"].items() if k != "queue"} | {"artifacts": artifacts}
+    task["execution"].pop("queue", None)
+    task["execution"]["artifacts"] = [a for a in task["execution"]["artifacts"] if a.get("mode") == "input"]
     task["models"]["output"] = []
     if request.get("clear_all"):
         task.update(hyperparams={}, configuration={}, execution={"artifacts": []})
@@ -135,10 +138,10 @@ def reset(store: Store, request: dict) -> dict:
 def delete(store: Store, request: dict) -> dict:
     task = required_task(store, request["task"])
     if not request.get("force"):
-        if task["status"] != "created":
-            raise ApiError(400, 123, f"Task cannot be deleted: {task['id']} is {task['status']}; use force=true")
+        if task["status"] != "created" and "archived" not in task["system_tags"]:
+            raise _cannot_be_deleted(task, f"is {task['status']} and not archived")
         if any(other.get("parent") == task["id"] for other in store.all("task")):
-            raise ApiError(400, 123, f"Task cannot be deleted: {task['id']} has children; use force=true")
+            raise _cannot_be_deleted(task, "has children")
     urls = _urls(store, task)
     queues.take_out(store, task["id"])
     deleted_models = 0
@@ -161,6 +164,10 @@ def delete(store: Store, request: dict) -> dict:
     }
 
 
+def _cannot_be_deleted(task: Document, reason: str) -> ApiError:
+    return ApiError(400, 123, f"Task cannot be deleted: {task['id']} {reason}; use force=true")
+
+
 def _urls(store: Store, task: Document) -> dict:
     """Where the task's files are: the caller may want to delete them as well."""
     outputs = [store.get("model", item.get("model")) for item in task["models"]["output"]]
@@ -172,7 +179,13 @@ def _urls(store: Store, task: Document) -> dict:
 
 
 def _delete_draft_models(store: Store, task: Document) -> int:
-    drafts = [model for model in store.all("model") if model.get("task") == task["id"] and not model["ready"]]
+    """Delete the unpublished models that the task made and no other task takes in."""
+    drafts = [
+        model
+        for model in store.all("model")
+        if model.get("task") == task["id"] and not model["ready"]
+        if not models.users(store, model["id"], besides=task["id"])
+    ]
     for model in drafts:
         models.erase(store, model["id"])
     return len(drafts)
@@ -202,7 +215,7 @@ def unarchive(store: Store, request: dict) -> dict:
 @endpoint("tasks.ping", "task")
 def ping(store: Store, request: dict) -> dict:
     required_task(store, request["task"])
-    store.put("task", {**store.get("task", request["task"]), "last_update": now()})
+    store.patch("task", request["task"], last_update=now())
     return {}
 
 
@@ -228,16 +241,16 @@ def enqueue(store: Store, request: dict) -> dict:
     return {**answer, "queued": 1, **watched}
 
 
-@endpoint("tasks.dequeue", "task")
+@endpoint("tasks.dequeue", "task", new_status=set(TRANSITIONS))
 def dequeue(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
     removed = queues.take_out(store, task["id"])
-    task["execution"].pop("queue", None)
     if task["status"] != "queued":
-        save(store, task)
-        return {"dequeued": int(removed), "updated": 1, "fields": {}}
-    answer = change_status(store, task, request.get("new_status") or "created", request)
-    return {**answer, "dequeued": int(removed)}
+        return {"dequeued": int(removed), "updated": 0, "fields": {}}
+    status = request.get("new_status", "created")
+    if status == "created":  # a task that runs remembers the queue that it came by
+        task["execution"].pop("queue", None)
+    return {**change_status(store, task, status, request), "dequeued": int(removed)}
 
 
 # The same for many tasks at once. What each answers beside its id is the single call's answer.
@@ -261,7 +274,7 @@ def _many(action: str, store: Store, request: dict) -> dict:
             kept["dequeued"] = bool(kept["dequeued"])
         return {**kept, **constants}
 
-    return each(request, act)
+    return each(store, request, act)
 
 
 for _action in MANY:
@@ -270,9 +283,9 @@ for _action in MANY:
 
 @endpoint("tasks.archive_many", "ids")
 def archive_many(store: Store, request: dict) -> dict:
-    return each(request, lambda task_id: _set_archived(store, task_id, True) or {"archived": True})
+    return each(store, request, lambda task_id: _set_archived(store, task_id, True) or {"archived": True})
 
 
 @endpoint("tasks.unarchive_many", "ids")
 def unarchive_many(store: Store, request: dict) -> dict:
-    return each(request, lambda task_id: _set_archived(store, task_id, False) or {"unarchived": True})
+    return each(store, request, lambda task_id: _set_archived(store, task_id, False) or {"unarchived": True})

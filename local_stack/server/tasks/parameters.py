@@ -1,9 +1,10 @@
 """A task's hyperparameters and configuration objects."""
 
-from ..errors import invalid_task_status, missing_field, validation_error, wrong_type
+from ..errors import invalid_task_status
 from ..registry import endpoint
+from ..shapes import CONFIGURATION, PARAMETER
 from ..store import Document, Store
-from .documents import editable_task, required_task, save
+from .documents import complete_configuration, complete_parameters, editable_task, required_task, save
 
 USER_PROPERTIES = "properties"  # a section that stays open in every state, and does not touch the task
 
@@ -11,16 +12,6 @@ USER_PROPERTIES = "properties"  # a section that stays open in every state, and 
 def _check_open(task: Document, request: dict) -> None:
     if task["status"] not in ("created", "in_progress") and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
-
-
-def _items(request: dict, key: str, *fields: str) -> list[dict]:
-    for item in request[key]:
-        if not isinstance(item, dict):
-            raise wrong_type(key, "a list of objects")
-        for field in fields:
-            if not item.get(field):
-                raise missing_field(f"{key}.{field}")
-    return request[key]
 
 
 @endpoint("tasks.get_hyper_params", "tasks")
@@ -33,36 +24,31 @@ def get_hyper_params(store: Store, request: dict) -> dict:
     return {"params": params}
 
 
-@endpoint("tasks.edit_hyper_params", "task", "hyperparams")
+@endpoint("tasks.edit_hyper_params", "task", "hyperparams", hyperparams=[PARAMETER])
 def edit_hyper_params(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
-    items = _items(request, "hyperparams", "section", "name")
+    items = request["hyperparams"]
     only_properties = all(item["section"] == USER_PROPERTIES for item in items)
     if not only_properties:
         _check_open(task, request)
-    replace = request.get("replace_hyperparams") or "none"
     sections = task["hyperparams"]
-    match replace:
+    match request.get("replace_hyperparams"):
         case "all":
             sections.clear()
         case "section":
             for item in items:
                 sections.pop(item["section"], None)
-        case "none":
-            pass
-        case _:
-            raise validation_error(f"replace_hyperparams should be none, section or all, not {replace!r}")
     for item in items:
-        kept = {key: str(value) for key, value in item.items() if value is not None}
-        sections.setdefault(item["section"], {})[item["name"]] = kept
+        sections.setdefault(item["section"], {})[item["name"]] = item
+    task["hyperparams"] = complete_parameters(sections)
     save(store, task, changed=not only_properties)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_hyper_params", "task", "hyperparams")
+@endpoint("tasks.delete_hyper_params", "task", "hyperparams", hyperparams=[{"section!": str, "name": str}])
 def delete_hyper_params(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
-    items = _items(request, "hyperparams", "section")
+    items = request["hyperparams"]
     if any(item["section"] != USER_PROPERTIES for item in items):
         _check_open(task, request)
     for item in items:
@@ -96,21 +82,18 @@ def get_configuration_names(store: Store, request: dict) -> dict:
     return {"configurations": answer}
 
 
-@endpoint("tasks.edit_configuration", "task", "configuration")
+@endpoint("tasks.edit_configuration", "task", "configuration", configuration=[CONFIGURATION])
 def edit_configuration(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
     _check_open(task, request)
-    items = _items(request, "configuration", "name")
-    if request.get("replace_configuration"):
-        task["configuration"].clear()
-    for item in items:
-        kept = {key: str(value) for key, value in item.items() if value is not None}
-        task["configuration"][item["name"]] = kept
+    held = {} if request.get("replace_configuration") else task["configuration"]
+    given = {item["name"]: item for item in request["configuration"]}
+    task["configuration"] = complete_configuration({**held, **given})
     save(store, task)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_configuration", "task", "configuration")
+@endpoint("tasks.delete_configuration", "task", "configuration", configuration=[str])
 def delete_configuration(store: Store, request: dict) -> dict:
     task = editable_task(store, request["task"])
     _check_open(task, request)

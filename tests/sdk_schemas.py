@@ -1,0 +1,120 @@
+"""The SDK's own JSON schemas of the API's requests and responses, as an oracle for tests.
+
+The `api` fixture checks every answer it gets. For the SDK itself, `record` makes a process write down its
+API calls, and `problems_in` checks what was written.
+"""
+
+import importlib
+import inspect
+import json
+import re
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jsonschema
+
+SERVICES = ("auth", "events", "models", "organization", "projects", "queues", "tasks", "workers")
+CALL = re.compile(r"^/(?:v[\d.]+/)?([a-z]+\.[a-z_]+)$")
+
+# What a real server answers beside what the SDK's schemas list; None where the keys are names of metrics.
+BEYOND_THE_SCHEMA = {
+    "events.scalar_metrics_iter_histogram": None,
+    "tasks.delete": {"deleted_models"},
+}
+
+# Where the SDK's generated schema is wrong, and the server answers as its own documentation says.
+NOT_JUDGED = {("response", "tasks.get_configuration_names")}  # a list of objects, not one object
+
+FORMATS = jsonschema.FormatChecker(formats=())
+FORMATS.checks("date-time", raises=ValueError)(
+    lambda value: not isinstance(value, str) or bool(datetime.fromisoformat(value))
+)
+
+
+@cache
+def schemas() -> dict[tuple[str, str], dict]:
+    """{("request" or "response", "service.action"): JSON schema}"""
+    from clearml.backend_api.session import Request, Response
+
+    found = {}
+    for service in SERVICES:
+        module = importlib.import_module(f"clearml.backend_api.services.v2_23.{service}")
+        members = inspect.getmembers(module, inspect.isclass)
+        classes = [kind for _, kind in members if getattr(kind, "_schema", None)]
+        # Some schemas refer to what only a class of the module defines.
+        defined = {snake_case(kind.__name__): kind._schema for kind in classes}
+        for kind in classes:
+            if issubclass(kind, Request | Response):
+                side = "request" if issubclass(kind, Request) else "response"
+                definitions = {**defined, **kind._schema.get("definitions", {})}
+                found[side, f"{kind._service}.{kind._action}"] = {**kind._schema, "definitions": definitions}
+    return found
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+@cache
+def _validator(side: str, name: str) -> jsonschema.Draft7Validator | None:
+    schema = None if (side, name) in NOT_JUDGED else schemas().get((side, name))
+    return schema and jsonschema.Draft7Validator(schema, format_checker=FORMATS)
+
+
+def problems(side: str, name: str, data: dict) -> list[str]:
+    """What the SDK's schema has against a request or a response; nothing where it has no schema for it."""
+    validator = _validator(side, name)
+    if validator is None:
+        return []
+    found = []
+    for error in validator.iter_errors(data):
+        while error.context:  # of several alternatives, the error that went deepest says most
+            error = max(error.context, key=lambda inner: len(inner.absolute_path))
+        found.append(f"{name} {side} at {'/'.join(map(str, error.absolute_path))}: {error.message[:300]}")
+    known, beyond = validator.schema.get("properties"), BEYOND_THE_SCHEMA.get(name, set())
+    lists_all = known and beyond is not None and not validator.schema.get("additionalProperties")
+    if side == "response" and lists_all:
+        unknown = data.keys() - known - beyond
+        found += [f"{name} {side} has {key}, which the schema does not list" for key in sorted(unknown)]
+    return found
+
+
+def record(path: Path | str) -> None:
+    """Write every API call that this process makes from now on to `path`, one JSON object a line."""
+    import requests
+
+    send = requests.Session.send
+
+    def recording(session, request, **options):
+        response = send(session, request, **options)
+        call = CALL.match(urlsplit(request.url).path)
+        if call:
+            body = request.body.decode() if isinstance(request.body, bytes) else request.body
+            entry = {
+                "name": call[1],
+                "code": response.status_code,
+                "request": body,
+                "response": response.text,
+            }
+            with open(path, "a") as file:
+                file.write(json.dumps(entry) + "\n")
+        return response
+
+    requests.Session.send = recording
+
+
+def problems_in(path: Path) -> list[str]:
+    """What the schemas have against the recorded calls."""
+    found = []
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["code"] == 200:
+            found += problems("response", entry["name"], json.loads(entry["response"])["data"])
+    return found
+
+
+def called_in(path: Path) -> set[str]:
+    """The names of the recorded calls."""
+    return {json.loads(line)["name"] for line in path.read_text().splitlines()}

@@ -1,0 +1,406 @@
+"""The local server as HTTP: who may call it, and what it answers to calls that are no good."""
+
+import base64
+import json
+import re
+import socket
+import time
+
+import jwt
+import psutil
+import pytest
+import requests
+
+from local_stack.server.auth import Credentials
+
+
+@pytest.fixture
+def server_log(stack):
+    """What the server has logged since the test began."""
+    path = stack.processes.log("server")
+    start = path.stat().st_size
+
+    def read() -> str:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read().decode()
+
+    return read
+
+
+@pytest.fixture
+def wire(stack):
+    """A raw connection to the server."""
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
+        yield connection
+
+
+def call(api, name, body=b"{}", **options) -> requests.Response:
+    headers = {**api.headers, **options.pop("headers", {})}
+    return requests.post(f"{api.url}/{name}", data=body, headers=headers, timeout=30, **options)
+
+
+def meta(response: requests.Response) -> dict:
+    """The envelope's meta, once it is seen to agree with the HTTP status."""
+    found = response.json()["meta"]
+    assert found["result_code"] == response.status_code
+    return found
+
+
+# Where it listens
+
+
+def test_it_listens_on_the_loopback_address_only(stack):
+    server = psutil.Process(stack.processes.running["server"].pid)
+    listening = [c.laddr for c in server.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert listening == [("127.0.0.1", stack.port)]
+
+
+def test_everything_it_keeps_is_for_its_owner_only(stack):
+    assert stack.home.stat().st_mode & 0o777 == 0o700
+    for secret in (stack.config_file, stack.home / "server" / "credentials.json"):
+        assert secret.stat().st_mode & 0o777 == 0o600
+
+
+# Envelope and versions
+
+
+def test_an_answer_names_the_call_and_its_result(api):
+    answer = api.send("tasks.get_types").json()
+    assert answer["data"] == {"types": answer["data"]["types"]}
+    assert re.fullmatch("[0-9a-f]{32}", answer["meta"].pop("id"))
+    assert re.fullmatch("[0-9a-f]{32}", answer["meta"].pop("trx"))
+    assert answer["meta"] == {
+        "endpoint": {"name": "tasks.get_types", "requested_version": "2.23", "actual_version": "2.23"},
+        "result_code": 200,
+        "result_subcode": 0,
+        "result_msg": "OK",
+        "error_stack": None,
+        "error_data": {},
+    }
+
+
+@pytest.mark.parametrize("path", ["tasks.get_types", "v2.5/tasks.get_types", "v2.31/tasks.get_types/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_calls_come_with_and_without_a_version_as_get_and_as_post(api, path, method):
+    answer = requests.request(method, f"{api.url}/{path}", json={}, headers=api.headers, timeout=10)
+    assert (answer.status_code, meta(answer)["endpoint"]["name"]) == (200, "tasks.get_types")
+
+
+def test_a_call_without_a_body_has_no_parameters(api):
+    assert requests.get(f"{api.url}/debug.ping", timeout=10).json()["data"] == {"msg": "ClearML local stack"}
+
+
+def test_parameters_that_no_handler_knows_are_ignored(api):
+    assert api("tasks.get_types", method="get", banana=[1]) == api("tasks.get_types")
+
+
+# Who may call
+
+
+def test_the_token_tells_clients_what_they_ask_it(api):
+    claims = jwt.decode(api.token, options={"verify_signature": False})
+    assert claims["feature_set"] == "basic"
+    assert claims["api_version"] == "2.31"
+    assert claims["server_version"]
+    assert claims["identity"]["user"] == "local_user"
+    assert claims["exp"] - claims["iat"] == 30 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("60", 60), ("0", 30 * 24 * 3600), ("9" * 5000, 10 * 365 * 24 * 3600), ("soon", None)],
+)
+def test_a_token_lasts_as_long_as_was_asked_within_reason(api, asked, given):
+    keys = (api.credentials.access_key, api.credentials.secret_key)
+    answer = requests.get(f"{api.url}/auth.login?expiration_sec={asked}", auth=keys, timeout=10)
+    claims = jwt.decode(answer.json()["data"]["token"], options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == given or (given is None and answer.ok)
+
+
+def test_a_token_can_be_exchanged_for_a_fresh_one(api):
+    answer = call(api, "auth.login")
+    assert answer.json()["data"]["token"]
+
+
+def test_the_access_keys_themselves_are_as_good_as_a_token(api):
+    keys = (api.credentials.access_key, api.credentials.secret_key)
+    assert requests.get(f"{api.url}/tasks.get_types", auth=keys, timeout=10).status_code == 200
+
+
+def forged(secret: str, algorithm: str = "HS256", **claims) -> str:
+    return "Bearer " + jwt.encode({"exp": time.time() + 60, **claims}, secret, algorithm=algorithm)
+
+
+def basic(text: bytes) -> str:
+    return "Basic " + base64.b64encode(text).decode()
+
+
+def intruders(credentials: Credentials) -> dict[str, str]:
+    signed = forged(credentials.token_secret)
+    return {
+        "nothing": "",
+        "a word": "Bearer",
+        "an empty token": "Bearer ",
+        "no token": "Bearer abc.def.ghi",
+        "an unknown scheme": "Digest abc",
+        "an expired token": forged(credentials.token_secret, exp=time.time() - 1),
+        "a token of another server": forged("another secret that is long enough for HS256"),
+        "an unsigned token": forged("", "none"),
+        "a token signed otherwise": forged(credentials.token_secret, "HS512"),
+        "a changed token": signed[:-2] + ("AA" if signed[-2:] != "AA" else "BB"),
+        "a wrong secret": basic(f"{credentials.access_key}:wrong".encode()),
+        "a wrong key": basic(f"wrong:{credentials.secret_key}".encode()),
+        "keys without a colon": basic(b"keys"),
+        "keys that are no text": basic(b"\xff\xfe:\x00"),
+        "keys that are not encoded": "Basic %%%",
+    }
+
+
+@pytest.mark.parametrize("path", ["tasks.get_types", "auth.login", "no.such_thing", "files/a"])
+def test_strangers_are_turned_away(api, path):
+    for who, authorization in intruders(api.credentials).items():
+        headers = {"Authorization": authorization} if authorization else {}
+        answer = requests.get(f"{api.url}/{path}", headers=headers, timeout=10)
+        assert answer.status_code == 401, who
+        assert answer.json()["data"] == {}
+        assert api.credentials.secret_key not in answer.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
+def test_strangers_cannot_touch_files(api, method):
+    assert requests.request(method, f"{api.url}/files/a", timeout=10).status_code == 401
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "body", [b"no json", b"{", b'{"a":}', b"\xff\xfe\x00", b"[1]", b'"text"', b"3", b"1" * 5000, b"{} {}"]
+)
+def test_a_body_that_is_no_json_object_is_refused_with_a_reason(api, body):
+    answer = call(api, "tasks.get_types", body)
+    assert answer.status_code == 400
+    assert meta(answer)["result_msg"].startswith("Validation error: the body ")
+
+
+def test_a_batch_with_a_line_that_is_no_json_is_refused_with_a_reason(api):
+    answer = call(api, "events.add_batch", b'{"task": "a"}\nnonsense\n')
+    assert answer.status_code == 400
+    assert "the body is not JSON" in meta(answer)["result_msg"]
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "["])
+@pytest.mark.parametrize("levels", [101, 5_000, 500_000])
+def test_a_body_that_is_nested_too_deep_is_refused(api, opening, levels):
+    body = '{"runtime": ' + opening * levels + "1" + {"[": "]", '{"a":': "}"}[opening] * levels + "}"
+    assert call(api, "tasks.get_types", body.encode()).status_code == 400
+
+
+def test_a_body_that_is_too_large_is_refused_and_the_server_goes_on(api):
+    answer = call(api, "tasks.get_types", b'{"a": "' + b"x" * (64 * 2**20) + b'"}')
+    assert answer.status_code == 413
+    assert "larger than 64 MB" in meta(answer)["result_msg"]
+    assert api("tasks.get_types")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_may_come_in_any_of_its_encodings(api, encoding):
+    body = json.dumps({"name": "größe ✓"}, ensure_ascii=False).encode(encoding)
+    answer = call(
+        api, "projects.get_all", body, headers={"Content-Type": f"application/json; charset={encoding}"}
+    )
+    assert answer.json()["data"]["projects"] == []
+
+
+def test_numbers_that_json_does_not_have_are_stored_as_null(api):
+    body = b'{"name": "no numbers", "type": "custom", "runtime": {"a": NaN, "b": -Infinity, "c": 1e999}}'
+    task = call(api, "tasks.create", body).json()["data"]["id"]
+    assert api("tasks.get_by_id", task=task)["task"]["runtime"] == {"a": None, "b": None, "c": None}
+
+
+# Calls that cannot be answered
+
+
+def test_an_unknown_endpoint_is_named_in_the_answer_and_in_the_log(api, server_log):
+    answer = call(api, "v2.23/reports.create")
+    assert answer.status_code == 404
+    assert "reports.create" in meta(answer)["result_msg"]
+    assert "WARNING local_stack.server: unknown endpoint reports.create" in server_log()
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing/here", "v2.23/", "v99999.1/tasks.get_types", "tasks", "%0aERROR fake"]
+)
+def test_an_unknown_path_is_named_in_the_answer_and_in_one_line_of_the_log(api, server_log, path):
+    answer = requests.get(f"{api.url}/{path}", headers=api.headers, timeout=10)
+    assert answer.status_code == 404
+    assert "Nothing is served at" in meta(answer)["result_msg"]
+    assert len([line for line in server_log().splitlines() if line.strip()]) == 1
+
+
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "BREW"])
+def test_an_unknown_method_is_refused_in_the_envelope(api, method):
+    answer = requests.request(method, f"{api.url}/tasks.get_types", headers=api.headers, timeout=10)
+    assert (answer.status_code, meta(answer)["result_msg"]) == (405, "Method Not Allowed")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("tasks.get_by_id", {}, "Missing required fields: task"),
+        ("tasks.get_by_id", {"task": None}, "Missing required fields: task"),
+        ("tasks.get_by_id", {"task": 3}, "Invalid type for fields: task should be a string"),
+        (
+            "tasks.create",
+            {"name": "task", "type": "nap"},
+            "'nap' is no type of task; the types are annotation,",
+        ),
+        ("tasks.create", {"name": "ab", "type": "custom"}, "a task's name needs at least 3 characters"),
+        ("tasks.get_all", {"page": -1}, "page should be an integer from 0 to"),
+        ("tasks.get_all", {"name": "("}, "Malformed regular expression: '('"),
+        ("tasks.get_all", {"created": ">=soon"}, "'soon' is not a date such as 2026-01-31T12:00:00"),
+        ("tasks.archive", {"tasks": "x"}, "tasks should be a list, each item a string"),
+        ("tasks.archive", {"tasks": [["x"]]}, "tasks[0] should be a string"),
+        ("models.add_or_update_metadata", {"model": "m", "metadata": [{}]}, "fields: metadata[0].key"),
+        (
+            "models.create",
+            {"name": "model", "uri": "u", "labels": {"cat": "1"}},
+            "labels.cat should be an integer",
+        ),
+        ("events.debug_images", {"metrics": [{"task": 1}]}, "metrics[0].task should be a string"),
+        ("events.plots", {"metrics": [], "scroll_id": "x"}, "Invalid scroll id: 'x'"),
+        (
+            "tasks.dequeue",
+            {"task": "x", "new_status": "asleep"},
+            "new_status should be closed or completed or",
+        ),
+    ],
+)
+def test_a_call_that_is_no_good_is_told_what_would_be(api, name, parameters, message):
+    answer = api.send(name, **parameters)
+    assert answer.status_code == 400
+    assert message in meta(answer)["result_msg"]
+
+
+def test_an_error_carries_the_subcode_that_clients_act_on(api):
+    subcodes = {
+        name: meta(api.send(name, **{field: "nobody"}))["result_subcode"]
+        for name, field in [
+            ("tasks.get_by_id", "task"),
+            ("models.get_by_id", "model"),
+            ("projects.get_by_id", "project"),
+            ("queues.get_by_id", "queue"),
+        ]
+    }
+    expected = {
+        "tasks.get_by_id": 101,
+        "models.get_by_id": 201,
+        "projects.get_by_id": 401,
+        "queues.get_by_id": 701,
+    }
+    assert subcodes == expected
+
+
+# On the wire
+
+
+def request_of(api, path: str, body: str, extra: str = "") -> bytes:
+    head = f"GET /{path} HTTP/1.1\r\nHost: local\r\nAuthorization: Bearer {api.token}\r\n{extra}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def read_answers(connection: socket.socket, count: int) -> list[tuple[int, dict]]:
+    """The status and the JSON body of each of the next answers on one connection."""
+    reader = connection.makefile("rb")
+    answers = []
+    for _ in range(count):
+        status = int(reader.readline().split()[1])
+        length = 0
+        while line := reader.readline().strip():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        answers.append((status, json.loads(reader.read(length))))
+    return answers
+
+
+def test_requests_that_come_before_the_last_was_answered_are_answered_in_order(api, wire):
+    calls = [
+        ("debug.ping", "{}"),
+        ("tasks.get_types", "no json"),
+        ("tasks.get_types", "{}"),
+        ("nothing", "{}"),
+    ]
+    wire.sendall(b"".join(request_of(api, path, body) for path, body in calls))
+    assert [status for status, _ in read_answers(wire, 4)] == [200, 400, 200, 404]
+
+
+def test_a_body_that_no_one_read_does_not_become_the_next_request(api, wire):
+    sneaky = request_of(api, "debug.ping", "{}").decode()
+    wire.sendall(request_of(api, "nothing/here", sneaky) + request_of(api, "tasks.get_types", "{}"))
+    answers = read_answers(wire, 2)
+    assert [(status, answer["meta"]["endpoint"]["name"]) for status, answer in answers] == [
+        (404, "/nothing/here"),
+        (200, "tasks.get_types"),
+    ]
+
+
+def test_a_request_that_is_not_http_ends_its_own_connection_only(api, wire):
+    wire.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+    assert wire.recv(100).startswith(b"HTTP/1.1 400")
+    assert api("tasks.get_types")
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_request_harms_no_one(api, wire):
+    wire.sendall(request_of(api, "tasks.get_types", "{}")[:-1])
+    wire.close()
+    assert api("tasks.get_types")
+
+
+# What it says of itself
+
+
+def test_an_answer_never_holds_a_stack_trace(api):
+    for parameters in ({}, {"task": 3}, {"task": "x" * 10_000}, {"task": "\ud800"}):
+        answer = api.send("tasks.get_by_id", **parameters)
+        assert answer.status_code == 400
+        assert "Traceback" not in answer.text
+        assert 'File "' not in answer.text
+
+
+HOSTILE = [
+    "'; DROP TABLE events; --",
+    "<script>alert(1)</script>",
+    "{{7*7}} ${jndi:ldap://x} %s %n",
+    "../../etc/passwd\x00.txt",
+    "\u202e\u0000\ufeff\U0001f600",
+    "line\r\nSet-Cookie: a=b",
+    "\ud800 half a pair",
+    "__proto__",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_stored_as_it_is(api, text):
+    task = api("tasks.create", name=f"abc{text}", type="custom", comment=text, tags=[text])["id"]
+    stored = api("tasks.get_by_id", task=task)["task"]
+    assert (stored["name"], stored["comment"], stored["tags"]) == (f"abc{text}", text, [text])
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if "\ud800" not in text])
+def test_hostile_text_in_events_is_stored_as_it_is(api, text):
+    task = api("tasks.create", name="hostile events", type="custom")["id"]
+    api.events(
+        {
+            "type": "training_stats_scalar",
+            "task": task,
+            "metric": text,
+            "variant": text,
+            "iter": 1,
+            "value": 2,
+        },
+        {"type": "log", "task": task, "msg": text},
+    )
+    series = api("events.scalar_metrics_iter_histogram", task=task)
+    assert series == {text: {text: {"name": text, "x": [1], "y": [2.0]}}}
+    assert [event["msg"] for event in api("events.get_task_log", task=task)["events"]] == [text]

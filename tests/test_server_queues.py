@@ -1,0 +1,310 @@
+"""Queues and workers on the local server: what the agents do, call by call."""
+
+import itertools
+import time
+
+import pytest
+
+NAMES = (f"queue {number}" for number in itertools.count())
+
+
+@pytest.fixture
+def queue(api) -> str:
+    """A new, empty queue."""
+    return api("queues.create", name=f"{next(NAMES)} of {time.monotonic_ns()}")["id"]
+
+
+@pytest.fixture
+def tasks(api) -> list[str]:
+    """Three drafts."""
+    return [api("tasks.create", name=f"task {n}", type="custom")["id"] for n in range(3)]
+
+
+@pytest.fixture
+def full_queue(api, queue, tasks) -> str:
+    """A queue in which the three tasks wait."""
+    for task in tasks:
+        api("tasks.enqueue", task=task, queue=queue)
+    return queue
+
+
+@pytest.fixture
+def waiting(api):
+    """The tasks that wait in a queue, in their order."""
+    return lambda queue: [entry["task"] for entry in api("queues.get_by_id", queue=queue)["queue"]["entries"]]
+
+
+def refused(response) -> int:
+    """The subcode of a call that was refused."""
+    assert response.status_code == 400, response.text
+    return response.json()["meta"]["result_subcode"]
+
+
+def get(api, task: str) -> dict:
+    return api("tasks.get_by_id", task=task)["task"]
+
+
+# Queues
+
+
+def test_a_new_queue_is_empty(api):
+    queue = api("queues.create", name="brand new", tags=["t"])["id"]
+    document = api("queues.get_by_id", queue=queue)["queue"]
+    assert (document["name"], document["tags"], document["entries"]) == ("brand new", ["t"], [])
+
+
+def test_the_sdk_asks_for_a_queue_by_name_and_falls_back_when_that_is_refused(api, queue):
+    name = api("queues.get_by_id", queue=queue)["queue"]["name"]
+    assert refused(api.send("queues.get_by_id", queue=name)) == 701
+    found = api("queues.get_all", name=f"^{name}$", only_fields=["id"])["queues"]
+    assert found == [{"id": queue}]
+
+
+def test_a_name_is_taken_once_and_has_three_characters(api, queue):
+    name = api("queues.get_by_id", queue=queue)["queue"]["name"]
+    assert refused(api.send("queues.create", name=name)) == 801
+    assert refused(api.send("queues.create", name="ab")) == 12
+    other = api("queues.create", name=f"{name} other")["id"]
+    assert refused(api.send("queues.update", queue=other, name=name)) == 801
+    assert refused(api.send("queues.update", queue=other, name="ab")) == 12
+    assert api("queues.update", queue=other, name=f"{name} renamed", tags=["x"])["updated"] == 1
+
+
+def test_there_is_a_default_queue_from_the_start(api):
+    default = api("queues.get_default")
+    assert default["name"] == "default"
+    assert api("queues.get_by_id", queue=default["id"])["queue"]["system_tags"] == ["default"]
+
+
+def test_entries_of_a_long_queue_may_be_cut_short(api, full_queue):
+    assert len(api("queues.get_by_id", queue=full_queue, max_task_entries=2)["queue"]["entries"]) == 2
+    (listed,) = api("queues.get_all", id=[full_queue], max_task_entries=1)["queues"]
+    assert len(listed["entries"]) == 1
+    assert api("queues.get_num_entries", queue=full_queue) == {"num": 3}
+
+
+def test_a_queue_that_is_not_empty_is_deleted_by_force_only(api, full_queue, tasks):
+    assert refused(api.send("queues.delete", queue=full_queue)) == 702
+    assert api("queues.delete", queue=full_queue, force=True) == {"deleted": 1}
+    assert refused(api.send("queues.get_by_id", queue=full_queue)) == 701
+    assert api("tasks.dequeue", task=tasks[0])["dequeued"] == 0
+    assert get(api, tasks[0])["status"] == "created"
+
+
+def test_metadata_is_known_by_its_key(api, queue):
+    one, two = ({"key": key, "value": "1", "type": "int"} for key in ("one", "two"))
+    api("queues.add_or_update_metadata", queue=queue, metadata=[one, two])
+    api("queues.add_or_update_metadata", queue=queue, metadata=[{**one, "value": "2"}])
+    api("queues.delete_metadata", queue=queue, keys=["two"])
+    assert api("queues.get_by_id", queue=queue)["queue"]["metadata"] == {"one": {**one, "value": "2"}}
+
+
+# Tasks in queues
+
+
+def test_an_enqueued_task_waits_and_knows_its_queue(api, queue, waiting):
+    task = api("tasks.create", name="a task", type="custom", system_tags=["development", "x"])["id"]
+    answer = api("tasks.enqueue", task=task, queue=queue, status_reason="by a test")
+    assert (answer["queued"], answer["updated"], answer["fields"]["status"]) == (1, 1, "queued")
+    document = get(api, task)
+    assert (document["status"], document["status_reason"]) == ("queued", "by a test")
+    assert document["execution"]["queue"] == queue
+    assert document["system_tags"] == ["x"]
+    assert waiting(queue) == [task]
+
+
+def test_a_task_may_be_enqueued_by_the_name_of_a_queue_that_is_made_if_need_be(api, tasks, waiting):
+    name = f"made on the way {time.monotonic_ns()}"
+    api("tasks.enqueue", task=tasks[0], queue_name=name)
+    api("tasks.enqueue", task=tasks[1], queue_name=name)
+    (queue,) = api("queues.get_all", name=f"^{name}$")["queues"]
+    assert waiting(queue["id"]) == tasks[:2]
+
+
+def test_enqueueing_elsewhere_takes_the_task_out_of_the_first_queue(api, full_queue, queue, tasks, waiting):
+    other = api("queues.create", name=f"other {time.monotonic_ns()}")["id"]
+    api("tasks.enqueue", task=tasks[1], queue=other)
+    assert waiting(full_queue) == [tasks[0], tasks[2]]
+    assert waiting(other) == [tasks[1]]
+    assert get(api, tasks[1])["execution"]["queue"] == other
+
+
+def test_a_task_that_cannot_wait_is_refused_and_nothing_changes(api, queue, waiting, tasks):
+    api("tasks.started", task=tasks[0])
+    assert refused(api.send("tasks.enqueue", task=tasks[0], queue=queue)) == 110
+    assert refused(api.send("tasks.enqueue", task=tasks[1], queue="nowhere")) == 701
+    assert refused(api.send("tasks.enqueue", task=tasks[1])) == 12
+    api("tasks.enqueue", task=tasks[1], queue=queue)
+    assert refused(api.send("tasks.enqueue", task=tasks[1], queue=queue)) == 706
+    assert waiting(queue) == [tasks[1]]
+    assert get(api, tasks[0])["status"] == "in_progress"
+
+
+def test_a_dequeued_task_is_a_draft_again(api, full_queue, tasks, waiting):
+    answer = api("tasks.dequeue", task=tasks[1])
+    assert (answer["dequeued"], answer["updated"]) == (1, 1)
+    assert waiting(full_queue) == [tasks[0], tasks[2]]
+    document = get(api, tasks[1])
+    assert document["status"] == "created"
+    assert "queue" not in document["execution"]
+
+
+def test_the_place_in_a_queue_can_be_changed(api, full_queue, tasks, waiting):
+    first, second, third = tasks
+    moves = [
+        ("queues.move_task_to_back", first, {}, 2, [second, third, first]),
+        ("queues.move_task_to_front", third, {}, 0, [third, second, first]),
+        ("queues.move_task_forward", first, {}, 1, [third, first, second]),
+        ("queues.move_task_backward", third, {"count": 2}, 2, [first, second, third]),
+        ("queues.move_task_backward", second, {"count": 9}, 2, [first, third, second]),
+        ("queues.move_task_forward", second, {"count": 9}, 0, [second, first, third]),
+    ]
+    for move, task, options, position, order in moves:
+        assert api(move, queue=full_queue, task=task, **options) == {"position": position}
+        assert waiting(full_queue) == order
+    assert refused(api.send("queues.move_task_to_back", queue=full_queue, task="nobody")) == 703
+
+
+def test_tasks_are_put_in_and_taken_out_by_hand(api, queue, tasks, waiting):
+    assert api("queues.add_task", queue=queue, task=tasks[0]) == {"added": 1}
+    assert refused(api.send("queues.add_task", queue=queue, task=tasks[0])) == 706
+    assert refused(api.send("queues.add_task", queue=queue, task="nobody")) == 101
+    assert api("queues.peek_task", queue=queue) == {"task": tasks[0]}
+    assert waiting(queue) == [tasks[0]]
+    assert api("queues.remove_task", queue=queue, task=tasks[0]) == {"removed": 1}
+    assert refused(api.send("queues.remove_task", queue=queue, task=tasks[0])) == 703
+    assert api("queues.peek_task", queue=queue) == {}
+
+
+# Agents
+
+
+def test_an_empty_queue_gives_nothing(api, queue):
+    assert api("queues.get_next_task", queue=queue) == {}
+
+
+def test_tasks_are_given_in_their_order_each_once(api, full_queue, tasks, waiting):
+    entries = [api("queues.get_next_task", queue=full_queue)["entry"] for _ in tasks]
+    assert [entry["task"] for entry in entries] == tasks
+    assert all(entry["added"] for entry in entries)
+    assert api("queues.get_next_task", queue=full_queue, get_task_info=True) == {}
+
+
+def test_an_agent_may_ask_whose_the_task_is(api, full_queue):
+    answer = api("queues.get_next_task", queue=full_queue, get_task_info=True)
+    assert answer["task_info"] == {"company": "local", "user": "local_user"}
+
+
+def test_a_task_goes_from_the_queue_through_an_agent_to_its_end(api, full_queue, tasks):
+    """The agent's own calls, in its order and its versions of the API."""
+    api("workers.register", version="v2.5", worker="agent:1", queues=[full_queue], timeout=600)
+    task = api("queues.get_next_task", version="v2.14", queue=full_queue, get_task_info=True)["entry"]["task"]
+    for _ in range(2):
+        api("tasks.started", version="v2.5", task=task, status_reason="launch of worker_id", force=True)
+    api("tasks.dequeue", version="v2.15", task=task, new_status="in_progress")
+    api("workers.status_report", version="v2.5", worker="agent:1", task=task, queue=full_queue, timestamp=1)
+    document = get(api, task)
+    assert (document["status"], document["last_worker"]) == ("in_progress", "agent:1")
+    assert document["execution"]["queue"] == full_queue
+    assert document["started"] <= document["last_worker_report"]
+    api("tasks.completed", task=task)
+    api("workers.unregister", worker="agent:1")
+    assert get(api, task)["status"] == "completed"
+
+
+def test_a_queued_task_that_an_agent_dequeues_as_running_keeps_its_queue(api, full_queue, tasks):
+    api("tasks.dequeue", task=tasks[0], new_status="in_progress")
+    document = get(api, tasks[0])
+    assert (document["status"], document["execution"]["queue"]) == ("in_progress", full_queue)
+
+
+# Workers
+
+
+@pytest.fixture
+def listed(api):
+    """A worker as the list of workers shows it, or None."""
+
+    def find(worker: str, **conditions) -> dict | None:
+        return next((w for w in api("workers.get_all", **conditions)["workers"] if w["id"] == worker), None)
+
+    return find
+
+
+def test_a_worker_is_listed_from_registering_until_unregistering(api, queue, listed):
+    api("workers.register", worker="host:gpu0", queues=[queue], tags=["gpu"])
+    worker = listed("host:gpu0")
+    assert (worker["ip"], worker["tags"], worker["user"]["id"]) == ("127.0.0.1", ["gpu"], "local_user")
+    assert [(q["id"], q["num_tasks"]) for q in worker["queues"]] == [(queue, 0)]
+    assert worker["register_time"] <= worker["last_activity_time"]
+    assert "task" not in worker
+    api("workers.unregister", worker="host:gpu0")
+    assert listed("host:gpu0") is None
+    assert refused(api.send("workers.unregister", worker="host:gpu0")) == 1004
+
+
+def test_a_worker_that_reports_without_registering_is_listed_with_what_it_runs(
+    api, full_queue, tasks, listed
+):
+    project = api("projects.create", name=f"worked on {time.monotonic_ns()}")["id"]
+    api("tasks.edit", task=tasks[0], project=project, force=True)
+    api("tasks.started", task=tasks[0])
+    report = {
+        "worker": "sdk:1",
+        "task": tasks[0],
+        "queue": full_queue,
+        "queues": [full_queue],
+        "timestamp": 0,
+    }
+    api("workers.status_report", machine_stats={"cpu_usage": [1.5]}, **report)
+    worker = listed("sdk:1")
+    assert worker["task"] | {"running_time": 0} == {
+        "id": tasks[0],
+        "name": "task 0",
+        "last_iteration": 0,
+        "running_time": 0,
+    }
+    assert worker["queue"]["id"] == full_queue
+    assert worker["project"]["id"] == project
+    api("workers.status_report", worker="sdk:1", timestamp=1)
+    assert "task" not in listed("sdk:1")
+    api("workers.unregister", worker="sdk:1")
+
+
+def test_a_worker_that_is_silent_for_too_long_is_gone(api, listed):
+    api("workers.register", worker="brief", timeout=1)
+    assert listed("brief")
+    time.sleep(1.1)
+    assert listed("brief") is None
+    api("workers.status_report", worker="brief", timestamp=0)
+    assert listed("brief")
+
+
+def test_workers_are_found_by_tag_and_by_when_they_were_seen(api, listed):
+    api("workers.register", worker="tagged", tags=["a", "b"])
+    assert listed("tagged", tags=["b"])
+    assert listed("tagged", tags=["c"]) is None
+    assert listed("tagged", last_seen=60)
+    api("workers.register", worker="not shown", system_tags=["hidden"])
+    assert listed("not shown") is None
+
+
+def test_a_queue_is_watched_while_a_worker_listens_to_it(api, queue, tasks):
+    def watched(task: str) -> bool:
+        return api("tasks.enqueue", task=task, queue=queue, verify_watched_queue=True)["queue_watched"]
+
+    assert watched(tasks[0]) is False
+    api("workers.register", worker="watcher", queues=[queue])
+    assert watched(tasks[1]) is True
+    api("workers.unregister", worker="watcher")
+    assert watched(tasks[2]) is False
+
+
+def test_what_belongs_to_a_deleted_queue_or_task_is_left_out(api, queue, tasks, listed):
+    api("workers.register", worker="lonely", queues=[queue])
+    api("workers.status_report", worker="lonely", task=tasks[0], queue=queue, timestamp=0)
+    api("queues.delete", queue=queue)
+    api("tasks.delete", task=tasks[0])
+    worker = listed("lonely")
+    assert worker["queues"] == []
+    assert worker.keys().isdisjoint({"task", "queue"})

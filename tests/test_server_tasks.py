@@ -1,0 +1,719 @@
+"""Tasks on the local server: their states, what may be edited when, and what a clone or a reset keeps."""
+
+from datetime import datetime
+
+import pytest
+
+STATES = (
+    "created", "queued", "in_progress", "stopped", "failed", "completed", "closed", "published",
+)  # fmt: skip
+
+# What moves a task to each state, and the states from which it may.
+MOVES = {
+    "tasks.started": ("in_progress", {"created", "queued", "in_progress", "stopped", "failed", "completed"}),
+    "tasks.stopped": (
+        "stopped",
+        {"created", "queued", "in_progress", "stopped", "failed", "completed", "closed"},
+    ),
+    "tasks.failed": ("failed", {"in_progress", "stopped", "failed", "completed", "closed"}),
+    "tasks.completed": ("completed", {"in_progress", "stopped", "failed", "completed"}),
+    "tasks.close": ("closed", {"stopped", "failed", "completed", "closed"}),
+    "tasks.publish": ("published", {"stopped", "failed", "completed", "closed", "published"}),
+}
+
+ARTIFACT = {"key": "table", "type": "csv", "uri": "http://files/table.csv"}
+
+
+@pytest.fixture
+def new_task(api):
+    """Make a task, in a state if need be, and give its id."""
+
+    def make(status: str = "created", name: str = "a task", **fields) -> str:
+        task = api("tasks.create", name=name, type="training", **fields)["id"]
+        if status == "queued":
+            api("tasks.enqueue", task=task, queue_name="waiting")
+        elif status != "created":
+            (move,) = (name for name, (state, _) in MOVES.items() if state == status)
+            api(move, task=task, force=True)
+        return task
+
+    return make
+
+
+@pytest.fixture
+def get(api):
+    """Read a task."""
+    return lambda task, version="v2.23": api("tasks.get_by_id", version=version, task=task)["task"]
+
+
+@pytest.fixture
+def model(api) -> str:
+    return api("models.create", name="weights", uri="http://files/weights.bin", ready=False)["id"]
+
+
+def refused(response) -> int:
+    """The subcode of a call that was refused."""
+    assert response.status_code == 400, response.text
+    return response.json()["meta"]["result_subcode"]
+
+
+# Made
+
+
+def test_a_new_task_has_every_container_that_clients_look_into(new_task, get):
+    task = get(new_task())
+    moments = {task.pop(key) for key in ("created", "last_update", "last_change", "status_changed")}
+    assert len(moments) == 1
+    assert datetime.fromisoformat(moments.pop()).utcoffset().total_seconds() == 0
+    del task["id"]
+    assert task == {
+        "name": "a task",
+        "type": "training",
+        "user": "local_user",
+        "company": "local",
+        "status": "created",
+        "status_reason": "",
+        "status_message": "",
+        "last_iteration": 0,
+        "last_metrics": {},
+        "comment": "",
+        "tags": [],
+        "system_tags": [],
+        "output": {"destination": ""},
+        "runtime": {},
+        "configuration": {},
+        "hyperparams": {},
+        "container": {},
+        "script": {"binary": "python", "repository": "", "requirements": {}},
+        "execution": {"artifacts": []},
+        "models": {"input": [], "output": []},
+    }
+
+
+@pytest.mark.parametrize("name", ["", "ab", "  a  "])
+def test_a_name_of_fewer_than_three_characters_is_refused(api, new_task, name):
+    task = new_task()
+    assert refused(api.send("tasks.create", name=name, type="training")) == 12
+    for change in ("tasks.edit", "tasks.update"):
+        assert refused(api.send(change, task=task, name=name)) == 12
+    assert refused(api.send("tasks.clone", task=task, new_task_name=name)) == 12
+
+
+def test_a_task_in_a_project_that_does_not_exist_is_refused(api, new_task):
+    assert refused(api.send("tasks.create", name="a task", type="training", project="nowhere")) == 401
+    assert refused(api.send("tasks.edit", task=new_task(), project="nowhere")) == 401
+
+
+def test_parameters_given_without_their_own_names_get_them(new_task, get):
+    task = get(
+        new_task(hyperparams={"Args": {"depth": {"value": 3}}}, configuration={"model": {"value": "x"}})
+    )
+    assert task["hyperparams"] == {"Args": {"depth": {"section": "Args", "name": "depth", "value": "3"}}}
+    assert task["configuration"] == {"model": {"name": "model", "value": "x"}}
+
+
+def test_validating_a_task_makes_none(api):
+    before = len(api("tasks.get_all", name="^only checked$")["tasks"])
+    assert api("tasks.validate", name="only checked", type="training") == {}
+    assert len(api("tasks.get_all", name="^only checked$")["tasks"]) == before
+
+
+# States
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("status", STATES)
+def test_a_task_moves_only_where_its_state_allows(api, new_task, get, move, status):
+    task = new_task(status)
+    target, allowed = MOVES[move]
+    answer = api.send(move, task=task)
+    if status in allowed:
+        assert answer.status_code == 200
+        assert get(task)["status"] == target
+    else:
+        assert refused(answer) == 110
+        assert f"is {status} and cannot become {target}" in answer.text
+        assert get(task)["status"] == status
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_force_moves_a_task_from_any_state_to_any(api, new_task, get, move):
+    for status in STATES:
+        task = new_task(status)
+        api(move, task=task, force=True)
+        assert get(task)["status"] == MOVES[move][0]
+
+
+def test_a_change_of_state_keeps_its_reason_and_its_time(api, new_task, get):
+    task = new_task("in_progress")
+    before = get(task)
+    api("tasks.failed", task=task, status_reason="no data", status_message="the table was empty")
+    after = get(task)
+    assert (after["status_reason"], after["status_message"]) == ("no data", "the table was empty")
+    assert before["status_changed"] < after["status_changed"] <= after["last_update"]
+
+
+def test_starting_twice_keeps_the_first_start(api, new_task, get):
+    task = new_task("in_progress")
+    started = get(task)["started"]
+    api("tasks.started", task=task)
+    assert get(task)["started"] == started
+
+
+def test_a_task_that_ended_knows_when_and_how_long_it_ran(api, new_task, get):
+    task = new_task("in_progress")
+    api("tasks.completed", task=task)
+    ended = get(task)
+    assert ended["started"] <= ended["completed"]
+    assert ended["active_duration"] == 0
+    api("tasks.started", task=task)
+    assert "completed" not in get(task)
+
+
+def test_completing_may_publish_at_once(api, new_task, get):
+    task = new_task("in_progress")
+    assert api("tasks.completed", task=task, publish=True)["published"] == 1
+    assert get(task)["status"] == "published"
+
+
+@pytest.mark.parametrize("publish_model", [True, False])
+def test_publishing_a_task_publishes_its_output_models_unless_told_not_to(
+    api, new_task, model, publish_model
+):
+    task = new_task("completed")
+    api("tasks.add_or_update_model", task=task, name="out", model=model, type="output")
+    api("tasks.publish", task=task, publish_model=publish_model)
+    assert api("models.get_by_id", model=model)["model"]["ready"] is publish_model
+
+
+def test_stopping_a_queued_task_takes_it_off_its_queue(api, new_task, get):
+    task = new_task("queued")
+    api("tasks.stop", task=task)
+    assert get(task)["status"] == "stopped"
+    queue = api("queues.get_all", name="^waiting$")["queues"][0]
+    assert task not in [entry["task"] for entry in queue["entries"]]
+
+
+def test_stopping_a_task_that_a_worker_runs_asks_the_worker(api, new_task, get):
+    task = new_task("in_progress")
+    api("workers.status_report", worker="runner", task=task, timestamp=0)
+    api("tasks.stop", task=task)
+    assert (get(task)["status"], get(task)["status_message"]) == ("in_progress", "stopping")
+    api("workers.unregister", worker="runner")
+    api("tasks.stop", task=task)
+    assert get(task)["status"] == "stopped"
+
+
+def test_a_ping_says_that_a_task_is_alive_and_changes_nothing_else(api, new_task, get):
+    task = new_task("in_progress")
+    before = get(task)
+    assert api("tasks.ping", task=task) == {}
+    after = get(task)
+    assert after.pop("last_update") > before.pop("last_update")
+    assert after == before
+
+
+# Editing
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_a_task_is_edited_as_a_draft_or_by_force(api, new_task, get, status):
+    task = new_task(status)
+    answer = api.send("tasks.edit", task=task, name="another name")
+    assert answer.status_code == 200 if status == "created" else refused(answer) == 110
+    api("tasks.edit", task=task, name="forced name", force=True)
+    assert get(task)["name"] == "forced name"
+
+
+def test_editing_merges_what_is_nested_one_level_deep(api, new_task, get):
+    task = new_task(
+        script={"repository": "git@here", "branch": "main"},
+        execution={"framework": "sklearn", "artifacts": [ARTIFACT]},
+    )
+    api(
+        "tasks.edit", task=task, script={"branch": "dev"}, execution={"queue": "q"}, output_dest="s3://bucket"
+    )
+    edited = get(task)
+    assert edited["script"] == {
+        "binary": "python", "repository": "git@here", "branch": "dev", "requirements": {},
+    }  # fmt: skip
+    assert edited["execution"] == {"framework": "sklearn", "queue": "q", "artifacts": [ARTIFACT]}
+    assert edited["output"] == {"destination": "s3://bucket"}
+
+
+def test_editing_one_kind_of_models_keeps_the_other(api, new_task, get, model):
+    task = new_task(models={"input": [{"name": "in", "model": model}]})
+    api("tasks.edit", task=task, models={"output": [{"name": "out", "model": model}]})
+    assert get(task)["models"] == {
+        "input": [{"name": "in", "model": model}],
+        "output": [{"name": "out", "model": model}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "second"),
+    [
+        ("hyperparams", {"A": {"a": {"value": "1"}}}, {"B": {"b": {"value": "2"}}}),
+        ("configuration", {"one": {"value": "1"}}, {"two": {"value": "2"}}),
+        ("runtime", {"a": 1, "b": 2}, {"b": 3}),
+        ("container", {"image": "python", "arguments": "-e A=1"}, {"image": "debian"}),
+        ("tags", ["a", "b"], ["c"]),
+    ],
+)
+def test_editing_replaces_the_other_fields_whole(api, new_task, get, field, first, second):
+    task = new_task()
+    api("tasks.edit", task=task, **{field: first})
+    api("tasks.edit", task=task, **{field: second})
+    assert (
+        get(task)[field].keys() == second.keys() if isinstance(second, dict) else get(task)[field] == second
+    )
+
+
+def test_a_field_that_is_null_stays_as_it_was(api, new_task, get):
+    task = new_task(comment="keep", script={"branch": "main"})
+    api("tasks.edit", task=task, comment=None, script={"branch": None, "diff": "+"})
+    assert (get(task)["comment"], get(task)["script"]["branch"]) == ("keep", "main")
+
+
+def test_a_task_is_described_anew_in_any_state(api, new_task, get):
+    task = new_task("published")
+    api("tasks.update", task=task, name="renamed", comment="why", tags=["kept"])
+    assert [get(task)[key] for key in ("name", "comment", "tags")] == ["renamed", "why", ["kept"]]
+
+
+def test_requirements_are_set_as_they_are_given(api, new_task, get):
+    task = new_task("in_progress")
+    api("tasks.set_requirements", task=task, requirements={"pip": "numpy==2.0", "conda": ""})
+    assert get(task)["script"]["requirements"] == {"pip": "numpy==2.0", "conda": ""}
+
+
+def test_a_task_moves_to_another_project_by_id_and_by_name(api, new_task, get):
+    task = new_task()
+    api("tasks.move", ids=[task], project_name="moved/here")
+    project = get(task)["project"]
+    assert api("projects.get_by_id", project=project)["project"]["name"] == "moved/here"
+    other = api("projects.create", name="moved/there")["id"]
+    api("tasks.move", ids=[task], project=other)
+    assert get(task)["project"] == other
+
+
+# Hyperparameters and configuration
+
+
+def parameter(section: str, name: str, value: str) -> dict:
+    return {"section": section, "name": name, "value": value, "type": "str", "description": "why"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "left"),
+    [
+        (None, {"A": {"a": "1", "b": "2", "c": "new"}, "B": {"b": "3"}}),
+        ("none", {"A": {"a": "1", "b": "2", "c": "new"}, "B": {"b": "3"}}),
+        ("section", {"A": {"c": "new"}, "B": {"b": "3"}}),
+        ("all", {"A": {"c": "new"}}),
+    ],
+)
+def test_hyperparameters_are_added_or_replace_their_section_or_all(api, new_task, get, mode, left):
+    task = new_task()
+    first = [parameter("A", "a", "1"), parameter("A", "b", "2"), parameter("B", "b", "3")]
+    api("tasks.edit_hyper_params", task=task, hyperparams=first)
+    new = [parameter("A", "c", "new")]
+    api("tasks.edit_hyper_params", task=task, hyperparams=new, replace_hyperparams=mode)
+    held = get(task)["hyperparams"]
+    assert {s: {name: item["value"] for name, item in items.items()} for s, items in held.items()} == left
+    assert held["A"]["c"] == new[0]
+
+
+def test_hyperparameters_come_back_as_one_list_for_each_task(api, new_task):
+    task, empty = new_task(), new_task()
+    items = [parameter("A", "a", "1"), parameter("B", "b", "3")]
+    api("tasks.edit_hyper_params", task=task, hyperparams=items)
+    assert api("tasks.get_hyper_params", tasks=[task, empty])["params"] == [
+        {"task": task, "hyperparams": items},
+        {"task": empty, "hyperparams": []},
+    ]
+
+
+def test_hyperparameters_are_deleted_by_name_and_by_section(api, new_task, get):
+    task = new_task()
+    items = [
+        parameter("A", "a", "1"),
+        parameter("A", "b", "2"),
+        parameter("B", "b", "3"),
+        parameter("C", "c", "4"),
+    ]
+    api("tasks.edit_hyper_params", task=task, hyperparams=items)
+    gone = [{"section": "A", "name": "a"}, {"section": "B"}, {"section": "C", "name": "c"}, {"section": "D"}]
+    api("tasks.delete_hyper_params", task=task, hyperparams=gone)
+    assert {s: list(held) for s, held in get(task)["hyperparams"].items()} == {"A": ["b"]}
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_the_section_of_user_properties_is_open_in_every_state_and_does_not_touch_the_task(
+    api, new_task, get, status
+):
+    task = new_task(status)
+    touched = get(task)["last_update"]
+    api("tasks.edit_hyper_params", task=task, hyperparams=[parameter("properties", "grade", "A")])
+    assert get(task)["hyperparams"]["properties"]["grade"]["value"] == "A"
+    assert get(task)["last_update"] == touched
+    api("tasks.delete_hyper_params", task=task, hyperparams=[{"section": "properties", "name": "grade"}])
+    assert get(task)["hyperparams"] == {}
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_parameters_and_configuration_are_open_in_drafts_and_running_tasks_or_by_force(api, new_task, status):
+    task = new_task(status)
+    changes = {
+        "tasks.edit_hyper_params": {"hyperparams": [parameter("Args", "a", "1")]},
+        "tasks.edit_configuration": {"configuration": [{"name": "net", "value": "x"}]},
+        "tasks.add_or_update_artifacts": {"artifacts": [ARTIFACT]},
+    }
+    for name, change in changes.items():
+        answer = api.send(name, task=task, **change)
+        is_open = status in ("created", "in_progress")
+        assert answer.status_code == 200 if is_open else refused(answer) == 110
+        api(name, task=task, force=True, **change)
+
+
+def test_configurations_merge_by_name_unless_all_are_replaced(api, new_task):
+    task = new_task()
+
+    def held() -> dict:
+        (answer,) = api("tasks.get_configurations", tasks=[task])["configurations"]
+        return {item["name"]: item["value"] for item in answer["configuration"]}
+
+    one, two, three = (
+        {"name": name, "value": f"{name} = 1", "type": "text"} for name in ("one", "two", "three")
+    )
+    api("tasks.edit_configuration", task=task, configuration=[one, two])
+    api("tasks.edit_configuration", task=task, configuration=[{**two, "value": "two = 2"}, three])
+    assert held() == {"one": "one = 1", "two": "two = 2", "three": "three = 1"}
+    api("tasks.delete_configuration", task=task, configuration=["one", "none"])
+    assert held() == {"two": "two = 2", "three": "three = 1"}
+    (named,) = api("tasks.get_configurations", tasks=[task], names=["three"])["configurations"]
+    assert named["configuration"] == [three]
+    api("tasks.edit_configuration", task=task, configuration=[one], replace_configuration=True)
+    assert held() == {"one": "one = 1"}
+
+
+def test_the_names_of_configurations_come_without_their_content(api, new_task):
+    task, empty = new_task(configuration={"net": {"value": "x" * 1000}}), new_task()
+    ask = {"tasks": [task, empty]}
+    assert api("tasks.get_configuration_names", **ask)["configurations"] == [{"task": task, "names": ["net"]}]
+    with_empty = api("tasks.get_configuration_names", skip_empty=False, **ask)["configurations"]
+    assert with_empty == [{"task": task, "names": ["net"]}, {"task": empty, "names": []}]
+
+
+# Artifacts and models
+
+
+def test_artifacts_are_known_by_key_and_mode(api, new_task, get):
+    task = new_task()
+    as_input = {**ARTIFACT, "mode": "input"}
+    api(
+        "tasks.add_or_update_artifacts",
+        task=task,
+        artifacts=[ARTIFACT, as_input, {**ARTIFACT, "key": "other"}],
+    )
+    api("tasks.add_or_update_artifacts", task=task, artifacts=[{**ARTIFACT, "uri": "http://files/newer"}])
+    held = get(task)["execution"]["artifacts"]
+    assert [(item["key"], item["mode"], item["uri"]) for item in held] == [
+        ("table", "output", "http://files/newer"),
+        ("table", "input", ARTIFACT["uri"]),
+        ("other", "output", ARTIFACT["uri"]),
+    ]
+    api("tasks.delete_artifacts", task=task, artifacts=[{"key": "table"}, {"key": "other", "mode": "input"}])
+    assert [(item["key"], item["mode"]) for item in get(task)["execution"]["artifacts"]] == [
+        ("table", "input"),
+        ("other", "output"),
+    ]
+
+
+def test_models_are_known_by_name_among_the_inputs_and_among_the_outputs(api, new_task, get, model):
+    other = api("models.create", name="other weights", uri="http://files/other.bin")["id"]
+    task = new_task()
+    for name, which, kind in (("m", model, "input"), ("m", model, "output"), ("n", model, "output")):
+        api("tasks.add_or_update_model", task=task, name=name, model=which, type=kind)
+    api("tasks.add_or_update_model", task=task, name="m", model=other, type="output", iteration=7)
+    assert get(task)["models"] == {
+        "input": [{"name": "m", "model": model}],
+        "output": [{"name": "m", "model": other}, {"name": "n", "model": model}],
+    }
+    assert get(task)["last_iteration"] == 7
+    gone = [{"name": "m", "type": "output"}, {"name": "n", "type": "input"}]
+    api("tasks.delete_models", task=task, models=gone)
+    assert get(task)["models"] == {
+        "input": [{"name": "m", "model": model}],
+        "output": [{"name": "n", "model": model}],
+    }
+
+
+def test_a_model_that_does_not_exist_is_refused(api, new_task):
+    call = {"task": new_task(), "name": "m", "model": "nobody", "type": "input"}
+    assert refused(api.send("tasks.add_or_update_model", **call)) == 201
+
+
+# Clone, reset, delete, archive
+
+
+@pytest.fixture
+def full_task(api, new_task, model) -> str:
+    """A task that ran and left something everywhere."""
+    task = new_task(
+        comment="a comment",
+        tags=["kept"],
+        system_tags=["development", "archived", "other"],
+        project=api("projects.create", name=f"full {model}")["id"],
+        script={"repository": "git@here", "entry_point": "train.py"},
+        hyperparams={"Args": {"depth": {"value": "3"}}},
+        configuration={"net": {"value": "x"}},
+        container={"image": "python"},
+        execution={"queue": "q", "framework": "sklearn"},
+        output_dest="s3://bucket",
+        models={"input": [{"name": "base", "model": api("models.create", name="base", uri="u")["id"]}]},
+    )
+    artifacts = [ARTIFACT, {**ARTIFACT, "mode": "input", "key": "given"}]
+    api("tasks.add_or_update_artifacts", task=task, artifacts=artifacts)
+    api("tasks.started", task=task)
+    api("tasks.edit", task=task, runtime={"seen": 1}, force=True)
+    api("models.edit", model=model, task=task)
+    api("tasks.add_or_update_model", task=task, name="out", model=model, type="output")
+    api.events(
+        {
+            "type": "training_stats_scalar",
+            "task": task,
+            "metric": "loss",
+            "variant": "a",
+            "iter": 5,
+            "value": 1,
+        },
+        {
+            "type": "training_debug_image",
+            "task": task,
+            "metric": "i",
+            "variant": "a",
+            "url": "http://files/i.png",
+        },
+        {"type": "log", "task": task, "msg": "hello"},
+    )
+    api("tasks.completed", task=task)
+    return task
+
+
+def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_did(api, get, full_task):
+    source = get(full_task)
+    clone = get(api("tasks.clone", task=full_task)["id"])
+    same = (
+        "type",
+        "comment",
+        "tags",
+        "project",
+        "script",
+        "hyperparams",
+        "configuration",
+        "container",
+        "output",
+    )
+    assert {key: clone[key] for key in same} == {key: source[key] for key in same}
+    assert clone["name"] == "Clone of a task"
+    assert clone["status"] == "created"
+    assert clone["system_tags"] == ["other"]
+    assert clone["execution"] == {
+        "framework": "sklearn",
+        "artifacts": [{**ARTIFACT, "mode": "input", "key": "given"}],
+    }
+    assert clone["models"] == {"input": source["models"]["input"], "output": []}
+    assert (clone["runtime"], clone["last_metrics"], clone["last_iteration"]) == ({}, {}, 0)
+    assert clone.keys().isdisjoint({"started", "completed", "active_duration"})
+    assert api("events.get_task_events", task=clone["id"])["events"] == []
+
+
+def test_what_a_clone_is_told_goes_before_what_its_source_says(api, get, full_task):
+    told = {"name": "told", "comment": "", "tags": [], "hyperparams": {"Args": {"depth": {"value": "9"}}}}
+    answer = api(
+        "tasks.clone",
+        task=full_task,
+        new_project_name="clones/of mine",
+        execution_overrides={"framework": "xgboost"},
+        **{f"new_task_{key}": value for key, value in told.items()},
+    )
+    clone = get(answer["id"])
+    assert answer["new_project"] == {"id": clone["project"], "name": "clones/of mine"}
+    assert (clone["name"], clone["comment"], clone["tags"]) == ("told", "", [])
+    assert clone["hyperparams"]["Args"]["depth"]["value"] == "9"
+    assert clone["execution"]["framework"] == "xgboost"
+
+
+def test_a_change_of_a_clone_leaves_its_source_alone(api, get, full_task):
+    before = get(full_task)
+    clone = api("tasks.clone", task=full_task)["id"]
+    api("tasks.edit_hyper_params", task=clone, hyperparams=[parameter("Args", "depth", "8")])
+    assert get(full_task) == before
+
+
+def test_a_reset_leaves_a_draft_without_what_the_run_made(api, get, full_task, model):
+    before = get(full_task)
+    answer = api("tasks.reset", task=full_task)
+    after = get(full_task)
+    same = ("name", "comment", "tags", "script", "hyperparams", "configuration", "container", "created")
+    assert {key: after[key] for key in same} == {key: before[key] for key in same}
+    assert after["status"] == "created"
+    assert after["execution"]["artifacts"] == [{**ARTIFACT, "mode": "input", "key": "given"}]
+    assert "queue" not in after["execution"]
+    assert after["models"] == {"input": before["models"]["input"], "output": []}
+    assert (after["runtime"], after["last_metrics"], after["last_iteration"]) == ({}, {}, 0)
+    assert after.keys().isdisjoint({"started", "completed", "active_duration"})
+    assert api("events.get_task_events", task=full_task)["events"] == []
+    assert refused(api.send("models.get_by_id", model=model)) == 201
+    assert answer["deleted_models"] == 1
+    assert answer["urls"] == {
+        "artifact_urls": [ARTIFACT["uri"], ARTIFACT["uri"]],
+        "event_urls": ["http://files/i.png"],
+        "model_urls": ["http://files/weights.bin"],
+    }
+
+
+def test_a_reset_that_clears_all_leaves_no_code_and_no_parameters(api, get, full_task):
+    api("tasks.reset", task=full_task, clear_all=True)
+    task = get(full_task)
+    assert (task["hyperparams"], task["configuration"], task["execution"]) == ({}, {}, {"artifacts": []})
+    assert task["script"] == {"binary": "python", "repository": "", "requirements": {}}
+
+
+def test_a_published_task_is_reset_by_force_only(api, get, new_task):
+    task = new_task("published")
+    assert refused(api.send("tasks.reset", task=task)) == 110
+    api("tasks.reset", task=task, force=True)
+    assert get(task)["status"] == "created"
+
+
+def test_a_published_model_survives_the_reset_of_its_task(api, full_task, model):
+    api("models.set_ready", model=model)
+    assert api("tasks.reset", task=full_task)["deleted_models"] == 0
+    assert api("models.get_by_id", model=model)["model"]["ready"] is True
+
+
+@pytest.mark.parametrize("action", ["tasks.reset", "tasks.delete"])
+def test_a_model_that_another_task_takes_in_survives_its_task(api, new_task, full_task, model, action):
+    user = new_task(models={"input": [{"name": "m", "model": model}]})
+    assert api(action, task=full_task, force=True)["deleted_models"] == 0
+    assert api("models.get_by_id", model=model)["model"]["id"] == model
+    api("tasks.delete", task=user)
+
+
+def test_deleting_takes_everything_of_the_task_along_and_frees_what_stays(
+    api, get, new_task, full_task, model
+):
+    child = new_task(parent=full_task)
+    kept = api("models.create", name="kept weights", uri="u", task=full_task)["id"]
+    answer = api("tasks.delete", task=full_task, force=True)
+    assert (answer["deleted"], answer["deleted_models"]) == (True, 1)
+    assert (answer["updated_children"], answer["updated_models"]) == (1, 1)
+    assert answer["urls"]["model_urls"] == ["http://files/weights.bin"]
+    assert refused(api.send("tasks.get_by_id", task=full_task)) == 101
+    assert refused(api.send("events.get_task_events", task=full_task)) == 101
+    assert refused(api.send("models.get_by_id", model=model)) == 201
+    assert "parent" not in get(child)
+    assert "task" not in api("models.get_by_id", model=kept)["model"]
+
+
+def test_a_deleted_task_is_gone_from_its_queue(api, new_task):
+    task = new_task("queued")
+    api("tasks.delete", task=task, force=True)
+    (queue,) = api("queues.get_all", name="^waiting$")["queues"]
+    assert task not in [entry["task"] for entry in queue["entries"]]
+
+
+def test_a_task_that_did_something_is_deleted_archived_or_by_force_only(api, new_task):
+    draft, done, archived = new_task(), new_task("completed"), new_task("completed")
+    api("tasks.archive", tasks=[archived])
+    assert refused(api.send("tasks.delete", task=done)) == 123
+    for task, force in ((draft, False), (archived, False), (done, True)):
+        assert api("tasks.delete", task=task, force=force)["deleted"] is True
+
+
+def test_a_task_with_children_is_deleted_by_force_only(api, new_task):
+    parent = new_task()
+    new_task(parent=parent)
+    assert refused(api.send("tasks.delete", task=parent)) == 123
+    assert api("tasks.delete", task=parent, force=True)["updated_children"] == 1
+
+
+def test_archiving_is_a_tag_that_comes_and_goes(api, get, new_task):
+    task = new_task("published", system_tags=["other"])
+    assert api("tasks.archive", tasks=[task, task]) == {"archived": 2}
+    assert get(task)["system_tags"] == ["other", "archived"]
+    assert api("tasks.unarchive", tasks=[task]) == {"unarchived": 1}
+    assert get(task)["system_tags"] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "result"),
+    [
+        ("archive", "completed", {"archived": True}),
+        ("unarchive", "completed", {"unarchived": True}),
+        ("delete", "created", {"deleted": True}),
+        ("publish", "completed", {"updated": 1}),
+        ("stop", "in_progress", {"updated": 1}),
+        ("reset", "completed", {"updated": 1}),
+        ("enqueue", "created", {"queued": True}),
+        ("dequeue", "queued", {"dequeued": True}),
+    ],
+)
+def test_the_same_may_be_done_to_many_and_each_failure_is_told(api, new_task, action, status, result):
+    good = [new_task(status), new_task(status)]
+    options = {"queue_name": "waiting"} if action == "enqueue" else {}
+    answer = api(f"tasks.{action}_many", ids=[good[0], "nobody", good[1]], **options)
+    assert [item["id"] for item in answer["succeeded"]] == good
+    assert all(item.items() >= result.items() for item in answer["succeeded"])
+    assert answer["failed"] == [
+        {"id": "nobody", "error": {"codes": [400, 101], "msg": "Invalid task id: id=nobody"}}
+    ]
+
+
+def test_a_task_that_one_of_many_calls_refuses_is_left_as_it_was(api, get, new_task):
+    task = new_task("queued")
+    before = get(task)
+    answer = api("tasks.dequeue_many", ids=[task], new_status="completed")
+    assert [item["error"]["codes"] for item in answer["failed"]] == [[400, 110]]
+    assert get(task) == before
+    (queue,) = api("queues.get_all", name="^waiting$")["queues"]
+    assert task in [entry["task"] for entry in queue["entries"]]
+
+
+# Older clients
+
+
+@pytest.mark.parametrize(
+    ("version", "has_models", "has_parameters"),
+    [
+        ("v2.31", False, False),
+        ("v2.13", False, False),
+        ("v2.12", True, False),
+        ("v2.9", True, False),
+        ("v2.8", True, True),
+        ("v2.5", True, True),
+        ("v1.5", True, True),
+    ],
+)
+def test_older_clients_find_the_fields_they_know(api, full_task, model, version, has_models, has_parameters):
+    (listed,) = api("tasks.get_all", version=version, id=[full_task])["tasks"]
+    single = api("tasks.get_by_id", version=version, task=full_task)["task"]
+    for task in (listed, single):
+        execution = task["execution"]
+        assert (execution.get("model") == task["models"]["input"][0]["model"]) is has_models
+        assert (execution.get("docker_cmd") == "python") is has_models
+        assert (task["output"].get("model") == model) is has_models
+        assert (execution.get("parameters") == {"depth": "3"}) is has_parameters
+
+
+def test_reading_as_an_older_client_changes_nothing_in_the_store(api, get, full_task):
+    before = get(full_task)
+    get(full_task, "v2.5")
+    assert get(full_task) == before
+
+
+def test_parameters_of_other_sections_carry_their_section_for_older_clients(api, get, new_task):
+    task = new_task(hyperparams={"Args": {"a": {"value": "1"}}, "General": {"b": {"value": "2"}}})
+    assert get(task, "v2.8")["execution"]["parameters"] == {"a": "1", "General/b": "2"}
