@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import demo
 from .processes import ProcessError
+from .serving import POLL_SECONDS, Ports, Serving
 from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
 
 
@@ -40,9 +41,20 @@ def parser() -> argparse.ArgumentParser:
         type=port,
         help=f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
     )
+    up.add_argument("--agents", type=int, help="agents to run for the pipeline's steps (0, with --serving 2)")
+    up.add_argument("--serving", action="store_true", help="run clearml-serving and its monitoring as well")
     up.add_argument(
-        "--agents", type=int, default=0, help="agents to run for the pipeline's steps (%(default)s)"
+        "--workers", type=int, default=1, help="with --serving: processes that answer requests (%(default)s)"
     )
+    for name, default in vars(Ports()).items():
+        option = "--serving-port" if name == "inference" else f"--{name}-port"
+        up.add_argument(
+            option,
+            dest=name,
+            type=port,
+            default=default,
+            help=f"with --serving: port of {name}; 0 takes a free one (%(default)s)",
+        )
     up.add_argument(
         "--silence",
         type=int,
@@ -74,20 +86,46 @@ def interrupt(*_: object) -> None:
 
 
 def run_up(options: argparse.Namespace) -> int:
-    with Stack(options.home, options.port, agents=options.agents, silence=options.silence) as stack:
+    agents = (2 if options.serving else 0) if options.agents is None else options.agents
+    with Stack(options.home, options.port, agents=agents, silence=options.silence) as stack:
         if stack.last_port not in (None, stack.port):
             print(f"Files that were stored on port {stack.last_port} before are found only on that port.")
+        serving = None
+        if options.serving:
+            ports = Ports(options.inference, options.prometheus, options.grafana)
+            serving = Serving(stack, ports, options.workers)
         print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
         print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
+        if serving:
+            introduce(serving)
         print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
         try:
             while not (story := stack.processes.ended()):
                 time.sleep(0.5)
+                if serving:
+                    serving.tend()
         except KeyboardInterrupt:  # the way to stop it
             print("\nStopping.")
             return 0
         print(story, file=sys.stderr)
         return 1
+
+
+def introduce(serving: Serving) -> None:
+    """Say where serving is, and what to type to deploy the champion on it."""
+    print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
+    print(f"Prometheus is at {serving.prometheus_url}.")
+    if serving.grafana_url:
+        print(f"Grafana is at {serving.grafana_url} (admin / admin).")
+    commands = serving.deployment()
+    if len(commands) == 1:
+        print("There is no champion to deploy yet: run pipeline.py, then this, and then the line")
+        print("`metrics add` that model_training.py prints:\n")
+    else:
+        print(f"To deploy the champion and to watch it, which takes effect within {POLL_SECONDS} s:\n")
+    for command in commands:
+        print(f"    {command}")
+    print()
 
 
 if __name__ == "__main__":

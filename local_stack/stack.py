@@ -128,7 +128,7 @@ class Stack:
         }
         return {**kept, "CLEARML_CONFIG_FILE": str(self.config_file)}
 
-    def call(self, name: str, **parameters: object) -> dict:
+    def call(self, name: str, /, **parameters: object) -> dict:
         """The data of an API call to the server."""
         token = Credentials.load_or_make(self.home / "server" / "credentials.json").token()
         headers = {"Authorization": f"Bearer {token}"}
@@ -140,8 +140,9 @@ class Stack:
         """Make the home if need be, and hold it for as long as the stack runs."""
         if self.home.exists() and not self.home.is_dir():
             raise StackError(f"{self.home} is not a folder: choose another with --home.")
-        strangers = self.home.exists() and any(self.home.iterdir()) and not (self.home / "lock").exists()
-        if strangers:
+        # The default home is ours also when it has only the folders of demos and tools in it.
+        ours = self.home == DEFAULT_HOME or (self.home / "lock").exists()
+        if not ours and self.home.exists() and any(self.home.iterdir()):
             raise StackError(
                 f"{self.home} holds files that are no local stack's: choose another with --home."
             )

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from local_stack.processes import REPOSITORY
+from local_stack.stack import Stack
 
 COMMAND = [sys.executable, "-m", "local_stack"]
 
@@ -116,3 +117,11 @@ def test_an_impossible_port_is_refused():
     done = run("up", "--port", 70000)
     assert done.returncode == 2
     assert "70000 is no port" in done.stderr
+
+
+def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path, monkeypatch):
+    home = tmp_path / ".local_stack"
+    (home / "demo").mkdir(parents=True)
+    monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
+    with Stack(home, port=0) as running:
+        assert "tasks" in running.call("tasks.get_all")

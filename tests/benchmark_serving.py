@@ -1,0 +1,143 @@
+"""How fast serving is: the hook alone, and requests over HTTP. Takes two minutes.
+
+    python tests/benchmark_serving.py
+
+Clients, clearml-serving, its metrics and the local stack share this machine's cores.
+"""
+
+import http.client
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# Before xgboost is imported: threads gain nothing for one row, and the hook with pandas shall not suffer.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+import xgboost
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from deployment import Deployment, deploy, table_rows, up
+
+from preprocess_serving import FEATURES, Preprocess
+
+RATE = 50  # requests a second
+SECONDS = 15
+CLIENTS = 8
+
+
+def pandas_preprocess(body: dict) -> xgboost.DMatrix:
+    """What the reference example's hook does, in this project's words: a DataFrame of one row."""
+    row = pd.DataFrame([body])
+    row["avg_dia"] = row[["Est Dia in KM(min)", "Est Dia in KM(max)"]].mean(axis=1)
+    return xgboost.DMatrix(row[FEATURES].astype(float))
+
+
+def microseconds(function: Callable[[dict], object], rows: list[dict]) -> np.ndarray:
+    """How long each call takes."""
+    took = []
+    for row in rows:
+        began = time.perf_counter()
+        function(row)
+        took.append((time.perf_counter() - began) * 1e6)
+    return np.array(took)
+
+
+def benchmark_hook(model_file: Path, rows: list[dict]) -> None:
+    hook = Preprocess()
+    model = hook.load(str(model_file))
+    booster = xgboost.Booster({"nthread": 1}, model_file=model_file)
+    cases = {
+        "preprocess": lambda row: hook.preprocess(row, {}),
+        "preprocess with pandas": pandas_preprocess,
+        "whole request": lambda row: hook.postprocess(model.predict(hook.preprocess(row, {})), {}),
+        "whole request with pandas": lambda row: booster.predict(pandas_preprocess(row)),
+    }
+    medians = {}
+    for name, function in cases.items():
+        took = microseconds(function, rows)
+        medians[name] = np.median(took)
+        print(f"hook, {name:<28} {medians[name]:7.0f} µs (p99 {np.quantile(took, 0.99):.0f})")
+    for name in ("preprocess", "whole request"):
+        print(f"hook, {name}: {medians[f'{name} with pandas'] / medians[name]:.0f} times faster")
+
+
+class Client:
+    """A connection that is kept open, as services keep it to each other."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.address = urlsplit(deployment.url)
+        self.connection = http.client.HTTPConnection(self.address.netloc, timeout=30)
+
+    def post(self, body: bytes) -> None:
+        headers = {"Content-Type": "application/json"}
+        self.connection.request("POST", f"{self.address.path}/asteroid", body, headers)
+        answer = self.connection.getresponse()
+        answer.read()
+        assert answer.status == 200
+
+
+def latencies_at_rate(deployment: Deployment, bodies: list[bytes]) -> np.ndarray:
+    """Milliseconds from the time that each request was due; a late one is not the client's to forgive."""
+    clients = [Client(deployment) for _ in range(CLIENTS)]
+    begin = time.perf_counter() + 0.1
+
+    def send(number: int) -> list[float]:
+        took = []
+        for request in range(number, RATE * SECONDS, CLIENTS):
+            due = begin + request / RATE
+            time.sleep(max(0.0, due - time.perf_counter()))
+            clients[number].post(bodies[request % len(bodies)])
+            took.append((time.perf_counter() - due) * 1000)
+        return took
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return np.concatenate(list(pool.map(send, range(CLIENTS))))
+
+
+def requests_a_second(deployment: Deployment, bodies: list[bytes]) -> float:
+    """What clients get who each send the next request when the last one is answered."""
+    end = time.perf_counter() + SECONDS
+
+    def send(number: int) -> int:
+        client, sent = Client(deployment), 0
+        while time.perf_counter() < end:
+            client.post(bodies[(number + sent) % len(bodies)])
+            sent += 1
+        return sent
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return sum(pool.map(send, range(CLIENTS))) / SECONDS
+
+
+def main() -> None:
+    rows = table_rows()[:1000]
+    bodies = [json.dumps(row).encode() for row in rows]
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, xgboost {xgboost.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "home")
+        for workers in (1, 2):
+            with up(home, "--workers", str(workers)) as deployment:
+                if workers == 1:
+                    deploy(deployment)
+                    benchmark_hook(next(iter(deployment.model_files.values())), rows)
+                for _ in range(20 * workers):  # every worker loads the model with its first request
+                    Client(deployment).post(bodies[0])
+                took = latencies_at_rate(deployment, bodies)
+                p50, p99 = np.quantile(took, [0.5, 0.99])
+                print(f"HTTP, {workers} worker(s), {RATE} requests/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+                throughput = requests_a_second(deployment, bodies)
+                print(
+                    f"HTTP, {workers} worker(s), {CLIENTS} clients: {throughput:.0f} requests/s", flush=True
+                )
+
+
+if __name__ == "__main__":
+    main()

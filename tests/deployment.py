@@ -1,0 +1,247 @@
+"""The shared deployment: `python -m local_stack up --serving`, with the champion deployed on it.
+
+Everything is done as a user would: the scripts make the models, and the clearml-serving commands are the
+very lines that `up` and model_training.py print.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import requests
+
+from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
+from local_stack import prometheus
+from local_stack.processes import REPOSITORY
+from local_stack.serving import POLL_SECONDS, find_programs
+from local_stack.stack import StackError
+
+# Moves the champion's tag to a model, as pipeline.py does, and prints where every model's file is.
+PROMOTE = f"""
+import json, sys
+from clearml import Model
+models = Model.query_models({PROJECT_NAME!r}, {MODEL_NAME!r})
+for model in models:
+    if model.id == sys.argv[1]:
+        model.publish()
+        model.tags = [{CHAMPION_TAG!r}]
+    elif {CHAMPION_TAG!r} in model.tags:
+        model.tags = ["former"]
+print(json.dumps({{model.id: model.get_local_copy() for model in models}}))
+"""
+
+# clearml-serving's command line, several times in one process: its imports take most of a call's time.
+COMMANDS = """
+import shlex, sys
+from clearml_serving.__main__ import main
+for line in sys.argv[1:]:
+    sys.argv = shlex.split(line)
+    main()
+"""
+
+ADD_VERSION = (
+    'clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" --version {version} '
+    '--model-id {model} --preprocess "preprocess_serving.py"'
+)
+# The buckets of the reference example.
+WATCH_VERSION = (
+    'clearml-serving --id ID metrics add --endpoint "asteroid/{version}" '
+    '--variable-scalar "Absolute Magnitude=11.139,18.14,25.12,32.1" "y=0,1"'
+)
+ADD_CANARY = (
+    'clearml-serving --id ID model canary --endpoint "asteroid_canary" --weights 0.75 0.25 '
+    '--input-endpoints "asteroid/1" "asteroid/2"'
+)
+
+
+@dataclass
+class Deployment:
+    """A running `up --serving` whose endpoint "asteroid" serves the champion; clients of all its parts."""
+
+    process: subprocess.Popen
+    environment: dict[str, str]
+    service_id: str
+    url: str  # of the endpoints, without the last part
+    prometheus_url: str
+    printed_command: str
+    model_files: dict[str, Path] = field(default_factory=dict)  # of both models, by id: champion, challenger
+    answered: dict[str, list[dict]] = field(default_factory=dict)  # requests with status 200, by endpoint
+
+    def post(self, body: object, endpoint: str = "asteroid", **options) -> requests.Response:
+        """Send one request: a row, or bytes as they are."""
+        body = {"data": body} if isinstance(body, bytes) else {"json": body}
+        response = requests.post(f"{self.url}/{endpoint}", **body, timeout=30, **options)
+        if response.status_code == 200 and "json" in body:
+            self.answered.setdefault(endpoint, []).append(body["json"])
+        return response
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        return prometheus.query(self.prometheus_url, expression)
+
+    def value(self, expression: str) -> float:
+        """The value of an expression's only series; 0 where there is none."""
+        return sum(value for _, value in self.query(expression))
+
+    def run(self, *arguments: object) -> str:
+        """What a script of this repository prints."""
+        return run([sys.executable, *map(str, arguments)], self.environment)
+
+    def command(self, *lines: str) -> None:
+        """Run lines of clearml-serving and wait until they have taken effect; ID stands for the service's."""
+        lines = [line.replace("ID", self.service_id, 1) for line in lines]
+        run([sys.executable, "-c", COMMANDS, *lines], self.environment)
+        time.sleep(2 * POLL_SECONDS)
+
+    def promote(self, model_id: str) -> dict[str, Path]:
+        """Make a model the champion; files of all models by their id."""
+        printed = self.run("-c", PROMOTE, model_id).splitlines()[-1]
+        return {name: Path(path) for name, path in json.loads(printed).items()}
+
+    def part(self, command_word: str) -> psutil.Process:
+        """The process of the stack with a certain word in its command."""
+        children = psutil.Process(self.process.pid).children()
+        (found,) = [child for child in children if any(command_word in word for word in child.cmdline())]
+        return found
+
+    @contextmanager
+    def traffic(self, row: dict, endpoint: str = "asteroid") -> Iterator[list[tuple[int, dict]]]:
+        """Within the block the row is sent again and again; collects status and answer of each request."""
+        answers, done = [], threading.Event()
+
+        def send() -> None:
+            while not done.is_set():
+                response = self.post(row, endpoint)
+                answers.append((response.status_code, response.json()))
+
+        with ThreadPoolExecutor() as pool:
+            sending = pool.submit(send)
+            try:
+                yield answers
+            finally:
+                done.set()
+            sending.result()
+
+
+def run(command: list[str], environment: dict[str, str], **options) -> str:
+    settings = {"cwd": REPOSITORY, "env": environment, "timeout": 120, "capture_output": True, "text": True}
+    done = subprocess.run(command, **settings, **options)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def table_rows() -> list[dict]:
+    """The table's rows as requests: all 40 columns, numbers as numbers."""
+    table = pd.read_csv(REPOSITORY / "data" / "nasa.csv")
+    return json.loads(table.to_json(orient="records"))
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The shared deployment. Tests may kill its parts: they are started again."""
+    try:
+        find_programs()
+    except StackError as error:
+        skip_outside_ci(str(error))
+    with up(tmp_path_factory.mktemp("deployment") / "home") as running:
+        deploy(running)
+        yield running
+
+
+@contextmanager
+def up(home: Path, *options: str) -> Iterator[Deployment]:
+    """`up --serving` on free ports, stopped as a user would; all that it started must be gone then."""
+    ports = ["--serving-port", "0", "--prometheus-port", "0", "--grafana-port", "0"]
+    if not home.exists():  # later it keeps its port, as the addresses of its files do
+        ports += ["--port", "0"]
+    command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0", "--home", str(home)]
+    process = subprocess.Popen(
+        [*command, *ports, *options], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        text = ""
+        while "Ctrl-C stops it" not in text:
+            line = process.stdout.readline()
+            assert line, f"up ended early:\n{text}"
+            text += line
+        # Nobody reads what it says from here on, and a full pipe would stop it.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield Deployment(
+            process,
+            environment={**clean_environment(), "CLEARML_CONFIG_FILE": str(home / "clearml.conf")},
+            service_id=re.search(r"as service (\w+)", text)[1],
+            url=re.search(r"answers at (\S+)/<endpoint>", text)[1],
+            prometheus_url=re.search(r"Prometheus is at (\S+)\.", text)[1],
+            printed_command=re.search(r"clearml-serving --id .* model add .*", text)[0],
+        )
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert not [child for child in children if is_alive(child)]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: the dead may wait for ever in a container whose first process buries nobody."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def skip_outside_ci(reason: str) -> None:
+    """Skip the test, but let it fail in CI: there everything has to be at hand."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment with the commands of this Python's environment, and no other ClearML server in it."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def deploy(running: Deployment) -> None:
+    """Train a champion and a challenger, deploy the champion, and both side by side behind a canary."""
+    running.run("get_data.py")
+    running.run("preprocessing.py")
+    trainings = (["model_training.py"], ["model_training.py", "--random-state", "7", "--max-depth", "2"])
+    with ThreadPoolExecutor() as pool:
+        printed = list(pool.map(lambda training: running.run(*training), trainings))
+    champion, challenger = (re.search(r"best_model' \((\w+)\)", text)[1] for text in printed)
+    files = running.promote(champion)
+    running.model_files = {model: files[model] for model in (champion, challenger)}
+    run(shlex.split(running.printed_command), running.environment)
+    lines = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
+    add, watch = ADD_VERSION, WATCH_VERSION
+    running.command(
+        *(line.replace("<service id>", "ID") for line in lines),
+        add.format(version=1, model=champion),
+        add.format(version=2, model=challenger),
+        watch.format(version=1),
+        watch.format(version=2),
+        ADD_CANARY,
+    )

@@ -1,0 +1,297 @@
+"""clearml-serving on the local stack: its answers, its metrics, new models, and the death of its parts."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+from deployment import Deployment, skip_outside_ci, table_rows, wait_until
+
+from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
+from local_stack.processes import REPOSITORY
+from local_stack.stack import DEFAULT_HOME
+from preprocess_serving import RAW_COLUMNS, build_features
+
+ROWS = table_rows()
+ROW = ROWS[0]
+
+
+def predict(model_file: Path, rows: list[dict]) -> np.ndarray:
+    """What a model itself says of rows: its probabilities."""
+    features = np.array([build_features(row) for row in rows])
+    booster = xgboost.Booster(model_file=model_file)
+    return booster.predict(xgboost.DMatrix(features, feature_names=booster.feature_names))
+
+
+def champion_file(deployment: Deployment) -> Path:
+    return next(iter(deployment.model_files.values()))
+
+
+# Answers
+
+
+def test_answers_are_the_models_own_predictions_and_its_thresholds_classes(deployment):
+    rows = ROWS[:200]
+    answers = [deployment.post(row).json() for row in rows]
+    probabilities = predict(champion_file(deployment), rows)
+    threshold = float(xgboost.Booster(model_file=champion_file(deployment)).attr("threshold"))
+    assert [set(answer) for answer in answers] == [{"y", "y_raw"}] * len(rows)
+    np.testing.assert_allclose([answer["y_raw"] for answer in answers], probabilities, rtol=0, atol=1e-6)
+    assert [answer["y"] for answer in answers] == (probabilities >= threshold).astype(int).tolist()
+    assert {answer["y"] for answer in answers} == {0, 1}
+
+
+def test_the_columns_that_the_model_needs_are_enough(deployment):
+    needed = {name: ROW[name] for name in RAW_COLUMNS}
+    assert len(ROW) == 40
+    assert deployment.post(needed).json() == deployment.post(ROW).json()
+
+
+def changed(**values: object) -> bytes:
+    """The row with other values, as JSON; `_` in a name stands for a blank."""
+    return json.dumps({**ROW, **{name.replace("_", " "): value for name, value in values.items()}}).encode()
+
+
+NO_OBJECT = "the body must be a JSON object"
+NOT_JSON = {"Content-Type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (changed(Eccentricity=None), "'Eccentricity' must be a number"),
+        (changed(Eccentricity="SECRET"), "'Eccentricity' must be a number"),
+        (changed(Eccentricity="CUDA out of memory. "), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=True), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=["SECRET"]), "'Eccentricity' must be a number"),
+        (changed(Eccentricity={"SECRET": 1}), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=-0.1), "'Eccentricity' must be from 0"),
+        (changed(Eccentricity=float("nan")), "'Eccentricity' must be a finite number"),
+        (changed(Absolute_Magnitude=float("inf")), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=-float("inf")), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=10**400), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=1e39), "'Absolute Magnitude' must be a finite number"),
+        (changed().replace(b"Mean Motion", b"SECRET"), "'Mean Motion' is missing"),
+        (b"{}", "'Absolute Magnitude' is missing"),
+        (b'{"SECRET": "\\ud800"}', "'Absolute Magnitude' is missing"),
+        (b"[]", NO_OBJECT),
+        (b"[" + changed() + b"]", NO_OBJECT),
+        (b'["SECRET"]', NO_OBJECT),
+        (b"[NaN]", NO_OBJECT),
+        (b'["\\ud800"]', NO_OBJECT),
+        (b"null", NO_OBJECT),
+        (b"NaN", NO_OBJECT),
+        (b"1", NO_OBJECT),
+        (b'"SECRET"', NO_OBJECT),
+        (b"", NO_OBJECT),
+        (b"SECRET", NO_OBJECT),
+        (b'{"SECRET": ', NO_OBJECT),
+        (b'{"Eccentricity": ' + b"9" * 5000 + b"}", "error parsing the body"),
+        (b'{"SECRET": "\xff"}', "error parsing the body"),
+        (b"[" * 100_000, "error parsing the body"),
+    ],
+    ids=lambda value: repr(value[-30:]),
+)  # fmt: skip
+def test_a_bad_request_is_refused_by_name_without_an_echo_and_the_next_is_answered(deployment, body, named):
+    refusal = deployment.post(body, headers={"Content-Type": "application/json"})
+    assert 400 <= refusal.status_code < 500
+    assert named in refusal.text
+    assert "SECRET" not in refusal.text
+    assert "CUDA" not in refusal.text
+    assert "Traceback" not in refusal.text
+    assert deployment.post(ROW).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"SECRET", NOT_JSON),
+        (b"\x00\xff", NOT_JSON),
+        (b"SECRET", {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
+        (b"SECRET=1", {"Content-Type": "application/x-www-form-urlencoded"}),
+    ],
+)
+def test_what_is_not_sent_as_json_is_refused(deployment, body, headers):
+    refusal = deployment.post(body, headers=headers)
+    assert 400 <= refusal.status_code < 500
+    assert "SECRET" not in refusal.text
+    assert deployment.post(ROW).status_code == 200
+
+
+def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
+    began = time.monotonic()
+    assert deployment.post({**ROW, **{f"column {n}": n for n in range(200_000)}}).status_code == 200
+    assert time.monotonic() - began < 5
+
+
+# Metrics
+
+
+def bucket_counts(values: list[float], edges: list[float]) -> dict[float, int]:
+    """How many values lie above the edge before and up to each edge, as clearml-serving counts them."""
+    counts = Counter(np.searchsorted(edges, values, side="left").tolist())
+    return {edge: counts[number] for number, edge in enumerate([*edges, float("inf")])}
+
+
+def measured_buckets(deployment: Deployment, metric: str) -> dict[float, float]:
+    return {float(labels["le"]): count for labels, count in deployment.query(f"{metric}_bucket")}
+
+
+@pytest.fixture(scope="module")
+def canary_answers(deployment: Deployment) -> list[dict]:
+    """The canary's answers to the first 300 rows. All requests up to now have reached Prometheus."""
+    for row in ROWS[:300]:
+        assert deployment.post(row).status_code == 200
+    answers = [deployment.post(row, "asteroid_canary").json() for row in ROWS[:300]]
+    for endpoint, counts in [
+        ("asteroid", "asteroid:_count_total"),
+        ("asteroid_canary", "asteroid_1:_count_total + on () asteroid_2:_count_total"),
+    ]:
+        sent = len(deployment.answered[endpoint])
+        wait_until(lambda counts=counts, sent=sent: deployment.value(counts) == sent)
+    return answers
+
+
+def test_prometheus_gets_every_request_in_the_decile_buckets(deployment, canary_answers):
+    rows = deployment.answered["asteroid"]
+    for variable in ("Absolute Magnitude", "Minimum Orbit Intersection"):
+        metric = f"asteroid:{variable.replace(' ', '_')}"
+        measured = measured_buckets(deployment, metric)
+        edges = sorted(measured)[:-1]
+        assert len(edges) == 9
+        assert measured == bucket_counts([row[variable] for row in rows], edges)
+        # `_sum` is the number of requests, once more for every bucket.
+        assert [count for _, count in deployment.query(f"{metric}_sum")] == [len(rows)] * 10
+    assert sum(measured_buckets(deployment, "asteroid:y").values()) == len(rows)
+
+
+def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apart(deployment, canary_answers):
+    rows = ROWS[:300]
+    # Both models' probabilities are known, so each answer tells which version gave it.
+    one, two = (predict(file, rows) for file in deployment.model_files.values())
+    given = np.array([answer["y_raw"] for answer in canary_answers])
+    by_two = np.abs(given - two) < np.abs(given - one)
+    assert 0.12 < by_two.mean() < 0.38  # 0.25 and five standard deviations
+    for version, chosen in [(1, np.flatnonzero(~by_two)), (2, np.flatnonzero(by_two))]:
+        metric = f"asteroid_{version}"
+        assert deployment.value(f"{metric}:_count_total") == len(chosen)
+        hazardous = np.mean([canary_answers[number]["y"] for number in chosen])
+        share = f'{metric}:y_bucket{{le="1.0"}} / {metric}:y_sum{{le="1.0"}}'
+        assert deployment.value(share) == pytest.approx(hazardous)
+        # The reference example's own buckets.
+        assert measured_buckets(deployment, f"{metric}:Absolute_Magnitude") == bucket_counts(
+            [rows[number]["Absolute Magnitude"] for number in chosen], [11.139, 18.14, 25.12, 32.1]
+        )
+
+
+# A new champion
+
+
+def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
+    _, challenger = deployment.model_files
+    before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
+    deployment.command(
+        'clearml-serving --id ID model auto-update --engine xgboost --endpoint "asteroid_auto" '
+        f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
+        f'--project "{PROJECT_NAME}" --published --tags "{CHAMPION_TAG}" --max-versions 1',
+        # The version is part of the address. This one is always the newest version's:
+        'clearml-serving --id ID model canary --endpoint "asteroid_latest" --weights 1 '
+        '--input-endpoint-prefix "asteroid_auto/"',
+    )
+    with deployment.traffic(ROW, "asteroid_latest") as answers:
+        wait_until(lambda: answers)
+        deployment.promote(challenger)
+        wait_until(lambda: answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6))
+        switched = len(answers)
+        wait_until(lambda: len(answers) > switched + 50)
+    assert {status for status, _ in answers} == {200}
+    served = [answer["y_raw"] for _, answer in answers]
+    first_new = next(i for i, value in enumerate(served) if value == pytest.approx(after, abs=1e-6))
+    assert served[:first_new] == pytest.approx([before] * first_new, abs=1e-6)
+    assert served[first_new:] == pytest.approx([after] * len(served[first_new:]), abs=1e-6)
+
+
+def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(deployment):
+    _, challenger = deployment.model_files
+    deployment.promote(challenger)
+    with deployment.traffic(ROW) as answers:
+        deployment.command(deployment.printed_command)
+    after = predict(deployment.model_files[challenger], [ROW])[0]
+    assert {status for status, _ in answers} == {200}
+    assert answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6)
+
+
+# Death of a part
+
+
+@pytest.mark.parametrize("part", ["tansu", "serving_statistics"])
+def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, part):
+    dead = deployment.part(part)
+    with deployment.traffic(ROW) as answers:
+        dead.kill()
+        killed_at, killed = time.time(), len(answers)
+        # Statistics is a new process in both cases, and tells when it began to count.
+        wait_until(lambda: deployment.value("asteroid:_count_created") > killed_at, 60)
+    assert len(answers) > killed + 100
+    assert {status for status, _ in answers} == {200}
+    assert deployment.part(part).pid != dead.pid
+
+
+# The official container's versions
+
+# What clearml-serving's inference image installs of what the hook imports, and what its xgboost needs.
+CONTAINER_PACKAGES = ["numpy==1.26.4", "scipy<1.12", "xgboost==1.7.6"]
+
+# Loads the hook as clearml-serving does, from the file alone, and answers requests with it.
+ANSWER = """
+import importlib.util, json, sys
+specification = importlib.util.spec_from_file_location("Preprocess", sys.argv[1])
+module = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(module)
+hook = module.Preprocess()
+model = hook.load(sys.argv[2])
+rows = json.load(open(sys.argv[3]))
+answers = [hook.postprocess(model.predict(hook.preprocess(row, {})), {}) for row in rows]
+print(json.dumps([module.xgboost.__version__, answers]))
+"""
+
+
+@pytest.fixture(scope="module")
+def container_python() -> Path:
+    """A Python 3.11 with the container's packages and no others. It is made once and kept."""
+    folder = DEFAULT_HOME / "tools" / "container"
+    python, done = folder / "bin" / "python", folder / "done"
+    if not done.exists():
+        found = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
+        works = found and subprocess.run([found, "--version"], capture_output=True).returncode == 0
+        if not works:
+            skip_outside_ci("the container's packages need a Python 3.11: put python3.11 on PATH")
+        subprocess.run([found, "-m", "venv", "--clear", str(folder)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        installed = subprocess.run([*pip, *CONTAINER_PACKAGES], capture_output=True, text=True)
+        if installed.returncode:
+            skip_outside_ci(f"the container's packages cannot be installed: {installed.stderr[-300:]}")
+        done.touch()
+    return python
+
+
+def test_the_hook_predicts_in_the_container_what_it_does_where_it_was_trained(
+    deployment, container_python, tmp_path
+):
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS[:1000]))
+    hook = shutil.copy(REPOSITORY / "preprocess_serving.py", tmp_path)
+    model = champion_file(deployment)
+    command = [str(container_python), "-I", "-c", ANSWER, str(hook), str(model), "rows.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    version, answers = json.loads(done.stdout)
+    assert version == "1.7.6" != xgboost.__version__
+    np.testing.assert_allclose(
+        [answer["y_raw"] for answer in answers], predict(model, ROWS[:1000]), rtol=0, atol=1e-6
+    )
