@@ -105,16 +105,24 @@ def record(path: Path | str) -> None:
     requests.Session.send = recording
 
 
-def problems_in(path: Path) -> list[str]:
-    """What the schemas have against the recorded calls."""
-    found = []
-    for line in path.read_text().splitlines():
-        entry = json.loads(line)
-        if entry["code"] == 200:
-            found += problems("response", entry["name"], json.loads(entry["response"])["data"])
-    return found
+def calls_in(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def called_in(path: Path) -> set[str]:
     """The names of the recorded calls."""
-    return {json.loads(line)["name"] for line in path.read_text().splitlines()}
+    return {call["name"] for call in calls_in(path)}
+
+
+def unknown_in(path: Path) -> list[str]:
+    """The names of the recorded calls that the server does not have."""
+    return sorted({call["name"] for call in calls_in(path) if call["code"] == 404})
+
+
+def problems_in(path: Path) -> list[str]:
+    """What the schemas have against the answers to the recorded calls."""
+    found = []
+    for call in calls_in(path):
+        if call["code"] == 200:
+            found += problems("response", call["name"], json.loads(call["response"])["data"])
+    return found

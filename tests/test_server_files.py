@@ -102,6 +102,12 @@ def test_files_may_be_posted_to_the_root_as_well(files, api, url):
     assert files.get("root.bin").content == b"to the root"
 
 
+def test_a_file_posted_to_a_path_of_the_url_is_refused_because_it_would_not_be_stored_there(files):
+    answer = files.upload_parts({"name": ("x", b"1")}, f"{files.url}/name")
+    assert answer.status_code == 405
+    assert "Files are posted to /files" in answer.json()["meta"]["result_msg"]
+
+
 def test_several_files_may_come_in_one_upload(files):
     answer = files.upload_parts(
         {"several/one": ("x", b"1"), "several/two": ("x", b"2"), "several/none": ("x", b"")}

@@ -1,0 +1,156 @@
+"""The local server's store: transactions, nested ones, and what a restart finds."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_stack.server.store import Store
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "clearml.sqlite"
+
+
+@pytest.fixture
+def store(path) -> Iterator[Store]:
+    store = Store(path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def restarted(path):
+    """All documents of a kind as a server that starts now finds them, beside the one that runs."""
+
+    def read(kind: str) -> list[dict]:
+        other = Store(path)
+        try:
+            return other.all(kind)
+        finally:
+            other.close()
+
+    return read
+
+
+class Boom(Exception):
+    """What a test raises to end a transaction badly."""
+
+
+def put(store: Store, key: str, **fields) -> None:
+    store.put("task", {"id": key, **fields})
+
+
+def test_what_is_put_is_there_now_and_after_a_restart_in_its_order(store, restarted):
+    with store.transaction():
+        for key in "cab":
+            put(store, key, text="größe \ud800 \x00", nested={"a": [1, None, 0.1]})
+    put(store, "a", text="changed")
+    assert [document["id"] for document in store.all("task")] == ["c", "a", "b"]
+    assert restarted("task") == store.all("task")
+
+
+def test_a_patch_changes_its_fields_only(store, restarted):
+    put(store, "a", large="x" * 1000, count=1, state={"old": 1})
+    store.patch("task", "a", count=2)
+    store.patch("task", "a", state={"new": 1})
+    assert store.get("task", "a") == {"id": "a", "large": "x" * 1000, "count": 2, "state": {"new": 1}}
+    assert restarted("task") == store.all("task")
+
+
+def test_a_patch_does_not_write_the_rest_of_the_document(store):
+    put(store, "a", large="x" * 1000)
+    store.patch("task", "a", count=2)
+    body, patch = store.db.execute("SELECT body, patch FROM documents").fetchone()
+    assert len(body) > 1000
+    assert json.loads(patch) == {"count": 2}
+
+
+def test_a_put_after_a_patch_is_the_whole_document(store, restarted):
+    put(store, "a", count=1)
+    store.patch("task", "a", count=2, other=3)
+    put(store, "a", count=4)
+    assert store.get("task", "a") == {"id": "a", "count": 4}
+    assert restarted("task") == [{"id": "a", "count": 4}]
+
+
+def test_a_deleted_document_leaves_no_patch_for_one_that_comes_after_it(store, restarted):
+    put(store, "a", count=1)
+    store.patch("task", "a", count=2)
+    store.delete("task", "a")
+    assert (store.get("task", "a"), restarted("task")) == (None, [])
+    put(store, "a", fresh=True)
+    store.patch("task", "a", more=True)
+    assert restarted("task") == [{"id": "a", "fresh": True, "more": True}]
+
+
+def test_what_edit_gives_is_a_copy(store):
+    put(store, "a", nested={"list": [1]})
+    store.edit("task", "a")["nested"]["list"].append(2)
+    assert store.get("task", "a") == {"id": "a", "nested": {"list": [1]}}
+    assert store.edit("task", "nobody") is None
+
+
+@pytest.mark.parametrize("key", ["nobody", "", None])
+def test_what_is_not_there_is_none(store, key):
+    assert store.get("task", key) is None
+
+
+def test_of_a_transaction_that_fails_nothing_is_kept(store, restarted):
+    for key in "abc":
+        put(store, key, count=1)
+    store.patch("task", "b", count=2)
+    before = store.all("task")
+    with pytest.raises(Boom), store.transaction():
+        put(store, "a", count=9)
+        put(store, "a", count=10)
+        store.patch("task", "b", count=9)
+        store.patch("task", "b", more=9)
+        store.delete("task", "c")
+        put(store, "d")
+        store.db.execute("DELETE FROM documents")
+        raise Boom
+    assert sorted(store.all("task"), key=lambda document: document["id"]) == before
+    assert restarted("task") == before
+    store.patch("task", "b", later=True)
+    assert restarted("task")[1] == {"id": "b", "count": 2, "later": True}
+
+
+def test_an_inner_transaction_that_fails_undoes_its_own_part_alone(store, restarted):
+    with store.transaction():
+        put(store, "outer")
+        with pytest.raises(Boom), store.transaction():
+            put(store, "inner")
+            put(store, "outer", changed=True)
+            raise Boom
+        put(store, "after")
+    assert [document["id"] for document in store.all("task")] == ["outer", "after"]
+    assert restarted("task") == [{"id": "outer"}, {"id": "after"}]
+
+
+def test_an_outer_transaction_that_fails_undoes_the_inner_ones_too(store, restarted):
+    with pytest.raises(Boom), store.transaction():
+        with store.transaction():
+            put(store, "inner")
+        raise Boom
+    assert (store.all("task"), restarted("task")) == ([], [])
+
+
+def test_a_transaction_that_sqlite_has_given_up_leaves_memory_and_disk_alike(store, restarted):
+    put(store, "a", count=1)
+    with pytest.raises(Boom), store.transaction():
+        put(store, "a", count=2)
+        store.db.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
+        raise Boom
+    assert store.all("task") == restarted("task") == [{"id": "a", "count": 1}]
+
+
+def test_what_was_not_committed_when_the_server_died_is_not_there(path, store, restarted):
+    with store.transaction():
+        put(store, "committed")
+    with pytest.raises(Boom), store.transaction():
+        put(store, "not yet")
+        assert [document["id"] for document in restarted("task")] == ["committed"]
+        raise Boom
