@@ -111,13 +111,13 @@ def decile_edges(values: pd.Series) -> list[float]:
     return np.unique(np.quantile(values, np.arange(1, 10) / 10)).tolist()
 
 
-def metrics_commands(edges: dict[str, list[float]]) -> list[str]:
-    """The commands that make clearml-serving count each variable of `edges` in buckets up to these edges."""
-    return [
-        f'clearml-serving --id <service id> metrics add --endpoint "{SERVING_ENDPOINT}" '
-        f'--variable-scalar "{name}={",".join(f"{edge:.6g}" for edge in values)}"'
-        for name, values in edges.items()
-    ]
+def metrics_command(edges: dict[str, list[float]]) -> str:
+    """The command that makes clearml-serving count each variable of `edges` in buckets up to these edges."""
+    scalars = [f'"{name}={",".join(f"{edge:.6g}" for edge in values)}"' for name, values in edges.items()]
+    return (
+        f'clearml-serving --id ID metrics add --endpoint "{SERVING_ENDPOINT}" '
+        f"--variable-scalar {' '.join(scalars)}"
+    )
 
 
 def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
@@ -269,7 +269,7 @@ def main() -> None:
     edges = {name: decile_edges(seen[name]) for name in MONITORED_FEATURES}
     model = register_model(task, booster, threshold, edges)
     print(f"model '{MODEL_NAME}' ({model.id}); to let clearml-serving watch it for drift:")
-    print(*metrics_commands({**edges, "y": [0, 1]}), sep="\n")
+    print(metrics_command({**edges, "y": [0, 1]}))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,16 @@ WATCH_VERSION = (
     'clearml-serving --id ID metrics add --endpoint "asteroid/{version}" '
     '--variable-scalar "Absolute Magnitude=11.139,18.14,25.12,32.1" "y=0,1"'
 )
+AUTO_UPDATE = (
+    'clearml-serving --id ID model auto-update --engine xgboost --endpoint "asteroid_auto" '
+    f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
+    f'--project "{PROJECT_NAME}" --published --tags "{CHAMPION_TAG}" --max-versions 1'
+)
+# The version is part of an auto-updated model's address. This one is always the newest version's.
+ADD_LATEST = (
+    'clearml-serving --id ID model canary --endpoint "asteroid_latest" --weights 1 '
+    '--input-endpoint-prefix "asteroid_auto/"'
+)
 ADD_CANARY = (
     'clearml-serving --id ID model canary --endpoint "asteroid_canary" --weights 0.75 0.25 '
     '--input-endpoints "asteroid/1" "asteroid/2"'
@@ -235,10 +245,10 @@ def deploy(running: Deployment) -> None:
     files = running.promote(champion)
     running.model_files = {model: files[model] for model in (champion, challenger)}
     run(shlex.split(running.printed_command), running.environment)
-    lines = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
+    (metrics,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
     add, watch = ADD_VERSION, WATCH_VERSION
     running.command(
-        *(line.replace("<service id>", "ID") for line in lines),
+        metrics,
         add.format(version=1, model=champion),
         add.format(version=2, model=challenger),
         watch.format(version=1),

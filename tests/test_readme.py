@@ -44,27 +44,8 @@ def program_and_options(command: str) -> tuple[list[str], list[str]]:
             return [sys.executable, words[1]], options
         case "pytest":
             return [sys.executable, "-m", "pytest"], options
-        case "clearml-serving":
-            return [str(BIN / words[0]), *subcommands(words[1:])], options
         case _:
             return [str(BIN / words[0]), *rest[:1]], options
-
-
-def subcommands(words: list[str]) -> list[str]:
-    """`model add` and the like, which follow the options that are for all."""
-    known = {
-        "create",
-        "list",
-        "config",
-        "model",
-        "metrics",
-        "add",
-        "remove",
-        "upload",
-        "auto-update",
-        "canary",
-    }
-    return [word for word in words if word in known][:2]
 
 
 def test_the_two_commands_come_first():
@@ -76,7 +57,10 @@ def test_every_make_target_exists(command):
     assert re.search(rf"^{command.split()[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("make ")])
+# test_serving.py executes those of clearml-serving.
+@pytest.mark.parametrize(
+    "command", [c for c in commands() if not c.startswith(("make ", "clearml-serving "))]
+)
 def test_every_command_knows_the_options_it_is_given(command):
     program, options = program_and_options(command)
     if program[0] == sys.executable and program[1].endswith(".py"):

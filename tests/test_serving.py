@@ -1,6 +1,7 @@
 """clearml-serving on the local stack: its answers, its metrics, new models, and the death of its parts."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
-from deployment import Deployment, skip_outside_ci, table_rows, wait_until
+from deployment import (
+    ADD_CANARY,
+    ADD_LATEST,
+    ADD_VERSION,
+    AUTO_UPDATE,
+    WATCH_VERSION,
+    Deployment,
+    skip_outside_ci,
+    table_rows,
+    wait_until,
+)
 
-from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack.processes import REPOSITORY
 from local_stack.stack import DEFAULT_HOME
 from preprocess_serving import RAW_COLUMNS, build_features
@@ -190,20 +200,30 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
         )
 
 
+# What the README prints
+
+
+def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
+    executed = {
+        deployment.printed_command.replace(deployment.service_id, "ID"),
+        deployment.run("model_training.py", "--num-boost-round", "1").splitlines()[-1],
+        *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
+        *(WATCH_VERSION.format(version=version) for version in (1, 2)),
+        AUTO_UPDATE,
+        ADD_LATEST,
+        ADD_CANARY,
+    }
+    readme = (REPOSITORY / "README.md").read_text()
+    assert set(re.findall(r"^ {4}(clearml-serving --id .*)$", readme, re.MULTILINE)) == executed
+
+
 # A new champion
 
 
 def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     _, challenger = deployment.model_files
     before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
-    deployment.command(
-        'clearml-serving --id ID model auto-update --engine xgboost --endpoint "asteroid_auto" '
-        f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
-        f'--project "{PROJECT_NAME}" --published --tags "{CHAMPION_TAG}" --max-versions 1',
-        # The version is part of the address. This one is always the newest version's:
-        'clearml-serving --id ID model canary --endpoint "asteroid_latest" --weights 1 '
-        '--input-endpoint-prefix "asteroid_auto/"',
-    )
+    deployment.command(AUTO_UPDATE, ADD_LATEST)
     with deployment.traffic(ROW, "asteroid_latest") as answers:
         wait_until(lambda: answers)
         deployment.promote(challenger)
