@@ -50,14 +50,14 @@ def show(what: str, value: str) -> None:
     print(f"{what:<58} {value:>12}", flush=True)
 
 
-def milliseconds(act: Callable[[int], object], count: int = CALLS) -> str:
-    """The median over the calls."""
+def measure(what: str, act: Callable[[int], object], count: int = CALLS) -> None:
+    """Show how long one call takes: the median of several, each given its number."""
     took = []
     for number in range(count):
         start = time.perf_counter()
         act(number)
         took.append(time.perf_counter() - start)
-    return f"{statistics.median(took) * 1000:.1f} ms"
+    show(what, f"{statistics.median(took) * 1000:.1f} ms")
 
 
 def points(task: str, count: int, variants: int) -> list[dict]:
@@ -68,10 +68,11 @@ def points(task: str, count: int, variants: int) -> list[dict]:
     ]  # fmt: skip
 
 
-def measure_start(home: Path) -> None:
+def measure_start(home: Path, state: str) -> None:
     start = time.perf_counter()
     with Stack(home, port=0):
-        show("from starting the stack to its first answer, empty", f"{time.perf_counter() - start:.2f} s")
+        took = time.perf_counter() - start
+    show(f"from starting the stack to its first answer, {state}", f"{took:.2f} s")
 
 
 def measure_calls(api: Client) -> None:
@@ -79,43 +80,46 @@ def measure_calls(api: Client) -> None:
     task = api("tasks.create", name="a task", type="training", project=project)["id"]
     api("tasks.started", task=task)
     parameter = {"section": "Args", "name": "depth", "value": "3"}
-    show("tasks.get_by_id", milliseconds(lambda _: api("tasks.get_by_id", task=task)))
-    show("tasks.create", milliseconds(lambda n: api("tasks.create", name=f"task {n}", type="training")))
-    show("tasks.edit", milliseconds(lambda n: api("tasks.edit", task=task, comment=f"{n}", force=True)))
-    show(
-        "tasks.edit_hyper_params",
-        milliseconds(lambda _: api("tasks.edit_hyper_params", task=task, hyperparams=[parameter])),
-    )
-    show("tasks.ping", milliseconds(lambda _: api("tasks.ping", task=task)))
-    show("events.add_batch, 10 scalars", milliseconds(lambda _: api.events(points(task, 10, 1))))
-    show("queues.get_all", milliseconds(lambda _: api("queues.get_all", name="^default$")))
+    calls = {
+        "tasks.get_by_id": lambda n: {"task": task},
+        "tasks.create": lambda n: {"name": f"task {n}", "type": "training"},
+        "tasks.edit": lambda n: {"task": task, "comment": f"comment {n}", "force": True},
+        "tasks.edit_hyper_params": lambda n: {"task": task, "hyperparams": [parameter]},
+        "tasks.ping": lambda n: {"task": task},
+        "queues.get_all": lambda n: {"name": "^default$"},
+    }
+    for name, parameters in calls.items():
+        measure(name, lambda n, name=name, parameters=parameters: api(name, **parameters(n)))
+    measure("events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
 
     large = {"net": {"name": "net", "value": "x" * MEGABYTE}}
     api("tasks.edit", task=task, configuration=large, force=True)
-    show(
-        "a task with a configuration of 1 MB: tasks.ping",
-        milliseconds(lambda _: api("tasks.ping", task=task)),
-    )
-    show("  events.add_batch, 10 scalars", milliseconds(lambda _: api.events(points(task, 10, 1))))
-    show("  tasks.get_by_id", milliseconds(lambda _: api("tasks.get_by_id", task=task), 20))
+    measure("a task with a configuration of 1 MB: tasks.ping", lambda n: api("tasks.ping", task=task))
+    measure("  events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
+    measure("  tasks.get_by_id", lambda n: api("tasks.get_by_id", task=task), 20)
 
 
 def measure_lists(api: Client) -> None:
     project = api("projects.create", name="benchmark/lists")["id"]
-    parameters = {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}
+    new = {"type": "training", "project": project}
+    new["hyperparams"] = {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}
     for number in range(TASKS):
-        api("tasks.create", name=f"task {number}", type="training", project=project, hyperparams=parameters)
+        api("tasks.create", name=f"task {number}", **new)
         api("projects.create", name=f"benchmark/many/{number}")
+
     here = {"project": [project]}
-    show(f"with {TASKS} such tasks and projects: tasks.create", milliseconds(
-        lambda n: api("tasks.create", name=f"other {n}", type="training", project=project)))  # fmt: skip
-    show("  tasks.get_all, the one of a name", milliseconds(
-        lambda n: api("tasks.get_all", name=f"^task {n}$", **here)))  # fmt: skip
-    show("  tasks.get_all, the 10 newest, 2 fields", milliseconds(
-        lambda _: api("tasks.get_all", order_by=["-last_update"], page_size=10, only_fields=["id", "name"], **here)))  # fmt: skip
-    show("  tasks.get_all, 500 whole tasks", milliseconds(lambda _: api("tasks.get_all", **here), 10))
-    show("  projects.get_all by name", milliseconds(
-        lambda n: api("projects.get_all", name=f"^benchmark/many/{n}$")))  # fmt: skip
+    newest = {"order_by": ["-last_update"], "page_size": 10, "only_fields": ["id", "name"]}
+    measure(
+        f"among {TASKS} such and as many projects: tasks.create",
+        lambda n: api("tasks.create", name="new", **new),
+    )
+    measure("  tasks.get_all, the one of a name", lambda n: api("tasks.get_all", name=f"^task {n}$", **here))
+    measure("  tasks.get_all, two fields of the 10 newest", lambda n: api("tasks.get_all", **newest, **here))
+    measure("  tasks.get_all, 500 whole tasks", lambda n: api("tasks.get_all", **here), 10)
+    measure(
+        "  projects.get_all, the one of a name",
+        lambda n: api("projects.get_all", name=f"^benchmark/many/{n}$"),
+    )
 
 
 def measure_scalars(api: Client) -> None:
@@ -127,24 +131,20 @@ def measure_scalars(api: Client) -> None:
         api.events(batch)
     rate = POINTS / (time.perf_counter() - start)
     show(f"ingesting {POINTS} scalars in batches of {BATCH}", f"{rate:,.0f} /s")
-    show(
-        "  reading them all",
-        milliseconds(lambda _: api("events.scalar_metrics_iter_histogram", task=task), 5),
+    series = "events.scalar_metrics_iter_histogram"
+    page = {"event_type": "training_stats_scalar", "batch_size": 1000}
+    measure("  reading them all", lambda n: api(series, task=task), 5)
+    measure(
+        "  reading 100 samples of each of the 10 series", lambda n: api(series, task=task, samples=100), 5
     )
-    show("  reading 100 samples of each", milliseconds(
-        lambda _: api("events.scalar_metrics_iter_histogram", task=task, samples=100), 5))  # fmt: skip
-    show("  reading 1000 raw ones", milliseconds(
-        lambda _: api("events.get_task_events", task=task, event_type="training_stats_scalar", batch_size=1000), 5))  # fmt: skip
+    measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
 
 
 def measure_file(api: Client, server: psutil.Process) -> None:
     before = server.memory_info().rss
+    name = b'--b\r\nContent-Disposition: form-data; name="large"; filename="f"\r\n\r\n'
     chunks = itertools.repeat(bytes(MEGABYTE), FILE_MEGABYTES)
-    body = itertools.chain(
-        [b'--b\r\nContent-Disposition: form-data; name="large"; filename="f"\r\n\r\n'],
-        chunks,
-        [b"\r\n--b--\r\n"],
-    )
+    body = itertools.chain([name], chunks, [b"\r\n--b--\r\n"])
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     start = time.perf_counter()
     api.session.post(f"{api.url}/files", data=body, headers=headers, timeout=600).raise_for_status()
@@ -161,7 +161,7 @@ def measure_file(api: Client, server: psutil.Process) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        measure_start(home)
+        measure_start(home, "empty")
         with Stack(home, port=0) as stack:
             api = Client(stack)
             server = psutil.Process(stack.processes.running["server"].pid)

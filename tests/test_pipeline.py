@@ -232,7 +232,7 @@ def champions(sdk, checkout: Checkout) -> list:
 
 
 def test_a_step_whose_agent_is_killed_is_done_by_another(tmp_path):
-    with Stack(tmp_path / "home", port=0, agents=2, silence=8) as stack:
+    with Stack(tmp_path / "home", port=0, agents=2, silence=15) as stack:
         # Its clearml.conf leads git to the checkout that the stack itself runs in; this one is another.
         environment = {**stack.environment(), "CLEARML_ENABLE_ENV_CONFIG_SECTION": "0"}
         checkout = Checkout(tmp_path / "asteroids", environment)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -121,7 +122,7 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
 REPORTER = """
 import sys, time
 from clearml import Task
-task = Task.init("durability tests", "reporter", auto_connect_frameworks=False, auto_resource_monitoring=False)
+task = Task.init("durability tests", "reporter", auto_connect_frameworks=False)
 print(task.id, flush=True)
 count = int(sys.argv[1])
 for number in range(count):
@@ -188,6 +189,27 @@ def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
         assert api("tasks.get_by_id", task=task) == before
         answer = requests.get(f"{api.url}/files/folder 1/file", headers=api.headers, timeout=10)
         assert answer.content == content(1)
+
+
+def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
+    home = tmp_path / "home"
+    with Stack(home, port=0) as stack:
+        api = api_of(stack)
+        idle = requests.Session()
+        idle.get(f"{api.url}/debug.ping", timeout=10)
+        with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as uploading:
+            head = (
+                f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+                "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+                '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\nsome of it'
+            )
+            uploading.sendall(head.encode())
+            while not list((home / "server" / "uploads").iterdir()):
+                time.sleep(0.01)
+            server = stack.processes.running["server"]
+            server.terminate()
+            assert server.wait(timeout=10) == 0
+    assert list((home / "server" / "uploads").iterdir()) == []
 
 
 # Many at once, on the shared stack

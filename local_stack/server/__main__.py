@@ -7,6 +7,7 @@ FD is the socket's file descriptor; tasks not heard of for SECONDS are taken for
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -24,19 +25,26 @@ KEEP_ALIVE_SECONDS = 75  # longer than clients leave a connection idle, so that 
 
 def main() -> None:
     home, descriptor, silence = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal again when it is done: unhandled, it would leave the store open.
+        signal.signal(name, lambda *_: sys.exit())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     store = Store(home / "clearml.sqlite")
     app = create_app(store, Credentials.load_or_make(home / "credentials.json"), FileStore(home / "files"))
     config = uvicorn.Config(
         app,
+        http="h11",  # the same everywhere, whatever else is installed; the others are no faster here
+        ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=3,
     )
-    asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, silence))
-    store.close()
+    try:
+        asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, silence))
+    finally:
+        store.close()
 
 
 async def serve(server: uvicorn.Server, listener: socket.socket, store: Store, silence: float) -> None:

@@ -58,7 +58,9 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
         credentials.check(request.headers.get("authorization"))
         path = request.path_params.get("path", "")
         match request.method:
-            case "POST" | "PUT":
+            case "POST":
+                if path:
+                    raise ApiError(405, 0, "Files are posted to /files; the name of each part is its path")
                 return await files.upload(file_store, request)
             case "DELETE":
                 return files.delete(file_store, path)
@@ -85,9 +87,9 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
 
     routes = [
         Route("/", front_page, methods=["GET"]),
-        Route("/", file, methods=["POST", "PUT"]),
-        Route("/files", file, methods=["POST", "PUT"]),
-        Route("/files/{path:path}", file, methods=["GET", "POST", "PUT", "DELETE"]),
+        Route("/", file, methods=["POST"]),
+        Route("/files", file, methods=["POST"]),
+        Route("/files/{path:path}", file, methods=["GET", "POST", "DELETE"]),
         Route("/{call:path}", api, methods=["GET", "POST", "PUT", "DELETE"]),
     ]
     handlers = {

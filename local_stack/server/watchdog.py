@@ -40,5 +40,10 @@ async def watch(store: Store, seconds: float) -> None:
             awake_since = present
         last_look = present
         if present - awake_since > timedelta(seconds=seconds):
-            for task_id in stop_silent_tasks(store, present - timedelta(seconds=seconds)):
+            try:
+                stopped = stop_silent_tasks(store, present - timedelta(seconds=seconds))
+            except Exception:  # a full disk, say: there may be room when it looks again
+                log.exception("the watchdog failed")
+                continue
+            for task_id in stopped:
                 log.info("stopped task %s: not heard of for %s s", task_id, seconds)
