@@ -18,7 +18,7 @@ up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 test: $(VENV)/.tests     ## lint and test, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/.tests     ## lint only
 	$(BIN)/ruff check .

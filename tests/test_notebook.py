@@ -1,17 +1,13 @@
-"""inference.ipynb: committed as it came out of a run, and it runs again from top to bottom."""
+"""inference.ipynb: committed as it came out of a run. (test_serving.py runs it again.)"""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from conftest import REPOSITORY, copy_repository
-from deployment import Deployment, clean_environment
-
-from mock_data import read_rows
+from conftest import REPOSITORY
+from deployment import clean_environment
 
 NOTEBOOK = REPOSITORY / "inference.ipynb"
 MOST_BYTES = 400_000
@@ -91,40 +87,3 @@ def test_the_table_comes_from_data_where_there_is_no_clearml(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "From data/nasa.csv, without ClearML (" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def canary(deployment: Deployment) -> None:
-    """An endpoint "asteroid_canary" that shares its requests out to two versions."""
-    add = "clearml-serving --id ID model add --engine xgboost --endpoint asteroid_story "
-    add += "--preprocess preprocess_serving.py"
-    champion, challenger = deployment.model_files
-    deployment.command(
-        f"{add} --version 1 --model-id {champion}",
-        f"{add} --version 2 --model-id {challenger}",
-        "clearml-serving --id ID model canary --endpoint asteroid_canary --weights 0.75 0.25 "
-        "--input-endpoints asteroid_story/1 asteroid_story/2",
-    )
-
-
-def test_it_runs_from_top_to_bottom(deployment: Deployment, canary: None, tmp_path: Path):
-    copy_repository(tmp_path / "asteroids")
-    urls = {"INFERENCE_URL": f"{deployment.url}/asteroid", "PROMETHEUS_URL": deployment.prometheus_url}
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
-    done = subprocess.run(
-        [*command, "inference.ipynb"],
-        cwd=tmp_path / "asteroids",
-        env={**os.environ, **deployment.environment, **urls},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    # The deployment keeps book of the rows that it got.
-    for name in ("synthetic.csv", "synthetic_drift.csv"):
-        rows = read_rows(tmp_path / "asteroids" / "data" / name)
-        deployment.answered.setdefault("asteroid", []).extend(rows)
-    executed = tmp_path / "asteroids" / "inference.ipynb"
-    check_story(executed)
-    assert "From ClearML" in printed(executed)
-    assert re.search(r"\{'asteroid_story_1': \d+, 'asteroid_story_2': \d+\}", printed(executed))

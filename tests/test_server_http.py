@@ -1,5 +1,6 @@
 """The local server as HTTP: who may call it, and what it answers to calls that are no good."""
 
+import asyncio
 import base64
 import json
 import re
@@ -11,7 +12,9 @@ import psutil
 import pytest
 import requests
 
+from local_stack.server.app import create_app
 from local_stack.server.auth import Credentials
+from local_stack.server.store import Store
 
 
 @pytest.fixture
@@ -89,6 +92,11 @@ def test_calls_come_with_and_without_a_version_as_get_and_as_post(api, path, met
 
 def test_a_call_without_a_body_has_no_parameters(api):
     assert requests.get(f"{api.url}/debug.ping", timeout=10).json()["data"] == {"msg": "ClearML local stack"}
+
+
+def test_the_front_page_says_what_runs_here(api):
+    answer = requests.get(api.url, timeout=10)
+    assert (answer.status_code, "local ClearML" in answer.text) == (200, True)
 
 
 def test_parameters_that_no_handler_knows_are_ignored(api):
@@ -366,6 +374,32 @@ def test_an_answer_never_holds_a_stack_trace(api):
         assert answer.status_code == 400
         assert "Traceback" not in answer.text
         assert 'File "' not in answer.text
+
+
+def test_what_breaks_outside_of_a_call_answers_no_more_than_its_kind(tmp_path):
+    """A broken file store, behind the application as ASGI runs it."""
+
+    class Broken:
+        def find(self, path: str) -> None:
+            raise ZeroDivisionError("a secret")
+
+    store = Store(":memory:")
+    credentials = Credentials.load_or_make(tmp_path / "credentials.json")
+    headers = [(b"authorization", f"Bearer {credentials.token()}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/files/a", "headers": headers, "query_string": b""}
+    sent = []
+
+    async def receive() -> dict:
+        return {"type": "http.request"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    with pytest.raises(ZeroDivisionError):  # which uvicorn logs
+        asyncio.run(create_app(store, credentials, Broken())(scope, receive, send))
+    store.close()
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"])["meta"]["result_msg"] == "General server error: ZeroDivisionError"
 
 
 HOSTILE = [

@@ -56,10 +56,11 @@ def test_a_new_model_has_every_field_that_clients_look_into(new_model, get):
     }
 
 
-def test_the_sdks_way_of_making_a_model_is_to_name_it_afterwards(api, new_model, get, task):
+@pytest.mark.parametrize("edit", ["models.edit", "models.update"])
+def test_the_sdks_way_of_making_a_model_is_to_name_it_afterwards(api, new_model, get, task, edit):
     model = new_model(name="Anonymous model 2026-01-01", uri="http://files/uploading_file")
     change = {"name": "trainer - best", "uri": "http://files/best.ubj", "task": task, "iteration": 12}
-    fields = api("models.edit", model=model, **change)["fields"]
+    fields = api(edit, model=model, **change)["fields"]
     assert {key: get(model)[key] for key in ("name", "uri", "task")} == {
         key: fields[key] for key in ("name", "uri", "task")
     }

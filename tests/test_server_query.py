@@ -124,6 +124,19 @@ def test_conditions_on_several_fields_must_all_hold(names, condition, found):
     assert names(**condition) == found
 
 
+def test_a_key_that_holds_dots_itself_is_found(api):
+    parameters = {"Args": {"a.b": {"value": "7"}}}
+    task = api("tasks.create", name="dotted", type="custom", hyperparams=parameters)["id"]
+    for path, value, found in (
+        ("hyperparams.Args.a.b.value", "7", [task]),
+        ("hyperparams.Args.a.b.value", "8", []),
+        ("hyperparams.Args.a.c.value", "7", []),
+        ("name.value", "7", []),
+    ):
+        answer = api("tasks.get_all", id=[task], **{path: value})["tasks"]
+        assert [each["id"] for each in answer] == found, path
+
+
 def test_ids_are_found_one_and_many(names, shelf):
     ids = shelf[1]
     assert names(id=[ids["report"], ids["train small"]]) == ["train small", "report"]

@@ -1,6 +1,7 @@
 """clearml-serving on the local stack: its answers, its metrics, new models, and the death of its parts."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
+from conftest import copy_repository
 from deployment import (
     ADD_CANARY,
     ADD_LATEST,
@@ -23,6 +25,7 @@ from deployment import (
     table_rows,
     wait_until,
 )
+from test_notebook import check_story, printed
 
 from local_stack.processes import REPOSITORY
 from local_stack.stack import DEFAULT_HOME
@@ -315,3 +318,26 @@ def test_the_hook_predicts_in_the_container_what_it_does_where_it_was_trained(
     np.testing.assert_allclose(
         [answer["y_raw"] for answer in answers], predict(model, ROWS[:1000]), rtol=0, atol=1e-6
     )
+
+
+# The story
+
+
+def test_the_notebook_runs_from_top_to_bottom(deployment, tmp_path):
+    """The last test here: it sends traffic of its own to the endpoint and to the canary."""
+    copy_repository(tmp_path / "asteroids")
+    urls = {"INFERENCE_URL": f"{deployment.url}/asteroid", "PROMETHEUS_URL": deployment.prometheus_url}
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    done = subprocess.run(
+        [*command, "inference.ipynb"],
+        cwd=tmp_path / "asteroids",
+        env={**os.environ, **deployment.environment, **urls},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    executed = tmp_path / "asteroids" / "inference.ipynb"
+    check_story(executed)
+    assert "From ClearML" in printed(executed)
+    assert re.search(r"\{'asteroid_1': \d+, 'asteroid_2': \d+\}", printed(executed))

@@ -51,7 +51,9 @@ found["clone"] = {
 clone.mark_started()
 clone.get_logger().report_scalar("m", "v", 1.0, 1)
 clone.upload_artifact("result", {"a": 1}, wait_on_upload=True)
-url = clone.artifacts["result"].url
+clone.upload_artifact("mistake", {"a": 2}, wait_on_upload=True)
+clone.delete_artifacts(["mistake"])
+found["artifacts"] = sorted(clone.artifacts)
 clone.flush(wait_for_uploads=True)
 clone.mark_completed()
 found["completed"] = clone.get_status()
