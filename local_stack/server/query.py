@@ -27,15 +27,20 @@ HIDDEN = "hidden"
 
 
 def lookup(document: dict, path: str) -> Any:
-    """The value at a dotted path, or None. A key that itself holds dots is found whole, too."""
+    """The value at a dotted path, or None. Keys may hold dots themselves."""
+    if "." not in path:
+        return document.get(path)
     value: Any = document
     parts = path.split(".")
-    for i, part in enumerate(parts):
+    while parts:
         if not isinstance(value, dict):
             return None
-        if part not in value:
-            return value.get(".".join(parts[i:]))
-        value = value[part]
+        keys = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        key = next((key for key in keys if key in value), None)
+        if key is None:
+            return None
+        value = value[key]
+        del parts[: key.count(".") + 1]
     return value
 
 
