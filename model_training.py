@@ -183,6 +183,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--max-depth", type=int, default=3, help="levels of a tree")
     add("--min-child-weight", type=float, default=5.0, help="least weight of the rows in a leaf")
     add("--subsample", type=float, default=0.5, help="share of the rows that each tree sees")
+    add("--monotone", choices=["yes", "no"], default="yes", help="let the odds only fall as H or MOID grows")
     add("--colsample-bytree", type=float, default=1.0, help="share of the features that each tree sees")
     add("--reg-lambda", type=float, default=1.0, help="L2 regularization of the leaves")
     add("--gamma", type=float, default=0.0, help="least gain that a split must bring")
@@ -197,7 +198,7 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict:
         # The last one decides when to stop. PR-AUC is near 1 after a few trees, when the probabilities are
         # still far off.
         "eval_metric": ["aucpr", "logloss"],
-        "monotone_constraints": MONOTONE_CONSTRAINTS,
+        "monotone_constraints": MONOTONE_CONSTRAINTS if arguments.monotone == "yes" else {},
         # Splits between any two rows, not at 256 bins: what makes an asteroid hazardous has sharp limits.
         "tree_method": "exact",
         "seed": arguments.random_state,
@@ -238,6 +239,8 @@ def main() -> None:
         arguments.num_boost_round,
         arguments.early_stopping_rounds,
     )
+    if not booster.get_score():
+        raise InputError("XGBoost found nothing to split the rows by: its parameters are too strict")
     probabilities = booster.predict(xgboost.DMatrix(features))
     threshold = choose_threshold(labels[validation_rows], probabilities[validation_rows])
 

@@ -21,13 +21,14 @@ from clearml.backend_api.session.client import APIClient
 from global_config import (
     CHAMPION_TAG,
     CONTROLLER_QUEUE,
+    LABEL_COLUMN,
     MODEL_NAME,
     PIPELINE_NAME,
     PROJECT_NAME,
     STEP_QUEUE,
     TEST_SET_ARTIFACT,
 )
-from tracking import DATASET_ID_ARTIFACT, check_local_server, report_errors_in_one_line
+from tracking import DATASET_ID_ARTIFACT, InputError, check_local_server, report_errors_in_one_line
 
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
 # takes; a request a second is little even for a server that many share.
@@ -36,6 +37,8 @@ POLL_SECONDS = 1.0
 # How often a step whose agent died is put back into its queue. A step that failed by itself is not tried
 # again: the same code on the same data would fail the same way.
 REVIVALS = 2
+
+LARGEST_DIFF = 500_000  # characters: ClearML stores a remark in place of a larger one
 
 # What ClearML says of a task that has not been heard of for too long.
 NOT_RESPONDING = "forced stop (non-responsive)"
@@ -55,7 +58,12 @@ def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tupl
 
 
 def select_best_model(
-    project: str, model_name: str, champion_tag: str, test_set_artifact: str, **candidates: str
+    project: str,
+    model_name: str,
+    champion_tag: str,
+    test_set_artifact: str,
+    label_column: str,
+    **candidates: str,
 ) -> str:
     """Choose the candidate with the best validation PR-AUC; promote it if it is no worse than the champion.
 
@@ -71,12 +79,12 @@ def select_best_model(
 
     def judge(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
         booster = xgboost.Booster(model_file=model.get_local_copy(raise_on_error=True))
-        labels = test_set["Hazardous"]
+        labels = test_set[label_column]
         probabilities = booster.predict(xgboost.DMatrix(test_set[booster.feature_names]))
         answers = probabilities >= float(booster.attr("threshold"))
         return {"PR-AUC": average_precision_score(labels, probabilities), "F1": f1_score(labels, answers)}
 
-    tasks = [Task.get_task(task_id) for _, task_id in sorted(candidates.items())]
+    tasks = [Task.get_task(task_id) for task_id in candidates.values()]
     values = [task.get_reported_single_values() for task in tasks]
     best = max(range(len(tasks)), key=lambda i: values[i]["validation PR-AUC"])
     winner = tasks[best].models["output"][-1]
@@ -85,10 +93,17 @@ def select_best_model(
     champions = Model.query_models(
         project_name=project, model_name=model_name, tags=[champion_tag], only_published=True
     )
-    champion = champions[0] if champions else None
+    champion = champions[0] if champions else None  # the query gives the last updated first
     winner_scores = judge(winner, test_set)
-    champion_scores = judge(champion, test_set) if champion else None
-    promote, reason = compare(winner_scores, champion_scores)
+    champion_scores = None
+    try:
+        champion_scores = judge(champion, test_set) if champion else None
+        promote, reason = compare(winner_scores, champion_scores)
+    except (KeyError, ValueError) as error:
+        promote = False
+        reason = (
+            f"it cannot be judged on this test set ({error}); take its tag away to replace it all the same"
+        )
 
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
@@ -122,8 +137,12 @@ def select_best_model(
     return decision
 
 
-def build_pipeline(arguments: argparse.Namespace) -> PipelineController:
-    """The pipeline as a graph of steps; nothing runs yet."""
+def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineController:
+    """The pipeline as a graph of steps; nothing runs yet.
+
+    `reuse` lets steps that would only repeat an earlier one take its results. ClearML knows the code by its
+    repository, commit and uncommitted changes, so where there is no repository it must not.
+    """
     pipeline = PipelineController(
         name=PIPELINE_NAME,
         project=PROJECT_NAME,
@@ -144,7 +163,7 @@ def build_pipeline(arguments: argparse.Namespace) -> PipelineController:
             base_task_factory=task_factory(script, kind),
             parents=parents,
             parameter_override={f"Args/{key}": value for key, value in parameters.items()},
-            cache_executed_step=True,
+            cache_executed_step=reuse,
             status_change_callback=on_status_change,
         )
 
@@ -171,6 +190,7 @@ def build_pipeline(arguments: argparse.Namespace) -> PipelineController:
             "model_name": MODEL_NAME,
             "champion_tag": CHAMPION_TAG,
             "test_set_artifact": TEST_SET_ARTIFACT,
+            "label_column": LABEL_COLUMN,
             **{name: f"${{{name}.id}}" for name in trainings},
         },
         function_return=["decision"],
@@ -237,15 +257,18 @@ def reason(task: Task) -> str:
 
 def outcome(pipeline: PipelineController) -> int:
     """Print how a finished pipeline went, in its last lines, and return the exit code."""
-    nodes = [node for node in pipeline.get_pipeline_dag().values() if node.job]
-    failed = [node for node in nodes if node.status not in ("completed", "cached")]
+    nodes = pipeline.get_pipeline_dag()
+    failed = [n for n in nodes.values() if n.job and n.status not in ("completed", "cached")]
     for node in failed:
         print(f"Pipeline failed in step {node.name}: {reason(node.job.task)}")
-    if not failed:
-        selection = nodes[-1].job.task
-        selection.reload()
-        print(selection.get_parameter("return/decision"))
-    return 1 if failed else 0
+    selection = nodes["select_best_model"].job
+    if failed or not selection:
+        if not failed:
+            print("The pipeline was stopped before it selected a model")
+        return 1
+    selection.task.reload()
+    print(selection.task.get_parameter("return/decision"))
+    return 0
 
 
 def unwatched(queues: list[str]) -> list[str]:
@@ -259,14 +282,27 @@ def unwatched(queues: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(queues) if name not in watched]
 
 
+def git(*arguments: str) -> str:
+    """What git prints of the repository of this file; nothing where there is none, or no git."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def has_remote() -> bool:
     """Whether git names an address here that agents could clone the code from."""
-    command = ["git", "ls-remote", "--get-url"]
-    try:
-        url = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return url != "origin"  # what git prints where there is none
+    return git("ls-remote", "--get-url").strip() not in ("", "origin")  # the latter where there is none
+
+
+def check_changes() -> None:
+    """InputError if ClearML would leave out the uncommitted changes, and all steps run without them."""
+    size = len(git("diff", "HEAD"))
+    if size > LARGEST_DIFF:
+        raise InputError(
+            f"the uncommitted changes have {size:,} characters, ClearML keeps {LARGEST_DIFF:,}: commit them"
+        )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -274,7 +310,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--query-date", default="2022-01-01", help="close approaches up to this day (%(default)s)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one training step each")
-    add("--num-boost-round", type=int, default=500, help="most trees that a model may have (%(default)s)")
+    add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")
     add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
     add("--controller-queue", default=CONTROLLER_QUEUE, help="queue of the controller (%(default)s)")
     add("--local", action="store_true", help="run controller and steps on this machine, without agents")
@@ -285,24 +321,32 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     report_errors_in_one_line()
     arguments = parse_arguments()
+    if not Task.running_locally():  # an agent executes this
+        pipeline = build_pipeline(arguments, reuse=True)
+        pipeline.start()
+        return outcome(pipeline)
+
     check_local_server()
+    check_changes()
     local = arguments.local
-    if Task.running_locally() and not local:
-        queues = unwatched([arguments.controller_queue, arguments.step_queue])
-        if queues:
-            commands = "; ".join(f'clearml-agent daemon --queue "{name}"' for name in queues)
-            print(f"No agent listens to {' and '.join(map(repr, queues))}. On any machine, run: {commands}")
-            if arguments.require_agents:
-                return 1
-        if not has_remote():
-            print("Agents could not get this code, as git knows no remote here: running on this machine")
-            local = True
-    pipeline = build_pipeline(arguments)
-    if Task.running_locally() and local:
+    if not local and not has_remote():
+        if arguments.require_agents:
+            raise InputError("agents could not get this code, as git knows no remote here: push it to one")
+        print("Agents could not get this code, as git knows no remote here: running on this machine")
+        local = True
+    if local:
+        pipeline = build_pipeline(arguments, reuse=has_remote())
         pipeline.start_locally(run_pipeline_steps_locally=True)
-    else:
-        pipeline.start(queue=arguments.controller_queue)  # where this is not an agent, ends the process
-    return outcome(pipeline)
+        return outcome(pipeline)
+
+    queues = unwatched([arguments.controller_queue, arguments.step_queue])
+    if queues:
+        commands = "; ".join(f'clearml-agent daemon --queue "{name}"' for name in queues)
+        print(f"No agent listens to {' and '.join(map(repr, queues))}. On any machine, run: {commands}")
+        if arguments.require_agents:
+            return 1
+    build_pipeline(arguments, reuse=True).start(queue=arguments.controller_queue)
+    raise AssertionError("start() ends the process once the pipeline is enqueued")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 from clearml import Dataset, Task
 from clearml.backend_api import Session
 from clearml.backend_api.session.defs import MissingConfigError
+from clearml.backend_api.session.session import LoginError
 from clearml.config import get_remote_task_id, running_remotely
 
 from global_config import PROJECT_NAME
@@ -50,6 +51,12 @@ def _report_error(kind: type[BaseException], error: BaseException, traceback: Tr
         print(
             f"{script}: error: no ClearML server is configured: run `python -m local_stack up` and the "
             "export line that it prints, or `clearml-init` for a server of your own",
+            file=sys.stderr,
+        )
+    elif isinstance(error, LoginError):
+        print(
+            f"{script}: error: the ClearML server refused the credentials: run the export line of "
+            f"`python -m local_stack up` again, or `clearml-init` with new ones ({error})",
             file=sys.stderr,
         )
     elif isinstance(error, KeyboardInterrupt):

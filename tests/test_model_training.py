@@ -55,6 +55,7 @@ def parameters(**changes) -> dict:
         "colsample_bytree": 0.8,
         "reg_lambda": 1.0,
         "gamma": 0.0,
+        "monotone": "yes",
     }
     return xgboost_parameters(SimpleNamespace(**(arguments | changes)))
 

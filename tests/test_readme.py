@@ -43,7 +43,7 @@ def program_and_options(command: str) -> tuple[list[str], list[str]]:
         case "python":
             return [sys.executable, words[1]], options
         case "pytest":
-            return [sys.executable, "-m", "pytest"], options
+            return [str(BIN / "pytest"), "tests"], options
         case _:
             return [str(BIN / words[0]), *rest[:1]], options
 
