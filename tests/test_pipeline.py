@@ -161,11 +161,11 @@ def test_the_decision_and_its_table_are_reported_on_the_pipeline(first_run, sdk)
 
 def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelines, first_run, sdk):
     clone = sdk.Task.clone(first_run, name="a clone")
-    clone.set_parameter("Args/training_seeds", "[42, 7, 8, 9]")
+    clone.set_parameter("Args/training_seeds", "[42, 7]")
     sdk.Task.enqueue(clone, queue_name=pipelines.controller_queue)
     task = pipelines.wait(clone.id)
     assert task.status == "completed", console(task)
-    new_steps = ["model_training_1", "model_training_2", "model_training_3", "select_best_model"]
+    new_steps = ["model_training_1", "select_best_model"]
     assert sorted(pipelines.steps(clone.id)) == new_steps
 
 

@@ -234,7 +234,7 @@ def test_a_reset_task_keeps_its_parameters_and_nothing_of_its_run(lifecycle):
 def test_a_task_is_renamed_moved_and_archived(lifecycle):
     assert lifecycle["changed"] == {
         "parameters": {"Args/keep": "yes"},
-        "name": "renamed",
+        "name": "renamed by the sdk",
         "project": "sdk tests/elsewhere",
         "archived": True,
         "listed": 0,

@@ -67,7 +67,7 @@ found["reset"] = {
 }
 
 clone.delete_parameter("General/number")
-clone.rename("renamed")
+clone.rename("renamed by the sdk")
 clone.move_to_project(new_project_name="sdk tests/elsewhere")
 clone.set_archived(True)
 found["changed"] = {
@@ -75,8 +75,8 @@ found["changed"] = {
     "name": clone.name,
     "project": clone.get_project_name(),
     "archived": clone.get_archived(),
-    "listed": len(Task.get_tasks(task_name="^renamed$", allow_archived=False)),
-    "listed with archived": len(Task.get_tasks(task_name="^renamed$")),
+    "listed": len(Task.get_tasks(task_name="^renamed by the sdk$", allow_archived=False)),
+    "listed with archived": len(Task.get_tasks(task_name="^renamed by the sdk$")),
 }
 clone.set_archived(False)
 found["unarchived"] = clone.get_archived()
