@@ -84,7 +84,9 @@ def select_best_model(
         answers = probabilities >= float(booster.attr("threshold"))
         return {"PR-AUC": average_precision_score(labels, probabilities), "F1": f1_score(labels, answers)}
 
-    tasks = [Task.get_task(task_id) for task_id in candidates.values()]
+    # A clone with fewer seeds still names the trainings it no longer has, by references that lead nowhere.
+    ids = [task_id for task_id in candidates.values() if not task_id.startswith("$")]
+    tasks = [Task.get_task(task_id) for task_id in ids]
     values = [task.get_reported_single_values() for task in tasks]
     best = max(range(len(tasks)), key=lambda i: values[i]["validation PR-AUC"])
     winner = tasks[best].models["output"][-1]
