@@ -18,7 +18,14 @@ SETTINGS = {
 def start_agent(
     processes: Processes, name: str, queue: str, environment: Mapping[str, str]
 ) -> subprocess.Popen:
-    """Start an agent on a queue, which it makes if need be, and return when it asks for its first task."""
+    """Start an agent on a queue, which it makes if need be, and return when it has asked for a task."""
+    log = processes.log(name)
+    earlier = log.stat().st_size if log.exists() else 0  # what an agent of the same name wrote last time
+
+    def has_asked() -> bool:
+        told = log.read_bytes()[earlier:]
+        return b"No tasks in queue" in told or b"pulled from" in told
+
     # The mark keeps apart the agents of two stacks on one machine.
     worker = f"{socket.gethostname()}:{name}-{processes.mark[:8]}"
     command = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground"]
@@ -26,5 +33,5 @@ def start_agent(
         name,
         [*command, "--queue", queue, "--create-queue"],
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
-        ready=lambda: "No tasks in queue" in processes.log(name).read_text(errors="replace"),
+        ready=has_asked,
     )

@@ -18,13 +18,19 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
     if not git_folder or not commit or Path(top) != checkout.resolve():
         return None
     address = checkout.resolve().as_uri()
-    remote = _git(checkout, "remote", "get-url", "origin") or _git(checkout, "ls-remote", "--get-url")
-    if remote and remote != "origin":
-        text = f'[url "{address}"]\n\tinsteadOf = "{remote}"\n'
+    # The address as it is written down, too: the user's own settings may rewrite it before ours are asked.
+    remotes = {
+        _git(checkout, "config", "--get", "remote.origin.url"),
+        _git(checkout, "ls-remote", "--get-url"),
+    }
+    remotes -= {"", "origin"}
+    if remotes:
+        rules = "".join(f'\tinsteadOf = "{remote}"\n' for remote in sorted(remotes))
+        text = f'[url "{address}"]\n{rules}'
     else:
         text = f'[remote "origin"]\n\turl = "{address}"\n'
     configuration = folder / "gitconfig"
-    configuration.write_text(text)
+    configuration.write_text(text, encoding="utf-8")
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"includeIf.gitdir:{git_folder}.path",

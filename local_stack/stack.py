@@ -3,9 +3,11 @@
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -94,7 +96,11 @@ class Stack:
     def __enter__(self) -> "Stack":
         with ExitStack() as cleanup:
             self._take_home(cleanup)
-            self.last_port = int(self._port_file.read_text()) if self._port_file.exists() else None
+            self.last_port = self._read_port()
+            self._scratch = self.home  # where clients keep what they can do without
+            if self._agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
+                temporary = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="local_stack-"))
+                self._scratch = Path(temporary)
             if self._wanted_port is None:
                 self._wanted_port = self.last_port or DEFAULT_PORT
             with self._bind() as listener:
@@ -147,6 +153,7 @@ class Stack:
                 f"{self.home} holds files that are no local stack's: choose another with --home."
             )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.home.chmod(0o700)  # also where a demo below it made it
         lock = cleanup.enter_context((self.home / "lock").open("a"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,6 +167,12 @@ class Stack:
                     shutil.rmtree(entry)
                 elif entry.name != "lock":
                     entry.unlink()
+
+    def _read_port(self) -> int | None:
+        try:
+            return int(self._port_file.read_text())
+        except (OSError, ValueError):  # it is not there yet, or a crash left it empty
+            return None
 
     def _bind(self) -> socket.socket:
         listener = socket.socket()
@@ -178,19 +191,19 @@ class Stack:
     def _write_configuration(self) -> None:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
-        self._port_file.write_text(str(self.port))
+        write_private(self._port_file, str(self.port))
         git = (git_environment(REPOSITORY, self.home) or {}) if self._agents else {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
             ping=min(30, self._silence / 4),
-            cache=json.dumps(str(self.home / "cache")),
-            venvs=json.dumps(str(self.home / "agent" / "venvs")),
-            venvs_cache=json.dumps(str(self.home / "agent" / "venvs-cache")),
-            vcs_cache=json.dumps(str(self.home / "agent" / "vcs-cache")),
-            pip_cache=json.dumps(str(self.home / "agent" / "pip-cache")),
-            apt_cache=json.dumps(str(self.home / "agent" / "apt-cache")),
-            environment=", ".join(f"{key}: {json.dumps(value)}" for key, value in git.items()),
+            cache=quoted(str(self._scratch / "cache")),
+            venvs=quoted(str(self._scratch / "agent" / "venvs")),
+            venvs_cache=quoted(str(self._scratch / "agent" / "venvs-cache")),
+            vcs_cache=quoted(str(self._scratch / "agent" / "vcs-cache")),
+            pip_cache=quoted(str(self._scratch / "agent" / "pip-cache")),
+            apt_cache=quoted(str(self._scratch / "agent" / "apt-cache")),
+            environment=", ".join(f"{key}: {quoted(value)}" for key, value in git.items()),
         )
         write_private(self.config_file, text)
 
@@ -202,7 +215,12 @@ class Stack:
             return False
 
 
+def quoted(text: str) -> str:
+    """The text as clearml.conf takes it: in quotes, and with letters of any language as they are."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def shown(path: Path) -> str:
-    """The path as one would type it here: relative where it is below the current folder."""
+    """The path as one would type it here: relative where it is below the current folder, quoted at need."""
     relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)
+    return shlex.quote(relative if not relative.startswith("..") else str(path))

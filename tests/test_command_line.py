@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack.processes import REPOSITORY
 from local_stack.stack import Stack
 
@@ -125,3 +126,13 @@ def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path, monk
     monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
     with Stack(home, port=0) as running:
         assert "tasks" in running.call("tasks.get_all")
+
+
+def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_language(tmp_path):
+    for _ in range(2):
+        with Stack(tmp_path / "a höme", port=0, agents=1) as stack:
+            workers = stack.call("workers.get_all")["workers"]
+            assert sorted(queue["name"] for worker in workers for queue in worker["queues"]) == [
+                STEP_QUEUE,
+                CONTROLLER_QUEUE,
+            ]
