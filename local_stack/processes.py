@@ -46,12 +46,7 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.running.values()):
-            process.terminate()
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
         # Closing the pipe sets the guardian to work; it ends when nothing is left.
         self._guardian.communicate()
 
@@ -119,6 +114,16 @@ class Processes:
     def _story(self, name: str, what: str) -> str:
         lines = self.log(name).read_text(errors="replace").splitlines()[-10:]
         return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ask a child to end, and kill it if it has not after a while."""
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def end(processes: Sequence[psutil.Process]) -> None:

@@ -25,7 +25,7 @@ from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOI
 
 from . import prometheus
 from .grafana import find_grafana, grafana_command, grafana_environment
-from .processes import GRACE_SECONDS, REPOSITORY, ProcessError
+from .processes import REPOSITORY, ProcessError, stop
 from .stack import DEFAULT_HOME, HOST, Stack, StackError
 
 RULES = REPOSITORY / "asteroid_alerts.yml"
@@ -287,12 +287,3 @@ def accepts(port: int) -> bool:
         return True
     except OSError:
         return False
-
-
-def stop(process: subprocess.Popen) -> None:
-    process.terminate()
-    try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
