@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
 from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
-from tracking import check_local_server, get_dataset, report_errors_in_one_line
+from tracking import check_local_server, get_dataset, local_copy, report_errors_in_one_line
 
 DATA = Path(__file__).parent / "data"
 URL = f"http://127.0.0.1:8080/serve/{SERVING_ENDPOINT}"
@@ -201,7 +201,7 @@ def download_table() -> Path:
     """The table in the newest version of the raw dataset in ClearML, as a local file."""
     check_local_server()
     dataset = get_dataset(RAW_DATASET_NAME, None, made_by="get_data.py")
-    return Path(dataset.get_local_copy(), RAW_FILE_NAME)
+    return local_copy(dataset) / RAW_FILE_NAME
 
 
 def show_progress(answers: Iterable[Answer], tally: Tally, count: int | None) -> None:

@@ -36,6 +36,7 @@ from tracking import (
     InputError,
     check_local_server,
     get_dataset,
+    local_copy,
     report_errors_in_one_line,
     storage_errors,
 )
@@ -58,7 +59,7 @@ MONITORED_FEATURES = ["Absolute Magnitude", "Minimum Orbit Intersection"]
 def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
     """Features (n, 19), labels (n,) and asteroid of each row; InputError if the files are not those."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
-    folder = Path(dataset.get_local_copy())
+    folder = local_copy(dataset)
     try:
         features = pd.read_csv(folder / FEATURES_FILE_NAME)
         labels = pd.read_csv(folder / LABELS_FILE_NAME)[LABEL_COLUMN].to_numpy()

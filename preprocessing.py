@@ -32,6 +32,7 @@ from tracking import (
     InputError,
     check_local_server,
     get_dataset,
+    local_copy,
     new_dataset_version,
     report_errors_in_one_line,
 )
@@ -91,7 +92,7 @@ def read_raw_table(dataset: Dataset) -> pd.DataFrame:
     """The table in a version of the raw dataset; InputError if it has none or cannot be preprocessed."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
-        table = pd.read_csv(Path(dataset.get_local_copy(), RAW_FILE_NAME))
+        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME)
     except (FileNotFoundError, ValueError) as error:
         raise InputError(f"{source} holds no readable {RAW_FILE_NAME}: {error}") from error
     problems = find_problems(table)

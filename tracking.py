@@ -16,7 +16,8 @@ from clearml import Dataset, Task
 from clearml.backend_api import Session
 from clearml.backend_api.session.defs import MissingConfigError
 from clearml.backend_api.session.session import LoginError
-from clearml.config import get_remote_task_id, running_remotely
+from clearml.config import get_cache_dir, get_remote_task_id, running_remotely
+from filelock import FileLock
 
 from global_config import PROJECT_NAME
 
@@ -102,6 +103,18 @@ def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
         return Dataset.get(dataset_project=PROJECT_NAME, dataset_name=name, only_completed=True, alias=name)
     except (ValueError, OSError) as error:
         raise InputError(f"ClearML could not load the dataset '{name}': {error}") from error
+
+
+def local_copy(dataset: Dataset) -> Path:
+    """The folder with the dataset's files, in the ClearML cache that all processes of this machine share.
+
+    One process at a time looks there: the SDK takes what another is still unpacking for broken, and deletes
+    it under the other's hands. Trainings that start together would read half a table.
+    """
+    cache = get_cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{dataset.id}.lock"):
+        return Path(dataset.get_local_copy())
 
 
 @contextmanager

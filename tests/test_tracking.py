@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import tracking
-from tracking import InputError, check_local_server, delayed_interrupt
+from tracking import InputError, check_local_server, delayed_interrupt, local_copy
 
 REPOSITORY = Path(tracking.__file__).parent
 
@@ -124,3 +127,20 @@ def test_preprocessing_without_a_dataset_is_told_what_to_run_first(checkout, sdk
     assert task.status == "failed"
     assert task.data.status_reason == f"Exception {told}"
     assert task.comment == f"Failed: {told}"
+
+
+def test_a_dataset_is_unpacked_by_one_process_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path / "cache"))
+    events = []
+
+    def get_local_copy() -> str:
+        events.append("begin")
+        time.sleep(0.1)
+        events.append("end")
+        return str(tmp_path)
+
+    dataset = SimpleNamespace(id="1d", get_local_copy=get_local_copy)
+    with ThreadPoolExecutor(3) as pool:
+        folders = list(pool.map(local_copy, [dataset] * 3))
+    assert folders == [tmp_path] * 3
+    assert events == ["begin", "end"] * 3
