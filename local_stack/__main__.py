@@ -94,12 +94,12 @@ def run_up(options: argparse.Namespace) -> int:
         if options.serving:
             ports = Ports(options.inference, options.prometheus, options.grafana)
             serving = Serving(stack, ports, options.workers)
-        print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
-        print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
-        if serving:
-            introduce(serving)
-        print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
         try:
+            print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
+            print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
+            if serving:
+                introduce(serving)
+            print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
             while not (story := stack.processes.ended()):
                 time.sleep(0.5)
                 if serving:
