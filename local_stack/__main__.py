@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     # Whatever ends this process ends it the same way, so that what it started is stopped.
     for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, interrupt)
+        if signal.getsignal(name) != signal.SIG_IGN:  # nohup wants to outlive the terminal
+            signal.signal(name, interrupt)
     try:
         return options.run(options)
     except (StackError, ProcessError) as error:
@@ -41,10 +42,17 @@ def parser() -> argparse.ArgumentParser:
         type=port,
         help=f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
     )
-    up.add_argument("--agents", type=int, help="agents to run for the pipeline's steps (0, with --serving 2)")
+    up.add_argument(
+        "--agents",
+        type=natural,
+        help="agents to run for the pipeline's steps (0, with --serving 2)",
+    )
     up.add_argument("--serving", action="store_true", help="run clearml-serving and its monitoring as well")
     up.add_argument(
-        "--workers", type=int, default=1, help="with --serving: processes that answer requests (%(default)s)"
+        "--workers",
+        type=positive,
+        default=1,
+        help="with --serving: processes that answer requests (%(default)s)",
     )
     for name, default in vars(Ports()).items():
         option = "--serving-port" if name == "inference" else f"--{name}-port"
@@ -57,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         )
     up.add_argument(
         "--silence",
-        type=int,
+        type=positive,
         default=SILENCE_SECONDS,
         metavar="SECONDS",
         help="stop running tasks that were not heard of for so long (%(default)s, as ClearML does)",
@@ -75,10 +83,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port: 0 to 65535")
-    return number
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    if natural(text) == 0:
+        raise argparse.ArgumentTypeError("it takes 1 at least")
+    return int(text)
 
 
 def interrupt(*_: object) -> None:
@@ -100,7 +119,8 @@ def run_up(options: argparse.Namespace) -> int:
             if serving:
                 introduce(serving)
             print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
-            while not (story := stack.processes.ended()):
+            tended = serving.names() if serving else ()
+            while not (story := stack.processes.ended(tended)):
                 time.sleep(0.5)
                 if serving:
                     serving.tend()

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from .stack import HOST
+from .loopback import HOST
 
 # Where Debian's and Grafana's own packages keep its pages; an unpacked archive has them beside its bin/.
 PACKAGED_PAGES = Path("/usr/share/grafana")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -30,9 +30,11 @@ class ProcessError(Exception):
 class Processes:
     """Use as a context manager: leaving it stops everything that was started in it."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, lock: int | None = None) -> None:
+        """`lock`: a locked file's descriptor, which the guardian holds until nothing is left running."""
         self.logs = logs
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.lock = lock
         self.mark = uuid.uuid4().hex
         self.running: dict[str, subprocess.Popen] = {}
 
@@ -40,7 +42,11 @@ class Processes:
         command = [sys.executable, "-m", "local_stack.processes", self.mark]
         # A session of its own: the terminal's Ctrl-C must not take the guardian along.
         self._guardian = subprocess.Popen(
-            command, stdin=subprocess.PIPE, cwd=REPOSITORY, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            cwd=REPOSITORY,
+            start_new_session=True,
+            pass_fds=() if self.lock is None else (self.lock,),
         )
         return self
 
@@ -63,17 +69,22 @@ class Processes:
         timeout: float = 30,
         pass_fds: Iterable[int] = (),
     ) -> subprocess.Popen:
-        """Start a child and return when `ready()` is true; its output goes to a log of its own."""
+        """Start a child and return when `ready()` is true; its output goes to a log of its own.
+
+        What a dead child of the same name has left running is ended first: it may hold the same port.
+        """
+        if name in self.running:
+            end_group(self.running[name].pid, self.mark)
         with self.log(name).open("ab") as log:
             process = self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
         deadline = time.monotonic() + timeout
         while ready and not ready():
             if process.poll() is not None:
                 raise ProcessError(
-                    self._story(name, f"ended with code {process.returncode} before it was ready")
+                    self.story(name, f"ended with code {process.returncode} before it was ready")
                 )
             if time.monotonic() > deadline:
-                raise ProcessError(self._story(name, f"was not ready within {timeout:.0f} s"))
+                raise ProcessError(self.story(name, f"was not ready within {timeout:.0f} s"))
             time.sleep(POLL_SECONDS)
         return process
 
@@ -104,14 +115,18 @@ class Processes:
         self.running[name] = process
         return process
 
-    def ended(self) -> str | None:
-        """What to say of the first child that has ended by itself, or None while all run."""
+    def ended(self, tended: Collection[str] = ()) -> str | None:
+        """What to say of the first child that has ended by itself, or None while all run.
+
+        Not of those in `tended`: somebody else starts them again.
+        """
         for name, process in self.running.items():
-            if process.poll() is not None:
-                return self._story(name, f"ended by itself with code {process.returncode}")
+            if name not in tended and process.poll() is not None:
+                return self.story(name, f"ended by itself with code {process.returncode}")
         return None
 
-    def _story(self, name: str, what: str) -> str:
+    def story(self, name: str, what: str) -> str:
+        """What befell a child, and the end of its log."""
         lines = self.log(name).read_text(errors="replace").splitlines()[-10:]
         return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
 
@@ -136,6 +151,16 @@ def end(processes: Sequence[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
+
+
+def end_group(group: int, mark: str) -> None:
+    """End what is left of a process group whose leader has died; the mark tells that it is still ours."""
+    left = []
+    for process in marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group:
+                left.append(process)
+    end(left)
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -11,14 +11,11 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .processes import Processes
-
-HOST = "127.0.0.1"
+from .loopback import HOST, open_loopback
 
 # clearml-serving's own prometheus.yml calls it so, and the rules rely on it.
 STATISTICS_JOB = "clearml-inference-stats"
@@ -144,26 +141,10 @@ def prometheus_command(
     ]
 
 
-def start_prometheus(
-    processes: Processes,
-    tools: Tools,
-    home: Path,
-    port: int,
-    targets: Sequence[str],
-    rules: Path,
-    interval_seconds: int = INTERVAL_SECONDS,
-) -> str:
-    """Start Prometheus (see `prometheus_command`), and return its URL when it is ready to answer."""
-    url = f"http://{HOST}:{port}"
-    command = prometheus_command(tools, home, port, targets, rules, interval_seconds)
-    processes.start("prometheus", command, ready=lambda: is_ready(url))
-    return url
-
-
 def is_ready(url: str) -> bool:
     """Whether Prometheus answers, has read its configuration and data, and serves queries."""
     try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=1) as answer:
+        with open_loopback(f"{url}/-/ready", timeout=1) as answer:
             return answer.status == 200
     except OSError:  # URLError is one
         return False
@@ -173,7 +154,7 @@ def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
     """Labels and value of each series that an expression has now; ValueError if Prometheus refuses it."""
     body = urllib.parse.urlencode({"query": expression}).encode()
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/query", body, timeout=30) as answer:
+        with open_loopback(f"{url}/api/v1/query", body, timeout=30) as answer:
             result = json.load(answer)["data"]["result"]
     except urllib.error.HTTPError as error:
         raise ValueError(f"Prometheus refuses {expression!r}: {json.load(error)['error']}") from error

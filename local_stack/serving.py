@@ -25,8 +25,9 @@ from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOI
 
 from . import prometheus
 from .grafana import find_grafana, grafana_command, grafana_environment
+from .loopback import HOST
 from .processes import REPOSITORY, ProcessError, stop
-from .stack import DEFAULT_HOME, HOST, Stack, StackError
+from .stack import DEFAULT_HOME, Stack, StackError, bind
 
 RULES = REPOSITORY / "asteroid_alerts.yml"
 DASHBOARD = REPOSITORY / "asteroid.json"
@@ -34,8 +35,9 @@ DASHBOARD = REPOSITORY / "asteroid.json"
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
 POLL_SECONDS = 2
 
-# A part that lived shorter than this is not started again: it would end again.
+# A part that dies so young so often will not live.
 SHORT_LIFE_SECONDS = 5
+MOST_SHORT_LIVES = 3
 
 # How long a port may stay taken by what is left of the process that had it before.
 PORT_RELEASE_SECONDS = 30
@@ -63,6 +65,7 @@ class Part:
     readers: list[str] = field(default_factory=list)
     process: subprocess.Popen | None = None
     started: float = 0.0
+    short_lives: int = 0  # in a row
 
 
 class Programs(NamedTuple):
@@ -154,15 +157,27 @@ class Serving:
         return parts
 
     def tend(self) -> None:
-        """Start again what has died, and what reads from it; to be called now and then."""
+        """Start again what has died, and what reads from it; to be called now and then.
+
+        ProcessError for a part that does not become ready, or that dies young time and again.
+        """
         for part in self.parts:
-            if part.process.poll() is None or time.monotonic() - part.started < SHORT_LIFE_SECONDS:
+            if part.process.poll() is None:
                 continue
+            young = time.monotonic() - part.started < SHORT_LIFE_SECONDS
+            part.short_lives = part.short_lives + 1 if young else 0
+            if part.short_lives == MOST_SHORT_LIVES:
+                what = f"died {MOST_SHORT_LIVES} times within {SHORT_LIFE_SECONDS} s of its start"
+                raise ProcessError(self.stack.processes.story(part.name, what))
             print(f"The {part.name} process died: starting it again.", flush=True)
             self._start(part)
             for reader in (other for other in self.parts if other.name in part.readers):
                 stop(reader.process)
                 self._start(reader)
+
+    def names(self) -> list[str]:
+        """The names of the processes that `tend` starts again."""
+        return [part.name for part in self.parts]
 
     def deployment(self) -> list[str]:
         """The command lines that deploy the champion and watch it; without one, those that can be known."""
@@ -268,15 +283,7 @@ def find_broker() -> str:
 
 def take_port(wanted: int = 0, option: str = "") -> int:
     """A port that is free at this moment: the wanted one, or for 0 any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, wanted))
-        except OSError as error:
-            raise StackError(
-                f"Port {wanted} is not to be had ({error.strerror}): stop what uses it, "
-                f"or choose another with {option} ({option} 0 takes a free one)."
-            ) from error
+    with bind(wanted, option) as probe:
         return probe.getsockname()[1]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import prometheus_client
 from clearml_serving.statistics.main import main
 
-from .stack import HOST
+from .loopback import HOST
 
 if __name__ == "__main__":
     prometheus_client.start_http_server = partial(prometheus_client.start_http_server, addr=HOST)

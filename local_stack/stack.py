@@ -8,21 +8,25 @@ import shutil
 import socket
 import sys
 import tempfile
-import urllib.error
+import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
+
+import psutil
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 
 from .agents import start_agent
 from .checkout import git_environment
-from .processes import REPOSITORY, Processes
+from .loopback import HOST, open_loopback, without_proxies
+from .processes import GRACE_SECONDS, POLL_SECONDS, REPOSITORY, Processes
 from .server.auth import Credentials, write_private
 
 DEFAULT_HOME = REPOSITORY / ".local_stack"
 DEFAULT_PORT = 8008
-HOST = "127.0.0.1"
+LOCK = "local_stack.lock"  # it tells that a folder is a stack's home, too
 SILENCE_SECONDS = 2 * 3600  # ClearML's own
 
 CONFIGURATION = """\
@@ -95,7 +99,7 @@ class Stack:
 
     def __enter__(self) -> "Stack":
         with ExitStack() as cleanup:
-            self._take_home(cleanup)
+            lock = self._take_home(cleanup)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without
             if self._agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
@@ -103,11 +107,12 @@ class Stack:
                 self._scratch = Path(temporary)
             if self._wanted_port is None:
                 self._wanted_port = self.last_port or DEFAULT_PORT
-            with self._bind() as listener:
+            with bind(self._wanted_port, "--port") as listener:
+                listener.listen(128)
                 self.port = listener.getsockname()[1]
                 self.url = f"http://{HOST}:{self.port}"
                 self._write_configuration()
-                self.processes = cleanup.enter_context(Processes(self.home / "logs"))
+                self.processes = cleanup.enter_context(Processes(self.home / "logs", lock))
                 command = [sys.executable, "-m", "local_stack.server", str(self.home / "server")]
                 descriptor = listener.fileno()
                 self.processes.start(
@@ -132,41 +137,68 @@ class Stack:
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
         }
-        return {**kept, "CLEARML_CONFIG_FILE": str(self.config_file)}
+        return {**kept, **without_proxies(), "CLEARML_CONFIG_FILE": str(self.config_file)}
 
     def call(self, name: str, /, **parameters: object) -> dict:
         """The data of an API call to the server."""
         token = Credentials.load_or_make(self.home / "server" / "credentials.json").token()
         headers = {"Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.url}/{name}", json.dumps(parameters).encode(), headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with open_loopback(request, timeout=30) as answer:
             return json.load(answer)["data"]
 
-    def _take_home(self, cleanup: ExitStack) -> None:
-        """Make the home if need be, and hold it for as long as the stack runs."""
+    def _take_home(self, cleanup: ExitStack) -> int:
+        """Make the home if need be, and hold it for as long as the stack runs; the lock's descriptor."""
+        if self._fresh and self.home == DEFAULT_HOME:
+            raise StackError(f"{self.home} holds more than one stack's files: choose another with --home.")
         if self.home.exists() and not self.home.is_dir():
             raise StackError(f"{self.home} is not a folder: choose another with --home.")
-        # The default home is ours also when it has only the folders of demos and tools in it.
-        ours = self.home == DEFAULT_HOME or (self.home / "lock").exists()
-        if not ours and self.home.exists() and any(self.home.iterdir()):
-            raise StackError(
-                f"{self.home} holds files that are no local stack's: choose another with --home."
-            )
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.home.chmod(0o700)  # also where a demo below it made it
-        lock = cleanup.enter_context((self.home / "lock").open("a"))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HomeInUse(
-                f"A local stack is running in {self.home} already: stop it, or choose another with --home."
+            # The default home is ours also when it has only the folders of demos and tools in it.
+            ours = self.home == DEFAULT_HOME or (self.home / LOCK).exists()
+            if not ours and self.home.exists() and any(self.home.iterdir()):
+                raise StackError(
+                    f"{self.home} holds files that are no local stack's: choose another with --home."
+                )
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.home.chmod(0o700)  # also where a demo below it made it
+            lock = cleanup.enter_context((self.home / LOCK).open("a+"))
+        except OSError as error:
+            raise StackError(
+                f"{self.home} cannot be used ({error.strerror}): choose another folder with --home."
             ) from error
+        self._hold(lock)
         if self._fresh:
             for entry in self.home.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
-                elif entry.name != "lock":
+                elif entry.name != LOCK:
                     entry.unlink()
+        return lock.fileno()
+
+    def _hold(self, lock: TextIO) -> None:
+        """Lock the home, and note who holds it. HomeInUse if another stack does.
+
+        A stack that was killed leaves its guardian behind for a moment, to end what it started: wait for it.
+        """
+        deadline = time.monotonic() + 4 * GRACE_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                lock.seek(0)
+                holder = lock.read()
+                killed = holder.isdecimal() and not psutil.pid_exists(int(holder))
+                if not killed or time.monotonic() > deadline:
+                    raise HomeInUse(
+                        f"A local stack is running in {self.home} already: stop it, "
+                        "or choose another with --home."
+                    ) from error
+                time.sleep(POLL_SECONDS)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
 
     def _read_port(self) -> int | None:
         try:
@@ -174,25 +206,13 @@ class Stack:
         except (OSError, ValueError):  # it is not there yet, or a crash left it empty
             return None
 
-    def _bind(self) -> socket.socket:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, self._wanted_port))
-        except OSError as error:
-            listener.close()
-            raise StackError(
-                f"Port {self._wanted_port} is not to be had ({error.strerror}): stop what uses it, "
-                "or choose another with --port (--port 0 takes a free one)."
-            ) from error
-        listener.listen(128)
-        return listener
-
     def _write_configuration(self) -> None:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
-        git = (git_environment(REPOSITORY, self.home) or {}) if self._agents else {}
+        environment = without_proxies()
+        if self._agents:
+            environment |= git_environment(REPOSITORY, self.home) or {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
@@ -203,16 +223,31 @@ class Stack:
             vcs_cache=quoted(str(self._scratch / "agent" / "vcs-cache")),
             pip_cache=quoted(str(self._scratch / "agent" / "pip-cache")),
             apt_cache=quoted(str(self._scratch / "agent" / "apt-cache")),
-            environment=", ".join(f"{key}: {quoted(value)}" for key, value in git.items()),
+            environment=", ".join(f"{key}: {quoted(value)}" for key, value in environment.items()),
         )
         write_private(self.config_file, text)
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/debug.ping", timeout=1):
+            with open_loopback(f"{self.url}/debug.ping", timeout=1):
                 return True
-        except (urllib.error.URLError, OSError):
+        except OSError:  # URLError is one
             return False
+
+
+def bind(port: int, option: str) -> socket.socket:
+    """A socket on a port of this machine, for 0 on any free one; `option` is what chooses another."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        raise StackError(
+            f"Port {port} is not to be had ({error.strerror}): stop what uses it, "
+            f"or choose another with {option} ({option} 0 takes a free one)."
+        ) from error
+    return bound
 
 
 def quoted(text: str) -> str:

@@ -136,6 +136,7 @@ class Deployment:
             while not done.is_set():
                 response = self.post(row, endpoint)
                 answers.append((response.status_code, response.json()))
+                done.wait(0.01)  # leave something of the machine to the others
 
         with ThreadPoolExecutor() as pool:
             sending = pool.submit(send)

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
+from local_stack.__main__ import main
 from local_stack.processes import REPOSITORY
-from local_stack.stack import Stack
+from local_stack.stack import Stack, StackError
 
 COMMAND = [sys.executable, "-m", "local_stack"]
 
@@ -28,7 +29,13 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen]:
     """`python -m local_stack up` on a free port, past the line that says it is running."""
     command = [*COMMAND, "up", "--home", str(tmp_path / "home"), "--port", "0"]
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # These tests may run under nohup, which `up` respects.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     process.first_lines = [process.stdout.readline() for _ in range(5)]
     yield process
@@ -62,6 +69,28 @@ def test_up_ends_with_an_explanation_when_the_server_dies(up):
     assert "The server process ended by itself with code -9" in errors
 
 
+def test_up_under_nohup_outlives_its_terminal(tmp_path):
+    command = ["nohup", *COMMAND, "up", "--home", str(tmp_path / "home"), "--port", "0"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_path):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.suspend()  # so that it takes long to end
+    up.kill()
+    up.wait()
+    with Stack(tmp_path / "home", port=0) as stack:
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert "tasks" in stack.call("tasks.get_all")
+
+
 def test_a_port_in_use_is_one_line_with_the_port_and_the_remedy(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -89,6 +118,36 @@ def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(command
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
+    (tmp_path / "file").touch()
+    done = run("up", "--home", tmp_path / "file" / "home", "--port", 0)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be used (Not a directory)" in done.stderr
+    assert "--home" in done.stderr
+
+
+def test_a_demo_does_not_empty_the_folder_of_all_stacks(tmp_path, monkeypatch):
+    home = tmp_path / ".local_stack"
+    (home / "tools").mkdir(parents=True)
+    monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
+    with pytest.raises(StackError, match="more than one stack's files"), Stack(home, port=0, fresh=True):
+        pass
+    assert (home / "tools").exists()
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "example.org")
+    with Stack(tmp_path / "home", port=0) as stack:
+        assert "tasks" in stack.call("tasks.get_all")
+        assert stack.environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
+        # What the clients of a user's own shell put into their environment.
+        assert 'no_proxy: "example.org,127.0.0.1,localhost"' in stack.config_file.read_text()
+
+
 def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
     configurations = []
     for port in (["--port", "0"], []):
@@ -114,10 +173,21 @@ def test_help_is_given_without_starting_anything(arguments):
     assert "usage: python -m local_stack" in done.stdout
 
 
-def test_an_impossible_port_is_refused():
-    done = run("up", "--port", 70000)
-    assert done.returncode == 2
-    assert "70000 is no port" in done.stderr
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--port", "70000", "70000 is no port"),
+        ("--port", "http", "http is no port"),
+        ("--agents", "-1", "-1 is no whole number"),
+        ("--workers", "0", "it takes 1 at least"),
+        ("--silence", "1.5", "1.5 is no whole number"),
+    ],
+)
+def test_an_impossible_number_is_refused(option, value, told, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["up", f"{option}={value}"])
+    assert exit.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path, monkeypatch):

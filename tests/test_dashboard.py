@@ -23,7 +23,7 @@ from simulated_traffic import RULES, TOOLS_CACHE, H, table, training_edges
 from evaluation import rule_of_thumb
 from global_config import LABEL_COLUMN
 from local_stack.processes import Processes
-from local_stack.prometheus import PrometheusNotFound, find_tools, query, start_prometheus
+from local_stack.prometheus import PrometheusNotFound, find_tools, is_ready, prometheus_command, query
 from local_stack.serving import accepts, check_packages, take_port
 from local_stack.stack import StackError
 from model_training import MONITORED_FEATURES
@@ -221,8 +221,11 @@ def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Processes(home / "logs") as processes:
         command = [sys.executable, str(HERE / "statistics_without_kafka.py"), str(traffic), str(port)]
         processes.start("statistics", command, ready=lambda: accepts(port))
-        target = f"127.0.0.1:{port}"
-        yield start_prometheus(processes, tools, home, take_port(0), [target], RULES, interval_seconds=1)
+        targets, port = [f"127.0.0.1:{port}"], take_port(0)
+        command = prometheus_command(tools, home, port, targets, RULES, interval_seconds=1)
+        url = f"http://127.0.0.1:{port}"
+        processes.start("prometheus", command, ready=lambda: is_ready(url))
+        yield url
 
 
 def made_up_traffic() -> dict:

@@ -96,6 +96,27 @@ def test_a_child_that_ends_by_itself_is_noticed(logs):
         assert "The brief process ended by itself with code 0" in processes.ended()
 
 
+def test_what_a_dead_child_left_behind_is_ended_before_it_is_started_again(logs):
+    leaves_a_child = [
+        sys.executable,
+        "-c",
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print('up', flush=True)",
+    ]
+    with Processes(logs) as processes:
+        start_and_wait(processes, "parent", leaves_a_child).wait()
+        (orphan,) = marked(processes.mark)
+        processes.start("parent", SLEEP)
+        assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_child_that_somebody_tends_may_end(logs):
+    with Processes(logs) as processes:
+        processes.start("brief", [sys.executable, "-c", "print('bye')"]).wait()
+        assert processes.ended(tended=["brief"]) is None
+
+
 def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
     lines = []
     command = [

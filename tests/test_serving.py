@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import xgboost
 from conftest import copy_repository
 from deployment import (
@@ -264,6 +265,22 @@ def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, par
     assert len(answers) > killed + 100
     assert {status for status, _ in answers} == {200}
     assert deployment.part(part).pid != dead.pid
+
+
+def test_inference_is_started_again_with_the_models_it_had(deployment):
+    dead = deployment.part("serving_inference")
+    before = deployment.post(ROW).json()
+    dead.kill()
+
+    def answer() -> dict | None:
+        try:
+            response = deployment.post(ROW)
+        except requests.ConnectionError:
+            return None
+        return response.json() if response.status_code == 200 else None
+
+    wait_until(lambda: answer() == before, 60)
+    assert deployment.part("serving_inference").pid != dead.pid
 
 
 # The official container's versions

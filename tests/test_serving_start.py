@@ -6,13 +6,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from local_stack import serving
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
-from local_stack.processes import REPOSITORY
+from local_stack.processes import REPOSITORY, ProcessError, Processes
 from local_stack.stack import StackError
 
 
@@ -51,6 +52,21 @@ def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(deployment, o
     assert done.stderr.count("\n") == 1
     assert f"Port {ports[option]} is not to be had" in done.stderr
     assert f"{option} 0 takes a free one" in done.stderr
+
+
+def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp_path):
+    with Processes(tmp_path / "logs") as processes:
+        running = object.__new__(serving.Serving)  # with one part, which cannot live
+        running.stack = SimpleNamespace(processes=processes)
+        dies = [sys.executable, "-c", "print('out of disk space')"]
+        running.parts = [serving.Part("broker", dies, {}, ready=lambda: True)]
+        running._start(running.parts[0])
+        with pytest.raises(ProcessError) as failure:
+            for _ in range(serving.MOST_SHORT_LIVES):
+                processes.running["broker"].wait()
+                running.tend()
+    assert "The broker process died 3 times within 5 s of its start" in str(failure.value)
+    assert "out of disk space" in str(failure.value)
 
 
 def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard(tmp_path, monkeypatch):
