@@ -6,6 +6,7 @@ is told, through its environment variables and for this checkout alone, that its
 itself. Nothing in the repository changes.
 """
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,9 +16,10 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
     git_folder = _git(checkout, "rev-parse", "--absolute-git-dir")
     commit = _git(checkout, "rev-parse", "--verify", "--quiet", "HEAD")
     top = _git(checkout, "rev-parse", "--show-toplevel")
-    if not git_folder or not commit or Path(top) != checkout.resolve():
+    tracked = _git(checkout, "ls-files", "pipeline.py")
+    if not git_folder or not commit or not tracked:
         return None
-    address = checkout.resolve().as_uri()
+    address = Path(top).as_uri()
     # The address as it is written down, too: the user's own settings may rewrite it before ours are asked.
     remotes = {
         _git(checkout, "config", "--get", "remote.origin.url"),
@@ -33,9 +35,14 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
     configuration.write_text(text, encoding="utf-8")
     return {
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"includeIf.gitdir:{git_folder}.path",
+        "GIT_CONFIG_KEY_0": f"includeIf.gitdir:{literal(git_folder)}.path",
         "GIT_CONFIG_VALUE_0": str(configuration),
     }
+
+
+def literal(path: str) -> str:
+    """The path as a pattern of git's that matches nothing else."""
+    return re.sub(r"([*?[\\])", r"\\\1", path)
 
 
 def _git(checkout: Path, *arguments: str) -> str:
