@@ -319,3 +319,12 @@ def test_what_belongs_to_a_deleted_queue_or_task_is_left_out(api, queue, tasks, 
     worker = listed("lonely")
     assert worker["queues"] == []
     assert worker.keys().isdisjoint({"task", "queue"})
+
+
+def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten():
+    store = Store(":memory:")
+    for name in ("agent-1", "agent-2"):
+        app.run(store, "workers.register", {"worker": name, "queues": []})
+    assert len(app.run(store, "workers.get_all", {})["workers"]) == 2
+    app.create_app(store, credentials=None, file_store=None)
+    assert app.run(store, "workers.get_all", {})["workers"] == []

@@ -34,6 +34,7 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
     """The server over its store. Handlers run one at a time, on the event loop, each in one transaction."""
     with store.transaction():
         queues.get_or_create(store, "default", system_tags=["default"])
+        workers.forget_all(store)
 
     async def api(request: Request) -> Response:
         call = CALL.match(request.url.path)

@@ -20,6 +20,12 @@ def alive_workers(store: Store) -> list[Document]:
     return [worker for worker in workers if _silent_for(worker) <= timedelta(seconds=worker["timeout"])]
 
 
+def forget_all(store: Store) -> None:
+    """To be called at the start: most agents of the last time are gone, and those that live report again."""
+    for worker in store.all("worker"):
+        store.delete("worker", worker["id"])
+
+
 def _registered(store: Store, request: dict) -> Document:
     """The worker as it stands, or as new: clients may report without having registered."""
     seen = now()
