@@ -1,132 +1,224 @@
 """The whole life of the model on a fresh local ClearML, step by step, as a user would run it."""
 
 import itertools
+import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from global_config import SERVING_ENDPOINT
 
 from . import prometheus
-from .processes import REPOSITORY
+from .processes import REPOSITORY, ProcessError
 from .serving import POLL_SECONDS as SERVING_POLL_SECONDS
-from .serving import Ports, Serving
+from .serving import Ports, Serving, find_programs
 from .stack import DEFAULT_HOME, HomeInUse, Stack, shown
 
-STEPS = (
-    ("get_data.py", "query the asteroid table and version the rows as a dataset"),
-    ("preprocessing.py", "turn the rows into features and labels, a dataset of their own"),
-    ("model_training.py", "train the classifier and judge it on the frozen test set"),
-    ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel"),
-    ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it"),
-    ("inference.py", "normal traffic, then drifted, and what Prometheus makes of both"),
-)
 AGENTS = 2
 POLL_SECONDS = 0.5
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 REQUESTS_A_SECOND = 50
 NORMAL_REQUESTS, DRIFTED_REQUESTS = 1000, 2500
 METRICS_DELAY_SECONDS = 15  # clearml-serving hands its counts on in batches of up to 10 s
+ALARM_SECONDS = 90  # the rule wants to see a drift for a minute before it fires
+
+# Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+@dataclass
+class Life:
+    """The stack that it is lived on, and what is told of it in the end."""
+
+    stack: Stack
+    serving: Serving | None = None
+    candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
+    decision: str = ""
+    psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
+    alarms: set[str] = field(default_factory=set)  # variables
 
 
 def run(home: Path | None) -> int:
-    began = time.monotonic()
+    """Live it; ProcessError says which step failed and where its log is."""
+    find_programs()  # rather now than after the steps that do without
+    began, took = time.monotonic(), {}
     with fresh_stack(home) as stack:
+        life = Life(stack)
         say(f"A fresh local ClearML is running at {stack.url}, with {AGENTS} agents and one for controllers")
-        took = []
-        for number, (name, purpose) in enumerate(STEPS, 1):
-            say(f"\n[{number}/{len(STEPS)}] {name}: {purpose}")
+        for number, (name, purpose, step) in enumerate(STEPS, 1):
+            console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
             started = time.monotonic()
-            if name == "clearml-serving":
-                serving = deploy(stack)
-                succeeded = serving is not None
-            elif name == "inference.py":
-                succeeded = show_drift(stack, serving)
-            else:
-                succeeded = run_script(stack, name) and (name != "pipeline.py" or follow_pipeline(stack))
-            took.append((name, time.monotonic() - started))
-            if not succeeded:
-                print(f"\n{name} failed. Its log is in {shown(stack.processes.logs)}.", file=sys.stderr)
-                return 1
-    say("\nDone. Everything that was started has been stopped.\n")
-    for what, seconds in [*took, ("all", time.monotonic() - began)]:
-        say(f"    {what:<20} {seconds:5.1f} s")
-    say("\nWhat to try next:")
-    say(f"    python -m local_stack up --home {shown(stack.home)}    # keep the ClearML of this demo running")
-    say("    python -m local_stack up --serving    # or start an empty one with all parts")
+            with console.status(f"{name} …"):  # on a terminal alone
+                step(life)
+            took[name] = time.monotonic() - started
+    say("\nDone. Everything that was started has been stopped.")
+    summarize(life, {**took, "all": time.monotonic() - began})
     return 0
 
 
-def run_script(stack: Stack, script: str, *arguments: str) -> bool:
-    """Run a script of the example to its end, showing what it prints; whether it succeeded."""
-    command = [sys.executable, str(REPOSITORY / script), *arguments]
-    return run_command(stack, Path(script).stem, command)
+def run_script(life: Life, script: str, *arguments: str) -> None:
+    """Run a script of the example to its end, showing what it prints."""
+    run_command(life, Path(script).stem, [sys.executable, str(REPOSITORY / script), *arguments])
 
 
-def run_command(stack: Stack, name: str, command: list[str]) -> bool:
-    """Run a command to its end, showing what it prints; whether it succeeded."""
-    environment = stack.environment()
-    code = stack.processes.run(name, command, env=environment, each_line=lambda line: say(f"    {line}"))
-    return code == 0
+def run_command(life: Life, name: str, command: list[str]) -> None:
+    """Run a command to its end, showing what it prints; ProcessError if it fails."""
+    processes = life.stack.processes
+    environment = life.stack.environment()
+    if processes.run(name, command, env=environment, each_line=lambda line: say(f"    {line}")):
+        raise ProcessError(f"\n{name} failed. Its log is {shown(processes.log(name))}.")
 
 
-def follow_pipeline(stack: Stack) -> bool:
-    """Show what becomes of the pipeline's steps until it ends; whether it succeeded."""
-    fields = ["name", "status", "last_worker", "hyperparams.return", "status_reason", "comment"]
+def run_pipeline(life: Life) -> None:
+    """Enqueue the pipeline, and show what becomes of its steps until it ends."""
+    run_script(life, "pipeline.py")
+    call = life.stack.call
+    fields = ["name", "status", "last_worker", "hyperparams.return"]
     hidden = {"search_hidden": True, "only_fields": fields}
-    (controller,) = stack.call("tasks.get_all", type=["controller"], **hidden)["tasks"]
+    (controller,) = call("tasks.get_all", type=["controller"], **hidden)["tasks"]
     steps_of = {"parent": controller["id"], "order_by": ["created"], **hidden}
     seen: dict[str, str] = {}
-    decision = ""
     while True:
-        (state,) = stack.call("tasks.get_all", id=[controller["id"]], **hidden)["tasks"]
-        for step in stack.call("tasks.get_all", **steps_of)["tasks"]:
+        if story := life.stack.processes.ended():
+            raise ProcessError(story)
+        (state,) = call("tasks.get_all", id=[controller["id"]], **hidden)["tasks"]
+        for step in call("tasks.get_all", **steps_of)["tasks"]:
             if seen.get(step["id"]) != step["status"]:
                 seen[step["id"]] = step["status"]
                 worker = step.get("last_worker", "").partition(":")[2].rpartition("-")[0]
                 say(f"    {step['name']:<20} {step['status']:<12} {worker}")
-            decision = step.get("hyperparams", {}).get("return", {}).get("decision", {}).get("value")
+            if decision := step.get("hyperparams", {}).get("return", {}).get("decision"):
+                life.decision = decision["value"]
         if state["status"] in ENDED:
             break
         time.sleep(POLL_SECONDS)
-    if state["status"] == "completed":
-        say(f"    {decision}")
-    return state["status"] == "completed"
+    if state["status"] != "completed":
+        raise ProcessError(f"\nThe pipeline is {state['status']}. Logs are in {shown(life.stack.home)}/logs.")
+    say(f"    {life.decision}")
+    life.candidates = reported_table(life.stack, controller["id"], "Model selection")
 
 
-def deploy(stack: Stack) -> Serving | None:
-    """Serve the champion, by the commands that a user would type; None if one of them failed."""
-    serving = Serving(stack, Ports(inference=0, prometheus=0, grafana=0))
+def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
+    """The rows of a table that a task reported, the first of them the header."""
+    plots = stack.call("events.get_task_plots", task=task, iters=1)["plots"]
+    (text,) = [plot["plot_str"] for plot in plots if plot["metric"] == metric]
+    table = json.loads(text)["data"][0]
+    header = ["".join(name) for name in table["header"]["values"]]  # each is a text, or a list of one
+    return [header, *map(list, zip(*table["cells"]["values"], strict=True))]
+
+
+def deploy(life: Life) -> None:
+    """Serve the champion, by the commands that a user would type."""
+    life.serving = serving = Serving(life.stack, Ports(inference=0, prometheus=0, grafana=0))
     say(f"    clearml-serving answers at {serving.url}, Prometheus at {serving.prometheus_url}")
     for command in serving.deployment():
         say(f"    {command}")
         _, *arguments = shlex.split(command)
-        if not run_command(stack, "deploy", [sys.executable, "-m", "clearml_serving", *arguments]):
-            return None
+        run_command(life, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
     time.sleep(2 * SERVING_POLL_SECONDS)  # until inference has looked for its new model
-    return serving
 
 
-def show_drift(stack: Stack, serving: Serving) -> bool:
-    """Send both kinds of traffic, and show the stability index of each feature after either."""
-    url = f"{serving.url}/{SERVING_ENDPOINT}"
+def show_drift(life: Life) -> None:
+    """Send both kinds of traffic, and show what Prometheus makes of either."""
+    url = f"{life.serving.url}/{SERVING_ENDPOINT}"
     for kind, count in (("normal", NORMAL_REQUESTS), ("drifted", DRIFTED_REQUESTS)):
         drift = ["--drift"] if kind == "drifted" else []
         rate = ["--rate", str(REQUESTS_A_SECOND), "--count", str(count)]
         say(f"    python inference.py {' '.join([*drift, *rate])}")
-        if not run_script(stack, "inference.py", "--url", url, *rate, *drift):
-            return False
+        run_script(life, "inference.py", "--url", url, *rate, *drift)
         time.sleep(METRICS_DELAY_SECONDS)
         say(f"    Population stability index over 2 minutes, after {kind} traffic (0.1 and more is drift):")
-        for labels, value in prometheus.query(serving.prometheus_url, "endpoint_variable:psi:2m"):
+        for labels, value in prometheus.query(life.serving.prometheus_url, "endpoint_variable:psi:2m"):
             say(f"        {labels['variable']:<28} {value:.3f}")
-    alarms = prometheus.query(serving.prometheus_url, 'ALERTS{alertname="AsteroidDrift"}')
-    for labels, _ in alarms:
-        say(f"    Alarm {labels['alertname']} for {labels.get('variable', '')}: {labels['alertstate']}")
-    return bool(alarms)
+            life.psi.setdefault(labels["variable"], {})[kind] = value
+        if kind == "normal" and firing(life):
+            raise ProcessError("\nAsteroidDrift is firing on normal traffic.")
+    deadline = time.monotonic() + ALARM_SECONDS
+    while not (variables := firing(life)):
+        if time.monotonic() > deadline:
+            raise ProcessError(f"\nNo alarm was raised within {ALARM_SECONDS} s of the drift.")
+        time.sleep(POLL_SECONDS)
+    life.alarms = variables
+    say(f"    Alarm AsteroidDrift is firing for {' and '.join(sorted(variables))}")
+
+
+def firing(life: Life) -> set[str]:
+    """The variables for which the drift alarm is raised now."""
+    expression = 'ALERTS{alertname="AsteroidDrift", alertstate="firing"}'
+    return {labels["variable"] for labels, _ in prometheus.query(life.serving.prometheus_url, expression)}
+
+
+STEPS: tuple[tuple[str, str, Callable[[Life], None]], ...] = (
+    (
+        "get_data.py",
+        "query the asteroid table and version the rows as a dataset",
+        lambda life: run_script(life, "get_data.py"),
+    ),
+    (
+        "preprocessing.py",
+        "turn the rows into features and labels, a dataset of their own",
+        lambda life: run_script(life, "preprocessing.py"),
+    ),
+    (
+        "model_training.py",
+        "train the classifier and judge it on the frozen test set",
+        lambda life: run_script(life, "model_training.py"),
+    ),
+    (
+        "pipeline.py",
+        "all of it as a pipeline on ClearML agents, three trainings in parallel",
+        run_pipeline,
+    ),
+    (
+        "clearml-serving",
+        "deploy the champion on real clearml-serving processes, and watch it",
+        deploy,
+    ),
+    (
+        "inference.py",
+        "normal traffic, then drifted, and what Prometheus makes of both",
+        show_drift,
+    ),
+)
+
+
+def summarize(life: Life, took: dict[str, float]) -> None:
+    """What ran and how long, the models, the drift, and what to try next."""
+    console.print()
+    show_table("What ran", ["step", "took"], [[name, f"{seconds:.1f} s"] for name, seconds in took.items()])
+    header, *rows = life.candidates
+    show_table("The models of the pipeline, on asteroids that none has seen", header, rows)
+    say(f"{life.decision}\n")
+    rows = [
+        [
+            variable,
+            *(f"{psi[kind]:.3f}" for kind in ("normal", "drifted")),
+            "firing" if variable in life.alarms else "silent",
+        ]
+        for variable, psi in sorted(life.psi.items())
+    ]
+    show_table("Population stability index", ["", "normal traffic", "drifted", "alarm"], rows)
+    say("What to try next:")
+    home = shown(life.stack.home)
+    say(f"    python -m local_stack up --home {home}    # the ClearML of this demo, with its pages")
+    say("    python -m local_stack up --serving    # an empty one with all parts")
+
+
+def show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    table = Table(title=title, title_justify="left", box=None, title_style="bold", pad_edge=False)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
 
 
 @contextmanager
@@ -145,5 +237,5 @@ def fresh_stack(home: Path | None) -> Iterator[Stack]:
 
 
 def say(text: str) -> None:
-    """Print at once, whatever the output goes to."""
-    print(text, flush=True)
+    """Print the text as it is, whatever brackets are in it."""
+    console.out(text, highlight=False)
