@@ -4,7 +4,10 @@ import argparse
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+
+from rich.console import Console
 
 from . import demo
 from .processes import ProcessError
@@ -106,16 +109,20 @@ def interrupt(*_: object) -> None:
 
 def run_up(options: argparse.Namespace) -> int:
     agents = (2 if options.serving else 0) if options.agents is None else options.agents
-    with Stack(options.home, options.port, agents=agents, silence=options.silence) as stack:
-        if stack.last_port not in (None, stack.port):
-            print(f"Files that were stored on port {stack.last_port} before are found only on that port.")
-        serving = None
-        if options.serving:
-            ports = Ports(options.inference, options.prometheus, options.grafana)
-            serving = Serving(stack, ports, options.workers)
+    with ExitStack() as running:
+        with Console(stderr=True).status("Starting …"):  # on a terminal alone
+            stack = running.enter_context(
+                Stack(options.home, options.port, agents=agents, silence=options.silence)
+            )
+            serving = None
+            if options.serving:
+                ports = Ports(options.inference, options.prometheus, options.grafana)
+                serving = Serving(stack, ports, options.workers)
         try:
             print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
             print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
+            if stack.last_port not in (None, stack.port):
+                print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
             if serving:
                 introduce(serving)
             print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)

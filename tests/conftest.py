@@ -7,6 +7,7 @@ instead. The tests of the local server itself always run on a local one.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -18,7 +19,6 @@ from types import ModuleType
 import pytest
 import requests
 import sdk_schemas
-from deployment import deployment  # noqa: F401  (a fixture, for all test files)
 
 from global_config import PROJECT_NAME
 from local_stack.checkout import git_environment
@@ -26,6 +26,12 @@ from local_stack.server.auth import Credentials
 from local_stack.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# Run in the background or under nohup, this process ignores signals, and all that it starts would, too.
+for _name in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_name) == signal.SIG_IGN:
+        signal.signal(_name, signal.default_int_handler if _name == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -87,7 +87,8 @@ class Deployment:
     service_id: str
     url: str  # of the endpoints, without the last part
     prometheus_url: str
-    printed_command: str
+    printed_command: str  # by `up`
+    training_command: str = ""  # by model_training.py
     model_files: dict[str, Path] = field(default_factory=dict)  # of both models, by id: champion, challenger
     answered: dict[str, list[dict]] = field(default_factory=dict)  # requests with status 200, by endpoint
 
@@ -167,16 +168,12 @@ def table_rows() -> list[dict]:
     return json.loads(table.to_json(orient="records"))
 
 
-@pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The shared deployment. Tests may kill its parts: they are started again."""
+def require_programs() -> None:
+    """Skip the test where something is missing that `up --serving` needs."""
     try:
         find_programs()
     except StackError as error:
         skip_outside_ci(str(error))
-    with up(tmp_path_factory.mktemp("deployment") / "home") as running:
-        deploy(running)
-        yield running
 
 
 @contextmanager
@@ -247,6 +244,7 @@ def deploy(running: Deployment) -> None:
     running.model_files = {model: files[model] for model in (champion, challenger)}
     run(shlex.split(running.printed_command), running.environment)
     (metrics,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
+    running.training_command = metrics
     add, watch = ADD_VERSION, WATCH_VERSION
     running.command(
         metrics,

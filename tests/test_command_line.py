@@ -34,8 +34,6 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # These tests may run under nohup, which `up` respects.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     process.first_lines = [process.stdout.readline() for _ in range(5)]
     yield process

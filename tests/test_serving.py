@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import requests
 import xgboost
@@ -22,8 +24,11 @@ from deployment import (
     AUTO_UPDATE,
     WATCH_VERSION,
     Deployment,
+    deploy,
+    require_programs,
     skip_outside_ci,
     table_rows,
+    up,
     wait_until,
 )
 from test_notebook import check_story, printed
@@ -34,6 +39,15 @@ from preprocess_serving import RAW_COLUMNS, build_features
 
 ROWS = table_rows()
 ROW = ROWS[0]
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """All of it running, with a champion deployed. Tests may kill its parts: they are started again."""
+    require_programs()
+    with up(tmp_path_factory.mktemp("deployment") / "home") as running:
+        deploy(running)
+        yield running
 
 
 def predict(model_file: Path, rows: list[dict]) -> np.ndarray:
@@ -48,6 +62,17 @@ def champion_file(deployment: Deployment) -> Path:
 
 
 # Answers
+
+
+def test_all_of_it_listens_on_the_loopback_address_alone(deployment):
+    processes = psutil.Process(deployment.process.pid).children(recursive=True)
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
 
 
 def test_answers_are_the_models_own_predictions_and_its_thresholds_classes(deployment):
@@ -210,7 +235,7 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
 def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
     executed = {
         deployment.printed_command.replace(deployment.service_id, "ID"),
-        deployment.run("model_training.py", "--num-boost-round", "1").splitlines()[-1],
+        deployment.training_command,
         *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
         *(WATCH_VERSION.format(version=version) for version in (1, 2)),
         AUTO_UPDATE,

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
+from deployment import require_programs
 
 from local_stack import serving
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
@@ -41,7 +41,8 @@ def test_a_prometheus_client_that_renames_the_metrics_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("option", ["--serving-port", "--prometheus-port"])
-def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(deployment, option, tmp_path):
+def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_path):
+    require_programs()
     ports = {"--port": "0", "--serving-port": "0", "--prometheus-port": "0", "--grafana-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[option] = str(taken.getsockname()[1])
@@ -69,6 +70,24 @@ def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp
     assert "out of disk space" in str(failure.value)
 
 
+def test_a_request_in_a_processor_that_is_retired_keeps_its_model():
+    code = (
+        "import sys, types, fastapi\n"
+        "main = types.SimpleNamespace(app=fastapi.FastAPI())  # the real one wants a server\n"
+        "sys.modules['clearml_serving.serving.main'] = main\n"
+        "import local_stack.serving_inference\n"
+        "from clearml_serving.serving.preprocess_service import BasePreprocessRequest\n"
+        "processor = object.__new__(BasePreprocessRequest)\n"
+        "for model in (None, 'old', 'new', None):\n"
+        "    processor._model = model\n"
+        "print(processor._model)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("new\n", 0), done.stderr
+
+
 def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard(tmp_path, monkeypatch):
     program = tmp_path / "grafana" / "bin" / "grafana-server"
     program.parent.mkdir(parents=True)
@@ -90,14 +109,3 @@ def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard
     assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9091")
     (provider,) = json.loads((folder / "dashboards" / "local_stack.yaml").read_text())["providers"]
     assert [file.name for file in Path(provider["options"]["path"]).iterdir()] == ["asteroid.json"]
-
-
-def test_all_of_it_listens_on_the_loopback_address_alone(deployment):
-    processes = psutil.Process(deployment.process.pid).children(recursive=True)
-    listening = {
-        connection.laddr.ip
-        for process in processes
-        for connection in process.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
