@@ -1,15 +1,18 @@
 """The command line: `python -m local_stack up` and `python -m local_stack demo`."""
 
 import argparse
+import shlex
 import signal
 import sys
 import time
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
 from . import demo
+from .loopback import HOST, without_proxies
 from .processes import ProcessError
 from .serving import POLL_SECONDS, Ports, Serving
 from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
@@ -120,7 +123,7 @@ def run_up(options: argparse.Namespace) -> int:
                 serving = Serving(stack, ports, options.workers)
         try:
             print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
-            print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}\n")
+            print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}{exemption()}\n")
             if stack.last_port not in (None, stack.port):
                 print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
             if serving:
@@ -136,6 +139,13 @@ def run_up(options: argparse.Namespace) -> int:
             return 0
         print(story, file=sys.stderr)
         return 1
+
+
+def exemption() -> str:
+    """What the export line needs besides where HTTP goes through a proxy, this machine's own included."""
+    if "http" not in urllib.request.getproxies() or urllib.request.proxy_bypass(HOST):
+        return ""
+    return "".join(f" {name}={shlex.quote(value)}" for name, value in without_proxies().items())
 
 
 def introduce(serving: Serving) -> None:

@@ -210,9 +210,7 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
-        environment = without_proxies()
-        if self._agents:
-            environment |= git_environment(REPOSITORY, self.home) or {}
+        git = (git_environment(REPOSITORY, self.home) or {}) if self._agents else {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
@@ -223,7 +221,7 @@ class Stack:
             vcs_cache=quoted(str(self._scratch / "agent" / "vcs-cache")),
             pip_cache=quoted(str(self._scratch / "agent" / "pip-cache")),
             apt_cache=quoted(str(self._scratch / "agent" / "apt-cache")),
-            environment=", ".join(f"{key}: {quoted(value)}" for key, value in environment.items()),
+            environment=", ".join(f"{key}: {quoted(value)}" for key, value in git.items()),
         )
         write_private(self.config_file, text)
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
-from local_stack.__main__ import main
+from local_stack.__main__ import exemption, main
 from local_stack.processes import REPOSITORY
 from local_stack.stack import Stack, StackError
 
@@ -142,8 +142,11 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monk
     with Stack(tmp_path / "home", port=0) as stack:
         assert "tasks" in stack.call("tasks.get_all")
         assert stack.environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
-        # What the clients of a user's own shell put into their environment.
-        assert 'no_proxy: "example.org,127.0.0.1,localhost"' in stack.config_file.read_text()
+    assert exemption() == (
+        " no_proxy=example.org,127.0.0.1,localhost NO_PROXY=example.org,127.0.0.1,localhost"
+    )
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert exemption() == ""
 
 
 def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
