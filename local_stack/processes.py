@@ -93,7 +93,7 @@ class Processes:
     ) -> int:
         """Run a child to its end, hand on its lines of output as they come, and return its exit code."""
         process = self._spawn(name, command, env, stdout=subprocess.PIPE, text=True, errors="replace")
-        with self.log(name).open("a") as log:
+        with self.log(name).open("a", buffering=1) as log:
             for line in process.stdout:
                 log.write(line)
                 each_line(line.rstrip("\n"))
