@@ -152,10 +152,30 @@ def is_ready(url: str) -> bool:
 
 def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
     """Labels and value of each series that an expression has now; ValueError if Prometheus refuses it."""
-    body = urllib.parse.urlencode({"query": expression}).encode()
-    try:
-        with open_loopback(f"{url}/api/v1/query", body, timeout=30) as answer:
-            result = json.load(answer)["data"]["result"]
-    except urllib.error.HTTPError as error:
-        raise ValueError(f"Prometheus refuses {expression!r}: {json.load(error)['error']}") from error
+    result = ask(url, "query", query=expression)
     return [(series["metric"], float(series["value"][1])) for series in result]
+
+
+def query_range(
+    url: str, expression: str, start: float, end: float, step: float = INTERVAL_SECONDS
+) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+    """Labels and (time, value) pairs of each series between two times, in seconds since 1970, both included.
+
+    A series has no pair for the times at which it had no value. ValueError if Prometheus refuses the query.
+    """
+    result = ask(url, "query_range", query=expression, start=start, end=end, step=step)
+    return [
+        (series["metric"], [(time, float(value)) for time, value in series["values"]]) for series in result
+    ]
+
+
+def ask(url: str, kind: str, **parameters: object) -> list[dict]:
+    """The result of a query of Prometheus's API; ValueError, with its reason, if Prometheus refuses it."""
+    body = urllib.parse.urlencode(parameters).encode()
+    try:
+        with open_loopback(f"{url}/api/v1/{kind}", body, timeout=30) as answer:
+            return json.load(answer)["data"]["result"]
+    except urllib.error.HTTPError as error:
+        raise ValueError(
+            f"Prometheus refuses {parameters['query']!r}: {json.load(error)['error']}"
+        ) from error

@@ -19,8 +19,9 @@ from tests.simulated_traffic import HOUR, MOID, RULES, STEP, Alarms, Drift, H, p
 # Squared difference between a bucket's share of the last minute and that of the last ten, in per cent.
 REFERENCE_FORMULA = """
     ((100 * increase({bucket}[1m]) / increase({sum}[1m]))
-    - (100 * increase({bucket}[10m]) / increase({sum}[10m]))) ^ 2 > 15
+    - (100 * increase({bucket}[10m]) / increase({sum}[10m]))) ^ 2
 """
+REFERENCE_THRESHOLD = 15
 
 START, END = HOUR, 3 * HOUR
 DRIFTS = {
@@ -33,14 +34,18 @@ DRIFTS = {
 RATES = (0.5, 1, 50)
 
 
+def reference_expression(metric: str) -> str:
+    """The reference's formula for one of its metrics, the largest over the buckets."""
+    formula = REFERENCE_FORMULA.format(bucket=f"{metric}_bucket", sum=f"{metric}_sum")
+    return f"max without (le) ({formula})"
+
+
 def reference_rules(folder: Path, endpoints: list[str]) -> Path:
     """The reference's alert on both features of each endpoint, as a file of rules."""
     rules = [
         {
             "alert": "Reference",
-            "expr": "max without (le) ("
-            + REFERENCE_FORMULA.format(bucket=f"{metric}_bucket", sum=f"{metric}_sum")
-            + ")",
+            "expr": f"{reference_expression(metric)} > {REFERENCE_THRESHOLD}",
             "labels": {"variable": name, "endpoint": endpoint},
         }
         for endpoint in endpoints

@@ -25,10 +25,14 @@ def expressions() -> Iterator[tuple[str, str]]:
     """Title of the panel and expression of each target in the dashboard, variables filled in."""
     for panel in load()["panels"]:
         for target in panel["targets"]:
-            expression = target["expr"]
-            for name, value in VARIABLES.items():
-                expression = expression.replace(name, value)
-            yield panel["title"], expression
+            yield panel["title"], resolved(target["expr"])
+
+
+def resolved(expression: str) -> str:
+    """A target's expression with the dashboard's variables filled in."""
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    return expression
 
 
 def check_expressions(prometheus_url: str, seconds: float = 30) -> None:
