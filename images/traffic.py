@@ -1,0 +1,71 @@
+"""Half an hour of real traffic with a drift in it, and what a real Prometheus made of it."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from global_config import SERVING_ENDPOINT
+from local_stack import demo, prometheus
+from local_stack.serving import Serving
+from local_stack.stack import Stack
+from tests.benchmark_alerts import reference_expression
+from tests.dashboard import expressions
+
+# So few that chance shows: with fifty a second the reference's alarm would at least be quiet before a drift.
+REQUESTS_A_SECOND = 5
+
+# The drift outlasts the ten minutes that the reference compares with; what follows outlasts ours.
+LEGS = (("normal", 5 * 60), ("drift", 12 * 60), ("normal", 10.5 * 60))
+SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
+
+FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}
+PSI = f'endpoint_variable:psi:2m{{endpoint="{SERVING_ENDPOINT}"}}'
+PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{SERVING_ENDPOINT}"}}'
+ALARM = f'ALERTS{{alertname="AsteroidDrift",endpoint="{SERVING_ENDPOINT}"}}'
+REFERENCE = {feature: reference_expression(f"{SERVING_ENDPOINT}:{feature}") for feature in FEATURES}
+
+Points = list[tuple[float, float]]  # times in seconds since 1970, and values
+
+
+@dataclass
+class Traffic:
+    """What was sent when (seconds since 1970), and the answers to every expression that is drawn."""
+
+    rate: float
+    legs: list[tuple[str, float]]  # a scenario of inference.py, and when it began
+    start: float  # of what is shown
+    end: float
+    series: dict[str, list[tuple[dict[str, str], Points]]]  # by expression: labels and points
+
+    def save(self, file: Path) -> None:
+        file.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, file: Path) -> "Traffic":
+        return cls(**json.loads(file.read_text()))
+
+
+def run_traffic(stack: Stack, serving: Serving) -> Traffic | None:
+    """Send the legs one after another to a service that serves the champion; None if that failed."""
+    begun = []
+    for seed, (scenario, seconds) in enumerate(LEGS):
+        demo.say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
+        begun.append((scenario, time.time()))
+        count = round(seconds * REQUESTS_A_SECOND)
+        arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", seed]
+        url = f"{serving.url}/{SERVING_ENDPOINT}"
+        if not demo.run_script(stack, "inference.py", "--url", url, *map(str, arguments)):
+            return None
+    return record(serving.prometheus_url, begun, time.time())
+
+
+def record(prometheus_url: str, legs: list[tuple[str, float]], end: float) -> Traffic:
+    """Ask Prometheus for everything that is drawn, over the time that the dashboard shows."""
+    start = end - SHOWN_SECONDS
+    wanted = [*(each for _, each in expressions()), PSI, PSI_10_MINUTES, ALARM, *REFERENCE.values()]
+    series = {
+        expression: prometheus.query_range(prometheus_url, expression, start, end)
+        for expression in dict.fromkeys(wanted)
+    }
+    return Traffic(REQUESTS_A_SECOND, legs, start, end, series)
