@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint lock clean
+.PHONY: help install demo up test lint images lock clean
 
 help:            ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(VENV)/.tests     ## lint and test, as CI does
 lint: $(VENV)/.tests     ## lint only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+images: $(VENV)/.tests   ## make the README's pictures anew, from a real run (half an hour; needs Chromium)
+	$(BIN)/python -m images.make_images
 
 install: $(VENV)/.example  ## install what the example and the local stack need
 

@@ -3,6 +3,7 @@
 The upper two share seven columns, so that a step of the pipeline stands below the script that it runs.
 """
 
+import itertools
 from collections.abc import Iterable
 from html import escape
 from typing import NamedTuple
@@ -59,14 +60,19 @@ class Band(NamedTuple):
 
 
 BANDS = (
-    Band(14, 124, "1 Experimentation", "every run is a ClearML task: code, arguments, console, plots, results"),
+    Band(14, 124, "1 Experimentation", "every run is a ClearML task: its code, arguments, plots and results"),
     Band(150, 248, "2 Productionising", ""),
     Band(408, 210, "3 Deployment and monitoring", ""),
 )
 AGENTS = (COLUMN_X[1] - 9, 188, RIGHT + 5 - COLUMN_X[1] + 9, 138)  # x, y, width, height
 MORE_TEXT = (
     (COLUMN_X[1] + COLUMN_WIDTH[1] / 2 + 10, 175, "start", "the same scripts"),
-    (COLUMN_X[1] + 2, 316, "start", "ClearML agents take the steps from a queue, on as many machines as you like"),
+    (
+        COLUMN_X[1] + 2,
+        316,
+        "start",
+        "ClearML agents take steps from a queue, on as many machines as you like",
+    ),
     (578, 365, "end", "takes the champion's place only if it is no worse"),
     (578, 380, "end", "on asteroids that no training has seen"),
 )
@@ -93,7 +99,10 @@ CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("in the model registry
 
 MOCK = Box(LEFT, 446, 156, 58, FILE, ("mock_data.py",), ("real rows,", "as they are or drifted"))
 CLIENT = Box(226, 446, 140, 58, FILE, ("inference.py", "inference.ipynb"), ("send requests",))
-INFERENCE = Box(540, 446, 262, 58, SERVICE, ("clearml-serving inference",), ("preprocess_serving.py checks, and makes", "the same features as preprocessing.py"))
+INFERENCE = Box(
+    *(540, 446, 262, 58, SERVICE, ("clearml-serving inference",)),
+    ("preprocess_serving.py checks, and makes", "the same features as preprocessing.py"),
+)
 KAFKA = Box(668, 542, 134, 62, SERVICE, ("Kafka",), ("a message", "for each request"))
 STATISTICS = Box(455, 542, 134, 62, SERVICE, ("statistics",), ("counts requests", "in each decile"))
 PROMETHEUS = Box(242, 542, 134, 62, SERVICE, ("Prometheus",), ("asteroid_alerts.yml:", "PSI, drift alarm"))
@@ -132,7 +141,7 @@ def arrows() -> list[Arrow]:
     flow = (TABLE, GET_DATA, RAW, PREPROCESSING, PREPROCESSED, TRAINING, MODEL)
     agents_x = AGENTS[0]
     return [
-        *(across(start, end) for start, end in zip(flow, flow[1:], strict=False)),
+        *(across(start, end) for start, end in itertools.pairwise(flow)),
         down(GET_DATA, GET_DATA_STEP, dashed=True),
         down(PREPROCESSING, PREPROCESS_STEP, dashed=True),
         down(TRAINING, TRAINING_STEPS[0], dashed=True),
@@ -164,7 +173,9 @@ def svg() -> str:
     for band in BANDS:
         parts.append(rectangle(14, band.y, WIDTH - 28, band.height, PANEL, EDGE, rounding=10))
         title = f'<tspan font-size="14.5" font-weight="bold" fill="{INK}">{escape(band.title)}</tspan>'
-        parts.append(f'<text x="{LEFT}" y="{band.y + 25}">{title}<tspan dx="14">{escape(band.text)}</tspan></text>')
+        parts.append(
+            f'<text x="{LEFT}" y="{band.y + 25}">{title}<tspan dx="14">{escape(band.text)}</tspan></text>'
+        )
     parts.append(rectangle(*AGENTS, "none", AMBER, rounding=9, dashed=True))
     parts += [text(x, y, line, anchor) for x, y, anchor, line in MORE_TEXT]
     for arrow in arrows():
@@ -175,7 +186,14 @@ def svg() -> str:
 
 
 def rectangle(
-    x: float, y: float, width: float, height: float, fill: str, edge: str, rounding: float, dashed: bool = False
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    edge: str,
+    rounding: float,
+    dashed: bool = False,
 ) -> str:
     dashes = ' stroke-dasharray="2 4"' if dashed else ""
     return (

@@ -1,33 +1,103 @@
-"""Make the pictures of the README anew, from a real run on the local stack.
+"""Make the README's pictures anew, from a real run on the local stack.
 
-    python -m images.make_images                         # all four, in about 35 minutes
-    python -m images.make_images diagram                 # one, as fast as it can be had
-    python -m images.make_images dashboard alert --record FILE
+    python -m images.make_images                                   # all four, which takes half an hour
+    python -m images.make_images diagram pipeline                  # some, in two minutes
+    python -m images.make_images dashboard alert --record FILE     # from a run that is kept in FILE
 
-With --record, the measurements are kept in a file, or taken from it if it is there: to change a drawing
-takes no new run. `make images` does the first.
+The run is the model's whole life: the scripts, the pipeline on agents, the champion on clearml-serving, then
+27 minutes of requests with a drift among them. With --record its measurements are taken from the file, or
+written there if it does not exist: a drawing can be changed without another run.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from images import diagram
+from images.alert import draw_alerts
+from images.dashboard import draw_dashboard
+from images.photograph import photograph_page, photograph_svg
 from images.traffic import Traffic, run_traffic
 from local_stack import demo
+from local_stack.processes import ProcessError
+from local_stack.server.auth import Credentials
+from local_stack.stack import Stack, StackError
+from tests import dashboard
 
 FOLDER = Path(__file__).resolve().parent
+PICTURES = ("diagram", "pipeline", "dashboard", "alert")
 SCRIPTS = ("get_data.py", "preprocessing.py", "model_training.py", "pipeline.py")
 
 
-def run(pictures, record):
+class RunFailed(Exception):
+    """A part of the run did; what it printed says why."""
+
+
+def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
+    """The model's life on a fresh stack, with a picture of its pipeline; what its traffic was, if any."""
     with demo.fresh_stack(None) as stack:
-        if not (all(demo.run_script(stack, script) for script in SCRIPTS) and demo.follow_pipeline(stack)):
+        for script in SCRIPTS:
+            demo.say(script)
+            if not demo.run_script(stack, script):
+                raise RunFailed(f"{script} failed")
+        if not demo.follow_pipeline(stack):
+            raise RunFailed("the pipeline failed")
+        if picture_pipeline:
+            photograph_pipeline(stack)
+        if not send_traffic:
             return None
-        serving = demo.deploy(stack)
-        print("PROM", serving.prometheus_url, stack.url, stack.home, flush=True)
-        traffic = run_traffic(stack, serving)
-        traffic.save(record)
+        if not (serving := demo.deploy(stack)):
+            raise RunFailed("clearml-serving could not deploy the champion")
+        if not (traffic := run_traffic(stack, serving)):
+            raise RunFailed("inference.py failed")
         return traffic
 
+
+def photograph_pipeline(stack: Stack) -> None:
+    """The page of the run that has just ended, at the address that ClearML's SDK prints for it."""
+    (run,) = stack.call("tasks.get_all", type=["controller"], search_hidden=True, only_fields=["project"])[
+        "tasks"
+    ]
+    token = Credentials.load_or_make(stack.home / "server" / "credentials.json").token()
+    address = f"{stack.url}/pipelines/{run['project']}/experiments/{run['id']}"
+    photograph_page(f"{stack.url}/?token={token}", address, FOLDER / "pipeline.png")
+
+
+def make(pictures: list[str], record: Path | None) -> None:
+    if "diagram" in pictures:
+        photograph_svg(diagram.svg(), diagram.WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
+    drawn = {"dashboard", "alert"}.intersection(pictures)
+    traffic = Traffic.load(record) if drawn and record and record.exists() else None
+    if "pipeline" in pictures or (drawn and not traffic):
+        traffic = live("pipeline" in pictures, send_traffic=bool(drawn and not traffic)) or traffic
+    if drawn and record and not record.exists():
+        traffic.save(record)
+    if "dashboard" in drawn:
+        draw_dashboard(dashboard.load(), traffic).save(FOLDER / "dashboard.png")
+    if "alert" in drawn:
+        draw_alerts(traffic).save(FOLDER / "alert.png")
+    for picture in pictures:
+        print(FOLDER / f"{picture}.png")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "pictures", nargs="*", metavar="PICTURE", help=f"{', '.join(PICTURES)} (default: all)"
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="measurements, to be used again or to be kept"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.pictures).difference(PICTURES):
+        parser.error(f"no such picture: {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
+    try:
+        make(arguments.pictures or list(PICTURES), arguments.record)
+    except (RunFailed, StackError, ProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    run([], Path(sys.argv[1]))
+    sys.exit(main())

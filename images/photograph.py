@@ -1,15 +1,23 @@
-"""Pictures taken by a headless Chromium, twice as fine as CSS pixels."""
+"""Pictures taken by a headless Chromium: of a drawing, and of a page of the local stack."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from images.style import SCALE
+from images.style import SCALE, WIDTH
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
+# Whether some part of the steps or the tables is to be seen only by scrolling sideways.
+CUT_OFF = """
+    [...document.querySelectorAll("#graph *, #tables *")].some(
+        (part) => getComputedStyle(part).overflowX === "auto" && part.scrollWidth > part.clientWidth)
+"""
 
 
 @contextmanager
@@ -19,9 +27,8 @@ def open_page(width: int, height: int) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found)
         try:
-            yield browser.new_page(
-                viewport={"width": width, "height": height}, device_scale_factor=SCALE, color_scheme="dark"
-            )
+            window = {"width": width, "height": height}
+            yield browser.new_page(viewport=window, device_scale_factor=SCALE, color_scheme="dark")
         finally:
             browser.close()
 
@@ -31,3 +38,26 @@ def photograph_svg(svg: str, width: int, height: int, file: Path) -> None:
     with open_page(width, height) as page:
         page.set_content(f'<body style="margin: 0">{svg}</body>')
         page.screenshot(path=file, omit_background=True)
+
+
+def photograph_page(login: str, address: str, file: Path) -> None:
+    """The upper part of a pipeline's page on the local stack: what it is, its steps, its tables.
+
+    `login` is a link that opens the pages. What follows the tables is long, and tells of this machine. The
+    window is as narrow as shows all steps, since the picture is scaled to the width of a README.
+    """
+    with open_page(WINDOW_WIDTHS[0], WINDOW_HEIGHT) as page:
+        page.goto(login)
+        page.goto(address)
+        page.locator("#graph svg").wait_for()
+        for width in WINDOW_WIDTHS:
+            page.set_viewport_size({"width": width, "height": WINDOW_HEIGHT})
+            if not page.evaluate(CUT_OFF):
+                break
+        tables = page.locator("#tables").bounding_box()
+        width = page.evaluate("document.documentElement.clientWidth")  # without the place of a scroll bar
+        clip = {"x": 0, "y": 0, "width": width, "height": tables["y"] + tables["height"] + 16}
+        taken = page.screenshot(clip=clip, full_page=True)
+    picture = Image.open(io.BytesIO(taken))
+    height = round(picture.height * WIDTH * SCALE / picture.width)
+    picture.resize((WIDTH * SCALE, height), Image.Resampling.LANCZOS).save(file, optimize=True)

@@ -1,0 +1,90 @@
+"""asteroid.json with the answers to its own expressions, in its own layout, drawn by matplotlib."""
+
+from datetime import UTC, datetime
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from global_config import SERVING_ENDPOINT
+from images.panels import DRAW, Series, legend_rows, moments, on_moments
+from images.style import FAINT, LARGE, NORMAL, SETTINGS, SMALL, WIDTH, Card
+from images.traffic import Traffic
+from tests import dashboard
+
+WHAT_IT_IS = "rendered from asteroid.json by images/make_images.py; not a Grafana screenshot"
+
+COLUMNS = 24  # of Grafana's grid
+MARGIN, GAP, HEADER, FOOTER = 14, 8, 48, 32
+COLUMN = (WIDTH - 2 * MARGIN + GAP) / COLUMNS
+ROW = 24.5
+TICK_MINUTES = 5
+
+# What the axes leave free of a panel, on the left, right, above and below.
+SPACE = {
+    "state-timeline": (118, 14, 32, 26),
+    "heatmap": (84, 26, 32, 52),
+    "timeseries": (66, 14, 34, 38),
+    "bargauge": (76, 14, 36, 14),
+}
+SHORT_NAMES = {"Minimum_Orbit_Intersection": "MOID"}  # in a legend that would be wider than its panel
+LEGEND_WIDTH, LEGEND_ROW = 92, 14  # of one on the right; of one below
+
+
+def draw_dashboard(model: dict, traffic: Traffic) -> Card:
+    """All panels of the dashboard, over the time that the measurements cover."""
+    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in model["panels"])
+    with matplotlib.rc_context(SETTINGS):
+        card = Card(HEADER + rows * ROW + FOOTER)
+        minutes = round((traffic.end - traffic.start) / 60)
+        card.text(MARGIN + 4, 31, model["title"], fontsize=LARGE, fontweight="bold")
+        about = f"Endpoint: {SERVING_ENDPOINT}     Last {minutes} minutes (UTC)"
+        card.text(WIDTH - MARGIN - 4, 31, about, fontsize=NORMAL, color=FAINT, ha="right")
+        for panel in model["panels"]:
+            draw_panel(card, panel, traffic)
+        card.text(WIDTH / 2, card.height - 12, WHAT_IT_IS, fontsize=SMALL, color=FAINT, ha="center")
+    return card
+
+
+def draw_panel(card: Card, panel: dict, traffic: Traffic) -> None:
+    """A panel at its place in the grid, with its title."""
+    place = panel["gridPos"]
+    x, y = MARGIN + place["x"] * COLUMN, HEADER + place["y"] * ROW
+    width, height = place["w"] * COLUMN - GAP, place["h"] * ROW - GAP
+    card.box(x, y, width, height)
+    card.text(x + 12, y + 21, panel["title"], fontsize=NORMAL, fontweight="bold")
+    times = moments(traffic.start, traffic.end)
+    series = panel_series(panel, traffic, times)
+    left, right, above, below = SPACE[panel["type"]]
+    if panel["type"] == "timeseries":
+        if panel["options"]["legend"]["placement"] == "right":
+            right, below = LEGEND_WIDTH, SPACE["state-timeline"][3]
+        else:
+            below += LEGEND_ROW * legend_rows(len(series))
+    axes = card.axes(x + left, y + above, width - left - right, height - above - below, label=panel["title"])
+    DRAW[panel["type"]](axes, panel, times, series)
+    if panel["type"] != "bargauge":
+        show_time(axes, traffic)
+
+
+def panel_series(panel: dict, traffic: Traffic, times: np.ndarray) -> list[Series]:
+    """The answers to the panel's expressions, named as its legend names them."""
+    return [
+        Series(legend_name(target["legendFormat"], labels), on_moments(times, points))
+        for target in panel["targets"]
+        for labels, points in traffic.series[dashboard.resolved(target["expr"])]
+    ]
+
+
+def legend_name(pattern: str, labels: dict[str, str]) -> str:
+    for label, value in labels.items():
+        pattern = pattern.replace(f"{{{{{label}}}}}", SHORT_NAMES.get(value, value))
+    return pattern
+
+
+def show_time(axes: Axes, traffic: Traffic) -> None:
+    """The hours and minutes of the clock below."""
+    step = 60 * TICK_MINUTES
+    ticks = np.arange(-(-traffic.start // step) * step, traffic.end, step)
+    axes.set_xticks(ticks, [datetime.fromtimestamp(tick, UTC).strftime("%H:%M") for tick in ticks])
+    axes.set_xlim(traffic.start, traffic.end)

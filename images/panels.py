@@ -1,0 +1,210 @@
+"""The kinds of panels that asteroid.json has, drawn by their own options. Grafana itself is not involved."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from images.style import AMBER, BLUE, EDGE, GREEN, INK, PINK, PIXELS_AN_INCH, RED, SMALL, VIOLET
+from local_stack.prometheus import INTERVAL_SECONDS
+
+# Grafana's names for colours that asteroid.json uses, and its palette, in ours.
+COLOURS = {"green": GREEN, "yellow": AMBER, "red": RED, "text": INK}
+PALETTE = [GREEN, AMBER, BLUE, VIOLET, RED, PINK, "#5fd0d8", "#c9d86a", "#e09560", "#8f9fe8", "#d8d3c4"]
+PALETTE += ["#a8764f", "#7d8ca3"]
+
+# How far below the axes a legend and a scale of colours begin, in CSS pixels; the time is between.
+LEGEND_PIXELS, BAR_PIXELS = 23, 28
+
+UNITS = {"percent": " %", "reqps": " req/s", "short": ""}
+
+
+class Series(NamedTuple):
+    """What a legend calls it, and a value for each moment; not a number where there is none."""
+
+    name: str
+    values: np.ndarray
+
+
+def moments(start: float, end: float) -> np.ndarray:
+    """The times of the samples between two times, both included, as Prometheus answers a query of a range."""
+    return np.arange(start, end + 1e-6, INTERVAL_SECONDS)
+
+
+def on_moments(times: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Values for all the times of a range, of which points exist only where there was a value."""
+    values = np.full(len(times), math.nan)
+    for time, value in points:
+        values[round((time - times[0]) / INTERVAL_SECONDS)] = value
+    return values
+
+
+def shown_value(value: float, defaults: dict, decimals: int | None = None) -> str:
+    """A number with its unit, with the decimals that the panel asks for or as many as it needs."""
+    decimals = defaults.get("decimals") if decimals is None else decimals
+    number = f"{value:,.{decimals}f}" if decimals is not None else f"{value:,.6g}"
+    return number + UNITS[defaults.get("unit", "short")]
+
+
+def override(panel: dict, name: str) -> dict:
+    """What the panel says of one series alone, by property."""
+    return {
+        each["id"]: each["value"]
+        for rule in panel["fieldConfig"]["overrides"]
+        if rule["matcher"] == {"id": "byName", "options": name}
+        for each in rule["properties"]
+    }
+
+
+def draw_timeseries(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    custom = defaults["custom"]
+    stacked = custom["stacking"]["mode"] == "normal"
+    base = np.zeros(len(times))
+    for number, (name, values) in enumerate(series):
+        special = override(panel, name)
+        colour = PALETTE[number % len(PALETTE)]
+        if "color" in special:
+            colour = COLOURS[special["color"]["fixedColor"]]
+        style = (0, (4, 3)) if special.get("custom.lineStyle", {}).get("fill") == "dash" else "-"
+        top = base + np.nan_to_num(values) if stacked else values
+        if custom["lineWidth"]:
+            shown = np.where(np.isnan(values), math.nan, top)
+            width = 0.7 * custom["lineWidth"]
+            axes.plot(times, shown, linestyle=style, color=colour, linewidth=width, label=name)
+        if custom["fillOpacity"]:
+            label = None if custom["lineWidth"] else name
+            shade = {"alpha": custom["fillOpacity"] / 100, "linewidth": 0, "label": label}
+            axes.fill_between(times, base, top, where=~np.isnan(values), color=colour, **shade)
+        base = top if stacked else base
+    draw_thresholds(axes, defaults)
+    limit_values(axes, defaults)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown_value(value, defaults)))
+    place_legend(axes, panel)
+
+
+def limit_values(axes: Axes, defaults: dict) -> None:
+    """The range of values: a hard limit holds, a soft one gives way to values beyond it."""
+    low, high = axes.get_ylim()
+    low = min(low, defaults["custom"].get("axisSoftMin", low))
+    high = max(high, defaults["custom"].get("axisSoftMax", high))
+    if "axisSoftMax" not in defaults["custom"]:
+        high = defaults.get("max", high)
+    axes.set_ylim(max(low, defaults.get("min", low)), min(high, defaults.get("max", high)))
+
+
+def draw_thresholds(axes: Axes, defaults: dict) -> None:
+    if defaults["custom"].get("thresholdsStyle", {}).get("mode") != "dashed":
+        return
+    for step in defaults["thresholds"]["steps"]:
+        if step["value"] is not None:
+            axes.axhline(step["value"], color=COLOURS[step["color"]], linewidth=1, linestyle=(0, (4, 3)))
+
+
+def place_legend(axes: Axes, panel: dict) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    if panel["options"]["legend"]["placement"] == "right":
+        axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.06, 0.5), labelspacing=0.25)
+        return
+    # matplotlib fills column by column, Grafana row by row.
+    columns = 1 if not names else math.ceil(len(names) / legend_rows(len(names)))
+    order = [number for column in range(columns) for number in range(column, len(names), columns)]
+    handles, names = [handles[number] for number in order], [names[number] for number in order]
+    below = -LEGEND_PIXELS / pixel_height(axes)
+    axes.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.47, below), ncols=columns, labelspacing=0.25
+    )
+
+
+def legend_rows(names: int) -> int:
+    """How many rows a legend below has: up to three names stand in one, more in two columns."""
+    return 1 if names <= 3 else math.ceil(names / 2)
+
+
+def pixel_height(axes: Axes) -> float:
+    """How high the axes are, in CSS pixels."""
+    return axes.get_position().height * axes.figure.get_figheight() * PIXELS_AN_INCH
+
+
+def draw_heatmap(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
+    """A row for each series, in the order in which they come; the colours as in the panel's scale."""
+    options = panel["options"]["color"]
+    shares = np.array([each.values for each in series])
+    shares[shares <= panel["options"]["filterValues"]["le"]] = math.nan
+    edges = np.append(times, times[-1] + INTERVAL_SECONDS)
+    scale = PowerNorm(options["exponent"], vmin=options["min"], vmax=np.nanmax(shares))
+    # On a dark page Grafana turns its colour scales round.
+    colours = matplotlib.colormaps[f"{options['scheme']}_r"].resampled(options["steps"])
+    mesh = axes.pcolormesh(
+        edges, np.arange(len(series) + 1), shares, norm=scale, cmap=colours, rasterized=True
+    )
+    axes.grid(False)
+    axes.set_yticks(np.arange(len(series)) + 0.5, [each.name for each in series])
+    high = pixel_height(axes)
+    inset = axes.inset_axes((0, -BAR_PIXELS / high, 1, 5 / high))
+    bar = axes.figure.colorbar(mesh, cax=inset, orientation="horizontal")
+    bar.outline.set_visible(False)
+    bar.set_ticks([scale.vmax * part for part in (0, 0.1, 0.25, 0.5, 1)])
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+
+
+def draw_state_timeline(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
+    """A row for each series; a stretch of the same state is one bar, with the state's name where it fits."""
+    defaults = panel["fieldConfig"]["defaults"]
+    states = {
+        float(value): state for mapping in defaults["mappings"] for value, state in mapping["options"].items()
+    }
+    height = panel["options"]["rowHeight"]
+    opacity = defaults["custom"]["fillOpacity"] / 100
+    for row, (_, values) in enumerate(series):
+        for first, last in stretches(values):
+            state, begin = states[values[first]], times[first]
+            length = times[last] + INTERVAL_SECONDS - begin
+            colour = COLOURS[state["color"]]
+            axes.barh(row, length, height, left=begin, color=colour, alpha=opacity, linewidth=0)
+            if length > 0.016 * len(state["text"]) * (times[-1] - times[0]):
+                axes.text(begin + 8, row, state["text"], va="center", color="black", fontsize=SMALL)
+    axes.set_yticks(range(len(series)), [each.name for each in series])
+    axes.set_ylim(len(series) - 0.5, -0.5)
+    axes.grid(False)
+
+
+def stretches(values: np.ndarray) -> list[tuple[int, int]]:
+    """First and last index of each run of equal values; those that are not numbers are left out."""
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    bounds = [0, *changes, len(values)]
+    return [(first, end - 1) for first, end in itertools.pairwise(bounds) if not np.isnan(values[first])]
+
+
+def draw_bargauge(axes: Axes, panel: dict, _: np.ndarray, series: Sequence[Series]) -> None:
+    """A bar for the last value of each series, on a ground as long as the greatest that there may be."""
+    defaults = panel["fieldConfig"]["defaults"]
+    last = [values[~np.isnan(values)][-1] for _, values in series]
+    full = defaults.get("max", max(last))
+    for row, (value, colour) in enumerate(zip(last, PALETTE, strict=False)):
+        axes.barh(row, full, 0.5, color=EDGE, alpha=0.5)
+        axes.barh(row, value, 0.5, color=colour, alpha=0.8)
+        axes.text(
+            1.02 * full, row, shown_value(value, defaults), va="center", color=colour, fontsize=1.4 * SMALL
+        )
+    axes.set_yticks(range(len(series)), [each.name for each in series])
+    axes.set_ylim(len(series) - 0.3, -0.7)
+    axes.set_xlim(0, 1.25 * full)
+    axes.set_xticks([])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
+DRAW = {
+    "timeseries": draw_timeseries,
+    "heatmap": draw_heatmap,
+    "state-timeline": draw_state_timeline,
+    "bargauge": draw_bargauge,
+}
