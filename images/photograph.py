@@ -60,4 +60,4 @@ def photograph_page(login: str, address: str, file: Path) -> None:
         taken = page.screenshot(clip=clip, full_page=True)
     picture = Image.open(io.BytesIO(taken))
     height = round(picture.height * WIDTH * SCALE / picture.width)
-    picture.resize((WIDTH * SCALE, height), Image.Resampling.LANCZOS).save(file, optimize=True)
+    picture.resize((WIDTH * SCALE, height), Image.Resampling.LANCZOS).save(file)

@@ -21,7 +21,7 @@ from local_stack.prometheus import INTERVAL_SECONDS
 from tests import dashboard
 
 SMALLEST_LETTERS = 11  # CSS pixels
-LARGEST_FILE = 400_000  # bytes
+LARGEST_FILE = 200_000  # bytes
 MINUTE = 60
 
 START, END = 1_800_000_000, 1_800_000_000 + 30 * MINUTE
