@@ -23,7 +23,14 @@ from simulated_traffic import RULES, TOOLS_CACHE, H, table, training_edges
 from evaluation import rule_of_thumb
 from global_config import LABEL_COLUMN
 from local_stack.processes import Processes
-from local_stack.prometheus import PrometheusNotFound, find_tools, is_ready, prometheus_command, query
+from local_stack.prometheus import (
+    PrometheusNotFound,
+    find_tools,
+    is_ready,
+    prometheus_command,
+    query,
+    query_range,
+)
 from local_stack.serving import accepts, check_packages, take_port
 from local_stack.stack import StackError
 from model_training import MONITORED_FEATURES
@@ -275,3 +282,8 @@ def test_psi_of_the_training_data_s_own_rows_is_small_and_alarms_are_quiet(prome
 def test_an_expression_that_prometheus_refuses_is_an_error_with_its_reason(prometheus_url):
     with pytest.raises(ValueError, match=r"Prometheus refuses 'sum\(': .*parse error"):
         query(prometheus_url, "sum(")
+
+
+def test_a_range_has_a_value_for_each_moment_both_ends_included(prometheus_url):
+    answer = query_range(prometheus_url, "vector(2)", 1000, 1010, step=5)
+    assert answer == [({}, [(1000, 2.0), (1005, 2.0), (1010, 2.0)])]
