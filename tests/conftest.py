@@ -119,7 +119,11 @@ def sdk(clearml_environment: dict[str, str]) -> ModuleType:
     """The ClearML SDK in this process, to read results back with."""
     os.environ["CLEARML_CONFIG_FILE"] = clearml_environment["CLEARML_CONFIG_FILE"]
     import clearml
+    from clearml.config import config, config_obj
 
+    # What an earlier test of this process made it read, when there was no clearml.conf yet, it would keep.
+    config_obj.set_config_impl(None)
+    config.clear_config_impl()
     return clearml
 
 
