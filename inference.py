@@ -29,7 +29,13 @@ from tqdm import tqdm
 
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
 from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
-from tracking import check_local_server, get_dataset, local_copy, report_errors_in_one_line
+from tracking import (
+    LOOPBACK_HOSTS,
+    check_local_server,
+    get_dataset,
+    local_copy,
+    report_errors_in_one_line,
+)
 
 DATA = Path(__file__).parent / "data"
 URL = f"http://127.0.0.1:8080/serve/{SERVING_ENDPOINT}"
@@ -104,11 +110,13 @@ def send(
     answers: queue.Queue[Answer | None] = queue.Queue()
     stop = threading.Event()
     sent = [0] * concurrency
+    here = urlsplit(url).hostname in LOOPBACK_HOSTS
     start = time.monotonic()
 
     def work(worker: int) -> None:
         try:
             with requests.Session() as session:
+                session.trust_env = not here  # a proxy of the environment does not lead to this machine
                 used = start
                 while True:
                     with lock:

@@ -26,6 +26,9 @@ from global_config import PROJECT_NAME
 # are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
 DATASET_ID_ARTIFACT = "dataset_id"
 
+# The names of this machine for itself.
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
 
 class InputError(ValueError):
     """Something that whoever runs a script can put right. The message says what it is, and how."""
@@ -73,7 +76,7 @@ def check_local_server() -> None:
     behind a proxy, or away for a moment.
     """
     server = urlparse(Session.get_api_server_host())
-    if server.hostname not in ("127.0.0.1", "localhost"):
+    if server.hostname not in LOOPBACK_HOSTS:
         return
     try:
         socket.create_connection((server.hostname, server.port or 80), timeout=5).close()

@@ -351,6 +351,27 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(stand_in, table, 
     assert len(server.connections) == 3
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_is_not_asked_the_way_to_this_machine(stand_in, table, monkeypatch, host):
+    use_proxy(monkeypatch, "http://127.0.0.1:1")  # nothing answers there
+    server = stand_in(HARMLESS)
+    (answer,) = send(server.url.replace("127.0.0.1", host), table[:1], rate=50)
+    assert answer.kind == "not hazardous"
+
+
+def test_a_proxy_is_asked_the_way_to_other_machines(stand_in, table, monkeypatch):
+    use_proxy(monkeypatch, stand_in(HAZARDOUS).url)
+    (answer,) = send("http://serving.invalid/serve/asteroid", table[:1], rate=50)
+    assert answer.kind == "hazardous"
+
+
+def use_proxy(monkeypatch, url: str) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, url)
+
+
 def test_leaving_the_loop_ends_the_sending(stand_in, table):
     server = stand_in(HARMLESS)
     for _ in send(server.url, itertools.cycle(table), rate=50):
