@@ -84,11 +84,12 @@ def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
 def parse_date(text: str) -> date:
     """A YYYY-MM-DD text as a date, or an InputError."""
     try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(
-            f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01"
-        ) from error
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:  # Python takes 20100101 and 2010-W01-1 as well
+        raise InputError(f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01")
+    return day
 
 
 def create_asteroids_view(database: duckdb.DuckDBPyConnection, table_path: Path) -> None:

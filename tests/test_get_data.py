@@ -87,7 +87,17 @@ def test_a_file_name_is_not_taken_for_a_pattern(csv):
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "2010-13-01", "2010-02-30", "01/02/2010", "", "2010-01-01' OR 1=1 --"]
+    "text",
+    [
+        "soon",
+        "2010-13-01",
+        "2010-02-30",
+        "01/02/2010",
+        "20100101",
+        "2010-W01-1",
+        "",
+        "2010-01-01' OR 1=1 --",
+    ],
 )
 def test_what_is_no_date_is_named_with_the_form_of_one(csv, text):
     with pytest.raises(InputError) as error:
