@@ -41,9 +41,12 @@ def split_by_asteroid(
     """
     in_test = asteroids.map(is_test_asteroid).to_numpy(bool)
     rest, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
+    # The splitter draws from the sorted ids: in the order of numbers, be they numbers or text.
+    ids = sorted(map(str, asteroids.unique()), key=lambda text: (len(text), text))
+    ranks = asteroids.map(str).map({text: rank for rank, text in enumerate(ids)})
     try:
         splitter = GroupShuffleSplit(n_splits=1, test_size=validation_size, random_state=random_state)
-        train, validation = next(splitter.split(rest, groups=asteroids.iloc[rest]))
+        train, validation = next(splitter.split(rest, groups=ranks.iloc[rest]))
     except ValueError as error:
         raise InputError(
             f"the data cannot be split with --validation-size {validation_size}: {error}"

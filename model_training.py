@@ -63,7 +63,7 @@ def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.S
     try:
         features = pd.read_csv(folder / FEATURES_FILE_NAME)
         labels = pd.read_csv(folder / LABELS_FILE_NAME)[LABEL_COLUMN].to_numpy()
-        asteroids = pd.read_csv(folder / GROUPS_FILE_NAME)[ASTEROID_COLUMN]
+        asteroids = pd.read_csv(folder / GROUPS_FILE_NAME, dtype=str)[ASTEROID_COLUMN]
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise InputError(f"{source} is not what preprocessing.py makes: {error}") from error
     if list(features.columns) != FEATURES or not len(features) == len(labels) == len(asteroids):

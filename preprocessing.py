@@ -92,7 +92,8 @@ def read_raw_table(dataset: Dataset) -> pd.DataFrame:
     """The table in a version of the raw dataset; InputError if it has none or cannot be preprocessed."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
-        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME)
+        # Ids as text, lest "0012" become 12 and another asteroid.
+        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype={ASTEROID_COLUMN: str})
     except (FileNotFoundError, ValueError) as error:
         raise InputError(f"{source} holds no readable {RAW_FILE_NAME}: {error}") from error
     problems = find_problems(table)

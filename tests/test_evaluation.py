@@ -66,6 +66,14 @@ def test_the_seed_decides_between_training_and_validation(asteroids):
     assert first != other
 
 
+def test_ids_read_as_text_are_split_as_the_numbers_that_they_are(asteroids):
+    ids = asteroids.where(asteroids % 3 > 0, asteroids * 10_000)  # of 7 and 11 digits, as in NASA's table
+    for as_numbers, as_text in zip(
+        split_by_asteroid(ids, 0.25, 42), split_by_asteroid(ids.astype(str), 0.25, 42), strict=True
+    ):
+        assert as_numbers.tolist() == as_text.tolist()
+
+
 def test_the_validation_share_counts_asteroids(asteroids):
     train_rows, validation_rows, _ = split_by_asteroid(asteroids, 0.25, 42)
     counts = [asteroids.iloc[rows].nunique() for rows in (train_rows, validation_rows)]

@@ -24,6 +24,11 @@ from preprocessing import make_features, make_labels
 from tracking import InputError
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     return asteroid_table(asteroids=400)
@@ -169,7 +174,19 @@ def test_the_files_are_read_as_they_were_written(folder, features, labels, aster
     read_features, read_labels, read_asteroids = read_training_data(dataset_in(folder))
     assert read_features.equals(features)
     assert read_labels.tolist() == labels.tolist()
-    assert read_asteroids.tolist() == asteroids.tolist()
+    assert read_asteroids.tolist() == asteroids.astype(str).tolist()
+
+
+def test_ids_keep_their_leading_zeros(folder, asteroids):
+    ids = [f"{number:04}" for number in range(len(asteroids))]
+    asteroids.to_frame().assign(**{"Neo Reference ID": ids}).to_csv(folder / "groups.csv", index=False)
+    assert read_training_data(dataset_in(folder))[2].tolist() == ids
+
+
+def test_numbers_are_read_to_their_last_digit(folder, features):
+    features["avg_dia"] = 0.04097352393619469  # pandas 3.0 and older read 0.0409735239361946
+    features.to_csv(folder / "X.csv", index=False)
+    assert set(read_training_data(dataset_in(folder))[0]["avg_dia"]) == {0.04097352393619469}
 
 
 @pytest.mark.parametrize("name", ["X.csv", "y.csv", "groups.csv"])

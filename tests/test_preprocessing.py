@@ -13,6 +13,11 @@ from preprocessing import class_shares, find_problems, make_features, make_label
 from tracking import InputError
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def table() -> pd.DataFrame:
     return asteroid_table(asteroids=20)
@@ -149,6 +154,12 @@ def dataset_in(folder: Path) -> SimpleNamespace:
 def test_the_table_of_a_dataset_is_read_as_it_was_written(table, tmp_path):
     table.to_csv(tmp_path / "nasa.csv", index=False)
     assert np.array_equal(read_raw_table(dataset_in(tmp_path))[list(RAW_COLUMNS)], table[list(RAW_COLUMNS)])
+
+
+def test_ids_keep_their_leading_zeros(table, tmp_path):
+    ids = [f"{number:04}" for number in range(len(table))]
+    table.assign(**{"Neo Reference ID": ids}).to_csv(tmp_path / "nasa.csv", index=False)
+    assert read_raw_table(dataset_in(tmp_path))["Neo Reference ID"].tolist() == ids
 
 
 def test_a_dataset_without_the_table_is_named(tmp_path):
