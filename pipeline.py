@@ -28,7 +28,13 @@ from global_config import (
     STEP_QUEUE,
     TEST_SET_ARTIFACT,
 )
-from tracking import DATASET_ID_ARTIFACT, InputError, check_local_server, report_errors_in_one_line
+from tracking import (
+    DATASET_ID_ARTIFACT,
+    ERROR_PROPERTY,
+    InputError,
+    check_local_server,
+    report_errors_in_one_line,
+)
 
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
 # takes; a request a second is little even for a server that many share.
@@ -244,14 +250,15 @@ def on_status_change(pipeline: PipelineController, node: PipelineController.Node
             return
         print(f"Step {node.name} stopped responding, its agent seems to be gone: queueing it again")
         task.set_user_properties(revivals=revivals + 1)
+        task._set_runtime_properties({ERROR_PROPERTY: ""})  # it could have died of that, and now does not
         Task.enqueue(task, queue_name=pipeline.get_parameters()["step_queue"])
 
 
 def reason(task: Task) -> str:
     """Why a task failed, as well as it can be told: what the script said, or the end of its log."""
     task.reload()
-    if (task.comment or "").startswith("Failed: "):
-        return task.comment.removeprefix("Failed: ")
+    if error := (task.data.runtime or {}).get(ERROR_PROPERTY):
+        return error
     lines = [line for report in task.get_reported_console_output(5) for line in report.splitlines()]
     told = [line for line in lines if line.strip() and not line.startswith("Process failed, exit code")]
     return told[-1] if told else task.data.status_message or task.data.status_reason or "no reason given"

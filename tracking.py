@@ -26,6 +26,10 @@ from global_config import PROJECT_NAME
 # are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
 DATASET_ID_ARTIFACT = "dataset_id"
 
+# Under this name it keeps why it failed, among the runtime properties: a clone does not copy them and a reset
+# empties them, so that no task ever shows the reason of another run. (Its description would stay.)
+ERROR_PROPERTY = "error"
+
 # The names of this machine for itself.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -39,7 +43,7 @@ def report_errors_in_one_line() -> None:
 
     To be called before Task.init, which wraps what it finds here and marks the task as failed, with the
     error as the reason. Under an agent the reason is the agent's own, "worker execution exit code 1", so
-    the error is also kept where nothing overwrites it: in the task's description.
+    the error is also kept where nothing overwrites it: see ERROR_PROPERTY.
     """
     sys.excepthook = _report_error
 
@@ -50,7 +54,7 @@ def _report_error(kind: type[BaseException], error: BaseException, traceback: Tr
         print(f"{script}: error: {error}", file=sys.stderr)
         task = Task.get_task(task_id=get_remote_task_id()) if running_remotely() else Task.current_task()
         if task:
-            task.set_comment(f"Failed: {error}")
+            task._set_runtime_properties({ERROR_PROPERTY: str(error)})
     elif isinstance(error, MissingConfigError):
         print(
             f"{script}: error: no ClearML server is configured: run `python -m local_stack up` and the "

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 import tracking
-from tracking import InputError, check_local_server, delayed_interrupt, local_copy
+from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
+from pipeline import reason
+from tracking import InputError, check_local_server, delayed_interrupt, get_dataset, local_copy
 
 REPOSITORY = Path(tracking.__file__).parent
 
@@ -126,7 +128,19 @@ def test_preprocessing_without_a_dataset_is_told_what_to_run_first(checkout, sdk
     (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="preprocess data")
     assert task.status == "failed"
     assert task.data.status_reason == f"Exception {told}"
-    assert task.comment == f"Failed: {told}"
+    assert reason(task) == told
+    assert told not in reason(sdk.Task.clone(task))
+    task.reset()
+    assert told not in reason(task)
+
+
+@pytest.mark.parametrize("name", [RAW_DATASET_NAME, PREPROCESSED_DATASET_NAME])
+def test_an_id_that_is_of_no_version_is_named_with_the_script_that_prints_ids(sdk, name):
+    with pytest.raises(InputError) as error:
+        get_dataset(name, "no such id", made_by="a_script.py")
+    assert str(error.value).startswith(
+        f"--dataset-id 'no such id' is not a finished version of '{name}': a_script.py prints the id of each"
+    )
 
 
 def test_a_dataset_is_unpacked_by_one_process_at_a_time(monkeypatch, tmp_path):
