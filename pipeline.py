@@ -140,7 +140,7 @@ def select_best_model(
     pipeline = Task.get_task(Task.current_task().parent)
     logger = pipeline.get_logger()
     logger.report_table("Model selection", "candidates", iteration=0, table_plot=table)
-    logger.report_text(decision)
+    logger.report_text(decision, print_console=False)  # this step's own log has it already
     logger.flush(wait=True)
     return decision
 
