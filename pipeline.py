@@ -63,6 +63,38 @@ def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tupl
     return not worse, f"{told} on the test set" + (f": worse in {' and '.join(worse)}" if worse else "")
 
 
+def find_champions(project: str, model_name: str, champion_tag: str) -> list:
+    """The published models with the champion's tag, the last crowned at the end; one, as a rule."""
+    from clearml import Model
+
+    found = Model.query_models(
+        project_name=project, model_name=model_name, tags=[champion_tag], only_published=True
+    )
+    number = f"{champion_tag} number"
+    return sorted(found, key=lambda model: (int(model.get_metadata(number) or 0), model.id))
+
+
+def crown(winner_id: str, project: str, model_name: str, champion_tag: str) -> str:
+    """Publish a model and hand it the champion's tag; returns the id of the champion that there is then.
+
+    ClearML cannot do that in one step, so pipelines that promote at the same moment do not see each other's
+    winner. Each winner is numbered higher than the champions that were there, and whoever comes to see
+    several takes the tag from all but the highest: one is left, the same one for all.
+    """
+    from clearml import Model
+
+    champions, number = (project, model_name, champion_tag), f"{champion_tag} number"
+    numbers = [int(model.get_metadata(number) or 0) for model in find_champions(*champions)]
+    winner, former = Model(winner_id), f"former {champion_tag}"
+    winner.publish()
+    winner.set_metadata(number, str(max(numbers, default=0) + 1), "int")
+    winner.tags = [*(tag for tag in winner.tags or [] if tag != former), champion_tag]
+    *others, champion = find_champions(*champions)
+    for old in others:  # another tag takes its place, as the SDK cannot take away a model's last one
+        old.tags = [former, *(tag for tag in old.tags if tag != champion_tag)]
+    return champion.id
+
+
 def select_best_model(
     project: str,
     model_name: str,
@@ -98,10 +130,7 @@ def select_best_model(
     winner = tasks[best].models["output"][-1]
     test_set = tasks[best].artifacts[test_set_artifact].get()
 
-    champions = Model.query_models(
-        project_name=project, model_name=model_name, tags=[champion_tag], only_published=True
-    )
-    champion = champions[0] if champions else None  # the query gives the last updated first
+    champion = next(reversed(find_champions(project, model_name, champion_tag)), None)
     winner_scores = judge(winner, test_set)
     champion_scores = None
     try:
@@ -116,12 +145,11 @@ def select_best_model(
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
     elif promote:
-        winner.publish()
-        former = f"former {champion_tag}"
-        winner.tags = [*(tag for tag in winner.tags or [] if tag != former), champion_tag]
-        for old in champions:  # another tag takes its place, as the SDK cannot take away a model's last one
-            old.tags = [former, *(tag for tag in old.tags if tag != champion_tag)]
-        decision = f"Model {winner.id} is the new champion: {reason}"
+        crowned = crown(winner.id, project, model_name, champion_tag)
+        if crowned == winner.id:
+            decision = f"Model {winner.id} is the new champion: {reason}"
+        else:
+            decision = f"Model {crowned} is the champion: it was promoted at the same moment as {winner.id}"
     else:
         decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
 
@@ -202,7 +230,7 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
             **{name: f"${{{name}.id}}" for name in trainings},
         },
         function_return=["decision"],
-        helper_functions=[compare],
+        helper_functions=[compare, find_champions, crown],
         parents=trainings,
         packages=["clearml", "pandas", "scikit-learn", "xgboost<3.1"],
         status_change_callback=on_status_change,

@@ -157,7 +157,7 @@ class Checkout:
     ) -> subprocess.CompletedProcess:
         """Run Python on a script of the checkout or, with `-c`, on code, as a user would."""
         command = [sys.executable, *map(str, arguments)]
-        settings = {"cwd": self.folder, "env": environment or self.environment, "timeout": 180}
+        settings = {"cwd": self.folder, "env": environment or self.environment, "timeout": 400}
         done = subprocess.run(command, capture_output=True, text=True, **settings)
         assert not check or done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
         return done

@@ -2,18 +2,25 @@
 
 import csv
 import re
+import sys
 import time
+import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
 from conftest import Checkout
 
+import pipeline
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from local_stack.stack import Stack
-from pipeline import compare
+from pipeline import LARGEST_DIFF, check_changes, compare, crown, find_champions, on_status_change, reason
+from tracking import ERROR_PROPERTY, InputError
 
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 STEPS_BEFORE_TRAINING = ["get_data", "preprocess_data"]
@@ -44,7 +51,113 @@ def test_a_refusal_says_in_what_the_winner_is_worse():
     assert reason == "PR-AUC 0.9000 against 0.9500, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
 
 
+class Contest:
+    """Models without a file, in a project of their own."""
+
+    def __init__(self, sdk) -> None:
+        self.sdk = sdk
+        self.project = f"Contest {uuid.uuid4().hex[:8]}"
+        self.names = (self.project, "a model", "champion")
+        ids = [self._model(number) for number in range(3)]
+        self.first, self.second, self.third = sorted(ids)
+
+    def _model(self, number: int) -> str:
+        url = f"https://files.invalid/{self.project}/{number}".replace(" ", "_")
+        return self.sdk.InputModel.import_model(url, name="a model", project=self.project).id
+
+    def champions(self) -> list[str]:
+        return [model.id for model in find_champions(*self.names)]
+
+
+@pytest.fixture
+def contest(sdk) -> Contest:
+    return Contest(sdk)
+
+
+def test_the_champions_tag_moves_from_the_old_champion_to_the_winner(contest, sdk):
+    assert crown(contest.third, *contest.names) == contest.third
+    assert crown(contest.first, *contest.names) == contest.first
+    assert contest.champions() == [contest.first]
+    assert sdk.Model(contest.third).tags == ["former champion"]
+    assert sdk.Model(contest.third).published
+
+
+def test_a_former_champion_can_become_champion_again(contest, sdk):
+    for winner in (contest.first, contest.second, contest.first):
+        crown(winner, *contest.names)
+    assert contest.champions() == [contest.first]
+    assert sdk.Model(contest.first).tags == ["champion"]
+    assert sdk.Model(contest.second).tags == ["former champion"]
+
+
+@pytest.mark.parametrize("other_is", ["first", "third"])
+def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatch, other_is):
+    crown(contest.second, *contest.names)
+    one, other = contest.first, contest.third
+    if other_is == "first":
+        one, other = other, one
+
+    def find_just_before_the_other_is_crowned(*names: str) -> list:
+        monkeypatch.undo()
+        found = find_champions(*names)
+        crown(other, *names)
+        return found
+
+    monkeypatch.setattr(pipeline, "find_champions", find_just_before_the_other_is_crowned)
+    assert crown(one, *contest.names) == contest.third
+    assert contest.champions() == [contest.third]
+
+
+# Why a step failed
+
+
+def failed_step(sdk) -> SimpleNamespace:
+    """A step of a pipeline whose agent died just when the script had said what is wrong."""
+    task = sdk.Task.create(project_name="Steps that fail", task_name="a step")
+    task._set_runtime_properties({ERROR_PROPERTY: "no asteroids"})
+    task.mark_started(force=True)
+    task.mark_stopped(force=True, status_message="Forced stop (non-responsive)")
+    return SimpleNamespace(name="a step", status="aborted", job=SimpleNamespace(task=task))
+
+
+def test_a_step_that_is_queued_again_no_longer_shows_why_it_failed(sdk):
+    node, queue = failed_step(sdk), f"steps {uuid.uuid4().hex[:8]}"
+    assert reason(node.job.task) == "no asteroids"
+    sdk.backend_api.session.client.APIClient().queues.create(name=queue)
+    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": queue}), node, "running")
+    assert node.job.task.status == "queued"
+    assert "no asteroids" not in reason(node.job.task)
+
+
 # Launching
+
+
+@pytest.mark.parametrize(
+    ("remote", "reused"), [("", False), ("origin\n", False), ("https://git.invalid/asteroids.git\n", True)]
+)
+def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, remote, reused):
+    answers = {"ls-remote": remote, "diff": ""}
+    monkeypatch.setattr(pipeline, "git", lambda command, *_: answers[command])
+    monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
+    monkeypatch.setattr(pipeline, "check_local_server", lambda: None)
+    monkeypatch.setattr(pipeline, "outcome", lambda _: 0)
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
+    assert pipeline.main() == 0
+    scripts = controller().add_step.call_args_list
+    assert [call.kwargs["cache_executed_step"] for call in scripts] == [reused] * 5
+
+
+def test_more_changes_than_clearml_keeps_are_refused(monkeypatch):
+    diff = "x" * LARGEST_DIFF
+    monkeypatch.setattr(pipeline, "git", lambda *_: diff)
+    check_changes()
+    diff += "y"
+    with pytest.raises(InputError) as error:
+        check_changes()
+    assert str(error.value) == (
+        "the uncommitted changes have 500,001 characters, ClearML keeps 500,000: commit them"
+    )
 
 
 def test_queues_that_no_agent_listens_to_are_named_with_the_commands(checkout):
@@ -84,7 +197,7 @@ class Pipelines:
         done = checkout.run("pipeline.py", *queues, *arguments)
         return re.search(r"created new task id=(\w+)", done.stdout)[1]
 
-    def wait(self, controller: str, seconds: float = 150):
+    def wait(self, controller: str, seconds: float = 400):
         """The controller's task when it has ended."""
         deadline = time.monotonic() + seconds
         while (task := self.sdk.Task.get_task(controller)).status not in ENDED:
@@ -144,7 +257,8 @@ def test_every_step_ran_the_uncommitted_code(pipelines, first_run, checkout):
 
 
 def test_the_winner_is_published_as_champion_with_its_name_and_lineage(pipelines, first_run, checkout, sdk):
-    (champion,) = champions(sdk, checkout)
+    (champion_id,) = champions(sdk, checkout)
+    champion = sdk.Model(champion_id)
     assert champion.published
     assert champion.name == "model training - best_model"
     trainings = {step.id for name, step in pipelines.steps(first_run).items() if "training" in name}
@@ -171,16 +285,17 @@ def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelin
 
 @pytest.fixture(scope="module")
 def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment) -> dict[str, str]:
-    """Controllers of pipelines that ran at once: two of one project, and one that cannot succeed.
+    """Controllers of pipelines that ran at once: two of one project, and one that fails in its first step.
 
-    The last is from a checkout whose commit no remote has, with a remote that cannot be reached.
+    "late" fails in its training. "bad date" is from a checkout whose commit no remote has, with a remote that
+    cannot be reached.
     """
     cloned = tmp_path_factory.mktemp("cloned") / "asteroids"
     unreachable = Checkout(cloned, clearml_environment, remote="https://git.invalid/asteroids.git")
     seed = ["--training-seeds", "1"]
     launched = {
         "early": pipelines.launch(checkout, *seed, "--query-date", "1999-01-01"),
-        "late": pipelines.launch(checkout, *seed, "--query-date", "2012-01-01"),
+        "late": pipelines.launch(checkout, *seed, "--query-date", "2012-01-01", "--num-boost-round", 0),
         "bad date": pipelines.launch(unreachable, *seed, "--query-date", "soon"),
     }
     for controller in launched.values():
@@ -210,53 +325,82 @@ def test_a_bad_date_fails_in_get_data_with_its_own_message_also_from_a_commit_th
     task = sdk.Task.get_task(crowd["bad date"])
     assert task.status == "failed"
     assert list(pipelines.steps(crowd["bad date"])) == ["get_data"]
-    last_lines = console(task).splitlines()[-4:]
     told = "Pipeline failed in step get_data: --query-date 'soon' is not a date: give one as YYYY-MM-DD"
-    assert any(line.startswith(told) for line in last_lines)
+    assert any(line.startswith(told) for line in console(task).splitlines())
 
 
-def test_a_worse_candidate_does_not_replace_the_champion(crowd, checkout, sdk):
-    (before,) = champions(sdk, checkout)
-    worse = ["--training-seeds", "1", "--num-boost-round", "1", "--query-date", "2012-01-01"]
-    done = checkout.run("pipeline.py", "--local", *worse)
-    told = rf"Model {before.id} stays the champion, \w+ is not promoted: .*worse in .*PR-AUC.*"
-    assert re.fullmatch(told, done.stdout.splitlines()[-1])
-    assert [champion.id for champion in champions(sdk, checkout)] == [before.id]
+def test_a_training_that_fails_tells_why(pipelines, crowd, sdk):
+    task = sdk.Task.get_task(crowd["late"])
+    assert task.status == "failed"
+    told = "Pipeline failed in step model_training_0: --num-boost-round and --early-stopping-rounds must be"
+    assert any(line.startswith(told) for line in console(task).splitlines())
 
 
-def champions(sdk, checkout: Checkout) -> list:
-    return sdk.Model.query_models(project_name=checkout.project, tags=["champion"], only_published=True)
+@dataclass
+class Rerun:
+    """What failed, started once more: with a training that works, but not well. On this machine."""
+
+    controller: str
+    lines: list[str]
+    champions_before: list[str]
+
+
+@pytest.fixture(scope="module")
+def rerun(crowd, checkout, sdk) -> Rerun:
+    before = champions(sdk, checkout)
+    parameters = ["--training-seeds", "1", "--query-date", "2012-01-01", "--num-boost-round", "1"]
+    done = checkout.run("pipeline.py", "--local", *parameters)
+    return Rerun(re.search(r"created new task id=(\w+)", done.stdout)[1], done.stdout.splitlines(), before)
+
+
+def test_running_again_after_a_failure_does_not_repeat_what_succeeded(pipelines, rerun):
+    assert sorted(pipelines.steps(rerun.controller)) == ["model_training_0", "select_best_model"]
+
+
+def test_a_worse_candidate_does_not_replace_the_champion(rerun, checkout, sdk):
+    (champion,) = rerun.champions_before
+    told = rf"Model {champion} stays the champion, \w+ is not promoted: .*worse in .*PR-AUC.*"
+    assert re.fullmatch(told, rerun.lines[-1])
+    assert champions(sdk, checkout) == [champion]
+
+
+def test_the_decision_is_printed_by_its_step_and_in_the_last_line(rerun):
+    assert rerun.lines.count(rerun.lines[-1]) == 2
+
+
+def champions(sdk, checkout: Checkout) -> list[str]:
+    found = sdk.Model.query_models(project_name=checkout.project, tags=["champion"], only_published=True)
+    return [model.id for model in found]
 
 
 # Agents that die
 
 
-def test_a_step_whose_agent_is_killed_is_done_by_another(tmp_path):
+def test_a_step_whose_agent_is_killed_is_done_by_another_and_the_pipeline_goes_on(tmp_path):
     with Stack(tmp_path / "home", port=0, agents=2, silence=15) as stack:
         # Its clearml.conf leads git to the checkout that the stack itself runs in; this one is another.
         environment = {**stack.environment(), "CLEARML_ENABLE_ENV_CONFIG_SECTION": "0"}
         checkout = Checkout(tmp_path / "asteroids", environment)
         checkout.run("pipeline.py", "--training-seeds", "1", "--query-date", "1999-01-01")
-        victim = running_step(stack)
+        victim = running_step(stack, "get_data")
         kill(stack, victim["last_worker"])
-        controller = wait_for_end(stack)
-        assert controller["status"] == "completed"
+        running_step(stack, "preprocess_data")
         (revived,) = stack.call("tasks.get_all", id=[victim["id"]], search_hidden=True)["tasks"]
         assert revived["status"] == "completed"
         assert revived["hyperparams"]["properties"]["revivals"]["value"] == "1"
         assert revived["last_worker"] != victim["last_worker"]
 
 
-def running_step(stack: Stack) -> dict:
-    """A step that an agent has begun to execute."""
-    steps = {"name": "get_data", "status": ["in_progress"], "search_hidden": True}
-    deadline = time.monotonic() + 30
+def running_step(stack: Stack, name: str, seconds: float = 200) -> dict:
+    """A step that an agent has begun to execute, once there is one."""
+    steps = {"name": name, "status": ["in_progress"], "search_hidden": True}
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for step in stack.call("tasks.get_all", **steps)["tasks"]:
             if step.get("last_worker"):
                 return step
         time.sleep(0.05)
-    raise AssertionError("no step was ever executed")
+    raise AssertionError(f"{name} was never executed")
 
 
 def kill(stack: Stack, worker: str) -> None:
@@ -268,13 +412,3 @@ def kill(stack: Stack, worker: str) -> None:
         process.suspend()  # so that none has time to say good-bye
     for process in family:
         process.kill()
-
-
-def wait_for_end(stack: Stack, seconds: float = 120) -> dict:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        (controller,) = stack.call("tasks.get_all", type=["controller"], search_hidden=True)["tasks"]
-        if controller["status"] in ENDED:
-            return controller
-        time.sleep(0.5)
-    raise AssertionError("the pipeline never ended")
