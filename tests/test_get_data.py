@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
-from get_data import SHIPPED_TABLE, TABLE_COLUMNS, query_asteroids
+import get_data
+from get_data import TABLE_COLUMNS, query_asteroids
 from tracking import InputError
 
 SCRIPT = Path(__file__).resolve().parent.parent / "get_data.py"
@@ -163,13 +164,11 @@ def test_a_broken_row_is_not_passed_over(csv):
         query_asteroids(csv, "2022-01-01")
 
 
-def test_a_broken_row_far_down_is_located(tmp_path):
-    path = tmp_path / "long.csv"
-    asteroid_table(asteroids=20_000).to_csv(path, index=False)
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:25_000], "one,field,too,many" * 100, *lines[25_000:]]))
+def test_a_broken_row_far_down_is_located(csv):
+    header, first, *_ = csv.read_text().splitlines()
+    csv.write_text("\n".join([header, *[first] * 24_999, "one,field,too,many" * 100, *[first] * 5000]))
     with pytest.raises(InputError, match="CSV Error on Line: 25001"):
-        query_asteroids(path, "2022-01-01")
+        query_asteroids(csv, "2022-01-01")
 
 
 def test_rows_without_a_date_are_counted(table, tmp_path):
@@ -180,40 +179,31 @@ def test_rows_without_a_date_are_counted(table, tmp_path):
         query_asteroids(path, "2022-01-01")
 
 
-# The command line, on a machine that has never heard of ClearML
+# The command line
 
 
-@pytest.fixture
-def run(tmp_path: Path):
+def test_a_bad_query_ends_in_one_line_before_any_server_is_needed(tmp_path):
     environment = {**os.environ, "HOME": str(tmp_path), "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")}
-
-    def run_script(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(SCRIPT), *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-        )
-
-    return run_script
-
-
-def test_help_needs_no_server(run):
-    done = run("--help")
-    assert done.returncode == 0
-    assert "--query-date" in done.stdout
-
-
-def test_a_bad_query_ends_in_one_line_before_any_server_is_needed(run):
-    done = run("--query-date", "soon", "--csv", str(SHIPPED_TABLE))
+    command = [sys.executable, str(SCRIPT), "--query-date", "soon"]
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
+    done = subprocess.run(command, cwd=tmp_path, **options)
     assert done.returncode == 1
     assert done.stderr == (
         "get_data.py: error: --query-date 'soon' is not a date: give one as YYYY-MM-DD, such as 2010-01-01\n"
     )
 
 
-def test_without_a_server_it_is_said_how_to_get_one(run, csv):
-    done = run("--csv", str(csv))
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(
-        "get_data.py: error: no ClearML server is configured: run `python -m local_stack up`"
-    )
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--query-date", "1900-01-01"], "has no close approach up to 1900-01-01"),
+        (["--csv", "missing.csv"], r"missing\.csv: no such file"),
+        (["--csv", __file__], "is not a table in CSV"),
+    ],
+)
+def test_a_query_that_cannot_be_answered_leaves_no_task_behind(monkeypatch, arguments, told):
+    monkeypatch.setattr(sys, "argv", ["get_data.py", *arguments])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
+    monkeypatch.setattr(get_data.Task, "init", lambda **_: pytest.fail("there is a task"))
+    with pytest.raises(InputError, match=told):
+        get_data.main()

@@ -71,38 +71,43 @@ def fit(features, labels, asteroids, **changes) -> tuple[xgboost.Booster, dict]:
     return train(features, labels, train_rows, validation_rows, parameters(**changes), 200, 20)
 
 
+@pytest.fixture(scope="module")
+def fitted(features, labels, asteroids) -> tuple[xgboost.Booster, dict]:
+    return fit(features, labels, asteroids)
+
+
 # The training
 
 
-def test_the_same_seed_gives_the_same_bytes(features, labels, asteroids, tmp_path):
-    for name in ("first.ubj", "second.ubj"):
-        save_model(fit(features, labels, asteroids)[0], tmp_path / name, 0.5)
+def test_the_same_seed_gives_the_same_bytes(fitted, features, labels, asteroids, tmp_path):
+    save_model(fitted[0], tmp_path / "first.ubj", 0.5)
+    save_model(fit(features, labels, asteroids)[0], tmp_path / "second.ubj", 0.5)
     assert (tmp_path / "first.ubj").read_bytes() == (tmp_path / "second.ubj").read_bytes()
 
 
-def test_another_seed_gives_another_model(features, labels, asteroids, tmp_path):
-    save_model(fit(features, labels, asteroids)[0], tmp_path / "first.ubj", 0.5)
+def test_another_seed_gives_another_model(fitted, features, labels, asteroids, tmp_path):
+    save_model(fitted[0], tmp_path / "first.ubj", 0.5)
     save_model(fit(features, labels, asteroids, random_state=7)[0], tmp_path / "second.ubj", 0.5)
     assert (tmp_path / "first.ubj").read_bytes() != (tmp_path / "second.ubj").read_bytes()
 
 
-def test_the_booster_ends_with_its_best_round_on_validation_data(features, labels, asteroids):
-    booster, curves = fit(features, labels, asteroids)
+def test_the_booster_ends_with_its_best_round_on_validation_data(fitted):
+    booster, curves = fitted
     assert set(curves) == {"train", "validation"}
     assert set(curves["validation"]) == {"aucpr", "logloss"}
     assert booster.num_boosted_rounds() == np.argmin(curves["validation"]["logloss"]) + 1
 
 
-def test_the_model_learns(features, labels, asteroids):
-    booster, _ = fit(features, labels, asteroids)
+def test_the_model_learns(fitted, features, labels, asteroids):
+    booster, _ = fitted
     _, _, test = split_by_asteroid(asteroids, 0.25, 42)
     probabilities = booster.predict(xgboost.DMatrix(features.iloc[test]))
     assert score(labels[test], probabilities, 0.5)["PR-AUC"] > 0.95
 
 
 @pytest.mark.parametrize("feature", ["Absolute Magnitude", "Minimum Orbit Intersection"])
-def test_more_of_it_never_makes_an_asteroid_more_hazardous(features, labels, asteroids, feature):
-    booster, _ = fit(features, labels, asteroids)
+def test_more_of_it_never_makes_an_asteroid_more_hazardous(fitted, features, feature):
+    booster, _ = fitted
     values = np.linspace(features[feature].min(), features[feature].max(), 200)
     for row in range(20):
         changed = features.iloc[[row] * 200].assign(**{feature: values})
@@ -133,8 +138,8 @@ def test_less_than_one_round_is_refused(features, labels, asteroids, rounds):
 # The model file
 
 
-def test_the_file_holds_what_serving_needs(features, labels, asteroids, table, tmp_path):
-    booster, _ = fit(features, labels, asteroids)
+def test_the_file_holds_what_serving_needs(fitted, tmp_path):
+    booster, _ = fitted
     save_model(booster, tmp_path / "best_model.ubj", threshold=0.123456789012345)
     read = xgboost.Booster(model_file=tmp_path / "best_model.ubj")
     assert read.attr("threshold") == "0.123456789012345"
@@ -142,8 +147,8 @@ def test_the_file_holds_what_serving_needs(features, labels, asteroids, table, t
     assert read.feature_names == FEATURES
 
 
-def test_the_hook_predicts_from_the_file_what_the_training_did(features, labels, asteroids, table, tmp_path):
-    booster, _ = fit(features, labels, asteroids)
+def test_the_hook_predicts_from_the_file_what_the_training_did(fitted, features, table, tmp_path):
+    booster, _ = fitted
     save_model(booster, tmp_path / "best_model.ubj", threshold=0.5)
     hook = Preprocess()
     model = hook.load(str(tmp_path / "best_model.ubj"))
