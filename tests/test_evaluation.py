@@ -68,10 +68,9 @@ def test_the_seed_decides_between_training_and_validation(asteroids):
 
 def test_ids_read_as_text_are_split_as_the_numbers_that_they_are(asteroids):
     ids = asteroids.where(asteroids % 3 > 0, asteroids * 10_000)  # of 7 and 11 digits, as in NASA's table
-    for as_numbers, as_text in zip(
-        split_by_asteroid(ids, 0.25, 42), split_by_asteroid(ids.astype(str), 0.25, 42), strict=True
-    ):
-        assert as_numbers.tolist() == as_text.tolist()
+    for spelled in (ids, ids.astype(str)):
+        # Worked out once, from numbers. In the order of text it would be [6, 7, 13, 19, 25].
+        assert split_by_asteroid(spelled, 0.25, 42)[1][:5].tolist() == [1, 11, 15, 20, 28]
 
 
 def test_the_validation_share_counts_asteroids(asteroids):
