@@ -86,8 +86,8 @@ def crown(winner_id: str, project: str, model_name: str, champion_tag: str) -> s
     champions, number = (project, model_name, champion_tag), f"{champion_tag} number"
     numbers = [int(model.get_metadata(number) or 0) for model in find_champions(*champions)]
     winner, former = Model(winner_id), f"former {champion_tag}"
-    winner.publish()
     winner.set_metadata(number, str(max(numbers, default=0) + 1), "int")
+    winner.publish()
     winner.tags = [*(tag for tag in winner.tags or [] if tag != former), champion_tag]
     *others, champion = find_champions(*champions)
     for old in others:  # another tag takes its place, as the SDK cannot take away a model's last one
@@ -278,7 +278,7 @@ def on_status_change(pipeline: PipelineController, node: PipelineController.Node
             return
         print(f"Step {node.name} stopped responding, its agent seems to be gone: queueing it again")
         task.set_user_properties(revivals=revivals + 1)
-        task._set_runtime_properties({ERROR_PROPERTY: ""})  # it could have died of that, and now does not
+        task._set_runtime_properties({ERROR_PROPERTY: ""})  # what the lost attempt said, if anything
         Task.enqueue(task, queue_name=pipeline.get_parameters()["step_queue"])
 
 
