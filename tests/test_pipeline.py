@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -407,8 +408,8 @@ def kill(stack: Stack, worker: str) -> None:
     """Kill the agent and all that it runs, as a machine that loses its power."""
     name = worker.partition(":")[2].rpartition("-")[0]
     agent = psutil.Process(stack.processes.running[name].pid)
-    family = [*agent.children(recursive=True), agent]
-    for process in family:
-        process.suspend()  # so that none has time to say good-bye
-    for process in family:
-        process.kill()
+    family = [agent, *agent.children(recursive=True)]
+    for action in (psutil.Process.suspend, psutil.Process.kill):  # so that none has time to say good-bye
+        for process in family:
+            with suppress(psutil.NoSuchProcess):  # it ended by itself, as git does all the time
+                action(process)
