@@ -186,46 +186,41 @@ def test_two_runs_with_one_seed_give_the_same_model_bytes(experiment, checkout, 
 # All of them
 
 
-# Runs the scripts one after another in one process, as their imports take most of the time.
+# Runs each script with --help and without, all in one process, as their imports take most of the time.
 RUN_ALL = """
 import runpy, sys
-scripts, arguments = sys.argv[1].split(), sys.argv[2:]
-for script in scripts:
-    sys.argv = [script, *arguments]
-    try:
-        runpy.run_path(script, run_name="__main__")
-    except SystemExit as end:
-        print(script, "ended with", end.code)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+for script in sys.argv[1:]:
+    for arguments in (["--help"], []):
+        sys.argv = [script, *arguments]
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            print(script, "ended with", end.code)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
 """
 SCRIPTS = ["get_data.py", "preprocessing.py", "model_training.py", "pipeline.py"]
 
 
-@pytest.fixture
-def run_all(tmp_path):
-    """Run all scripts with the same arguments on a machine that has never heard of ClearML."""
-    environment = {**os.environ, "HOME": str(tmp_path), "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", RUN_ALL, " ".join(SCRIPTS), *arguments]
-        options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
-        return subprocess.run(command, cwd=REPOSITORY, **options)
-
-    return run
+@pytest.fixture(scope="module")
+def without_clearml(tmp_path_factory) -> subprocess.CompletedProcess:
+    """What the scripts print, with --help and without, on a machine that has never heard of ClearML."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "none.conf")}
+    command = [sys.executable, "-c", RUN_ALL, *SCRIPTS]
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
+    return subprocess.run(command, cwd=REPOSITORY, **options)
 
 
-def test_help_needs_no_server(run_all):
-    done = run_all("--help")
-    assert done.stderr == ""
+def test_help_needs_no_server(without_clearml):
     for script in SCRIPTS:
-        assert f"usage: {script} [-h]" in done.stdout
-        assert f"{script} ended with 0" in done.stdout
+        assert f"usage: {script} [-h]" in without_clearml.stdout
+        assert f"{script} ended with 0" in without_clearml.stdout
 
 
-def test_without_credentials_a_script_says_in_one_line_what_to_do(run_all):
+def test_without_credentials_a_script_says_in_one_line_what_to_do(without_clearml):
     told = "no ClearML server is configured: run `python -m local_stack up` and the export line"
-    lines = run_all().stderr.splitlines()
+    lines = without_clearml.stderr.splitlines()
     assert [line.partition(" that it prints")[0] for line in lines] == [
         f"{script}: error: {told}" for script in SCRIPTS
     ]
