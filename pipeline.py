@@ -329,7 +329,9 @@ def git(*arguments: str) -> str:
 
 
 def has_remote() -> bool:
-    """Whether git names an address here that agents could clone the code from."""
+    """Whether git knows this code, and names an address that agents could clone it from."""
+    if not git("ls-files", Path(__file__).name):  # a repository around this folder may be of something else
+        return False
     return git("ls-remote", "--get-url").strip() not in ("", "origin")  # the latter where there is none
 
 

@@ -6,20 +6,17 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-import psutil
 import pytest
 from conftest import Checkout
 
 import pipeline
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
-from local_stack.stack import Stack
 from pipeline import LARGEST_DIFF, check_changes, compare, crown, find_champions, on_status_change, reason
 from tracking import ERROR_PROPERTY, InputError
 
@@ -134,10 +131,16 @@ def test_a_step_that_is_queued_again_no_longer_shows_why_it_failed(sdk):
 
 
 @pytest.mark.parametrize(
-    ("remote", "reused"), [("", False), ("origin\n", False), ("https://git.invalid/asteroids.git\n", True)]
+    ("known", "remote", "reused"),
+    [
+        ("pipeline.py\n", "", False),
+        ("pipeline.py\n", "origin\n", False),
+        ("pipeline.py\n", "https://git.invalid/asteroids.git\n", True),
+        ("", "https://git.invalid/dotfiles.git\n", False),
+    ],
 )
-def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, remote, reused):
-    answers = {"ls-remote": remote, "diff": ""}
+def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, known, remote, reused):
+    answers = {"ls-files": known, "ls-remote": remote, "diff": ""}
     monkeypatch.setattr(pipeline, "git", lambda command, *_: answers[command])
     monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
     monkeypatch.setattr(pipeline, "check_local_server", lambda: None)
@@ -372,44 +375,3 @@ def test_the_decision_is_printed_by_its_step_and_in_the_last_line(rerun):
 def champions(sdk, checkout: Checkout) -> list[str]:
     found = sdk.Model.query_models(project_name=checkout.project, tags=["champion"], only_published=True)
     return [model.id for model in found]
-
-
-# Agents that die
-
-
-def test_a_step_whose_agent_is_killed_is_done_by_another_and_the_pipeline_goes_on(tmp_path):
-    with Stack(tmp_path / "home", port=0, agents=2, silence=15) as stack:
-        # Its clearml.conf leads git to the checkout that the stack itself runs in; this one is another.
-        environment = {**stack.environment(), "CLEARML_ENABLE_ENV_CONFIG_SECTION": "0"}
-        checkout = Checkout(tmp_path / "asteroids", environment)
-        checkout.run("pipeline.py", "--training-seeds", "1", "--query-date", "1999-01-01")
-        victim = running_step(stack, "get_data")
-        kill(stack, victim["last_worker"])
-        running_step(stack, "preprocess_data")
-        (revived,) = stack.call("tasks.get_all", id=[victim["id"]], search_hidden=True)["tasks"]
-        assert revived["status"] == "completed"
-        assert revived["hyperparams"]["properties"]["revivals"]["value"] == "1"
-        assert revived["last_worker"] != victim["last_worker"]
-
-
-def running_step(stack: Stack, name: str, seconds: float = 200) -> dict:
-    """A step that an agent has begun to execute, once there is one."""
-    steps = {"name": name, "status": ["in_progress"], "search_hidden": True}
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for step in stack.call("tasks.get_all", **steps)["tasks"]:
-            if step.get("last_worker"):
-                return step
-        time.sleep(0.05)
-    raise AssertionError(f"{name} was never executed")
-
-
-def kill(stack: Stack, worker: str) -> None:
-    """Kill the agent and all that it runs, as a machine that loses its power."""
-    name = worker.partition(":")[2].rpartition("-")[0]
-    agent = psutil.Process(stack.processes.running[name].pid)
-    family = [agent, *agent.children(recursive=True)]
-    for action in (psutil.Process.suspend, psutil.Process.kill):  # so that none has time to say good-bye
-        for process in family:
-            with suppress(psutil.NoSuchProcess):  # it ended by itself, as git does all the time
-                action(process)
