@@ -124,6 +124,7 @@ def run_up(options: argparse.Namespace) -> int:
         try:
             print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
             print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}{exemption()}\n")
+            print(f"    Pages: {stack.pages_link()}\n")
             if stack.last_port not in (None, stack.port):
                 print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
             if serving:

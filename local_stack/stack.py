@@ -22,7 +22,7 @@ from .agents import start_agent
 from .checkout import git_environment
 from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, REPOSITORY, Processes
-from .server.auth import Credentials, write_private
+from .server.auth import PAGES, Credentials, write_private
 
 DEFAULT_HOME = REPOSITORY / ".local_stack"
 DEFAULT_PORT = 8008
@@ -138,6 +138,11 @@ class Stack:
             key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
         }
         return {**kept, **without_proxies(), "CLEARML_CONFIG_FILE": str(self.config_file)}
+
+    def pages_link(self) -> str:
+        """The address that opens the pages in a browser. Whoever has it may look at everything here."""
+        credentials = Credentials.load_or_make(self.home / "server" / "credentials.json")
+        return f"{self.url}/?token={credentials.token(audience=PAGES)}"
 
     def call(self, name: str, /, **parameters: object) -> dict:
         """The data of an API call to the server."""

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from . import auth, emptying, files, projects, publishing, queues, workers  # noqa: F401  (import registers endpoints)
@@ -18,6 +18,8 @@ from .auth import API_VERSION, COMPANY, SERVER_VERSION, USER, Credentials
 from .errors import ApiError, validation_error
 from .events import console, ingest, plots, raw, scalars  # noqa: F401
 from .files import FileStore
+from .pages import routes as pages
+from .pages.access import Access, Refused
 from .registry import ENDPOINTS
 from .store import Store, new_id
 from .tasks import documents, edits, lifecycle, parameters  # noqa: F401
@@ -32,6 +34,7 @@ NEWEST = tuple(int(part) for part in API_VERSION.split("."))
 
 def create_app(store: Store, credentials: Credentials, file_store: FileStore) -> Starlette:
     """The server over its store. Handlers run one at a time, on the event loop, each in one transaction."""
+    access = Access(credentials)
     with store.transaction():
         queues.get_or_create(store, "default", system_tags=["default"])
         workers.forget_all(store)
@@ -56,7 +59,9 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
         return envelope(name, version, data)
 
     async def file(request: Request) -> Response:
-        credentials.check(request.headers.get("authorization"))
+        # Browsers send the cookie along with whatever any page makes them ask for: it is good for reading.
+        if not (request.method in ("GET", "HEAD") and access.has_cookie(request)):
+            credentials.check(request.headers.get("authorization"))
         path = request.path_params.get("path", "")
         match request.method:
             case "POST":
@@ -68,11 +73,12 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
             case _:
                 return files.download(file_store, path)
 
-    async def front_page(request: Request) -> Response:
-        return PlainTextResponse("A local ClearML is running here. The clients know its address.\n")
-
     def on_api_error(request: Request, error: ApiError) -> Response:
         call = CALL.match(request.url.path)
+        if not call and pages.wants_page(request):
+            if error.code == 401:
+                return pages.refusal(request, Refused(401))
+            return pages.failure(request, error)
         return envelope(call["name"] if call else request.url.path, NEWEST, {}, error)
 
     def on_http_error(request: Request, error: HTTPException) -> Response:
@@ -87,7 +93,7 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
         return Response(status_code=400)
 
     routes = [
-        Route("/", front_page, methods=["GET"]),
+        *pages.page_routes(store, access),
         Route("/", file, methods=["POST"]),
         Route("/files", file, methods=["POST"]),
         Route("/files/{path:path}", file, methods=["GET", "POST", "DELETE"]),

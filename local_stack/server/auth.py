@@ -25,6 +25,7 @@ USER = {"id": "local_user", "name": "local user"}
 
 TOKEN_SECONDS = 30 * 24 * 3600
 LONGEST_TOKEN_SECONDS = 10 * 365 * 24 * 3600
+PAGES = "pages"  # the audience of tokens that open the pages and no API
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Credentials:
             raise ApiError(401, 22, "Unauthorized (invalid credentials): access key or secret key is wrong")
         return self.token(seconds)
 
-    def token(self, seconds: int | None = None) -> str:
+    def token(self, seconds: int | None = None, audience: str | None = None) -> str:
+        """A token for the API, or with an audience for that alone: `check` refuses such a one."""
         lifetime = min(seconds or TOKEN_SECONDS, LONGEST_TOKEN_SECONDS)
         issued = int(time.time())
         claims = {
@@ -71,6 +73,7 @@ class Credentials:
             "server_version": SERVER_VERSION,
             "server_build": "local-stack",
             "feature_set": "basic",
+            **({"aud": audience} if audience else {}),
         }
         return jwt.encode(claims, self.token_secret, algorithm="HS256")
 

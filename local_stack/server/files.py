@@ -5,6 +5,7 @@ import uuid
 from contextlib import suppress
 from email.message import Message
 from email.utils import collapse_rfc2231_value
+from mimetypes import guess_type
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,13 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from .errors import ApiError, validation_error
 
 # Files come from users: a browser must neither guess their type nor run what they hold.
-SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# What a browser may show by itself; all else, HTML and SVG among it, it stores.
+SHOWN_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/", "video/", "text/plain")
 
 
 class FileStore:
@@ -159,7 +166,12 @@ async def upload(files: FileStore, request: Request) -> Response:
 
 
 def download(files: FileStore, path: str) -> Response:
-    return FileResponse(files.find(path), headers=SAFE_HEADERS)
+    target = files.find(path)
+    kind = guess_type(target.name)[0] or ""
+    disposition = "inline" if kind.startswith(SHOWN_TYPES) else "attachment"
+    return FileResponse(
+        target, headers=SAFE_HEADERS, filename=target.name, content_disposition_type=disposition
+    )
 
 
 def delete(files: FileStore, path: str) -> Response:

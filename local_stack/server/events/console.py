@@ -1,5 +1,6 @@
 """Console lines."""
 
+import json
 import time
 
 from ..registry import endpoint
@@ -42,3 +43,42 @@ def clear_task_log(store: Store, request: dict) -> dict:
         condition += " AND timestamp < ?"
         values.append((time.time() - request["threshold_sec"]) * 1000)
     return {"deleted": store.db.execute(f"DELETE FROM events WHERE {condition}", values).rowcount}
+
+
+def lines_before(
+    store: Store, task_id: str, place: tuple[int, int] | None, count: int
+) -> list[tuple[int, int, str]]:
+    """(timestamp, seq, text) of the last console events before a (timestamp, seq), newest first."""
+    condition, values = "task = ? AND type = 'log'", [task_id]
+    if place:
+        condition += " AND (timestamp, seq) < (?, ?)"
+        values += place
+    rows = store.db.execute(
+        f"SELECT timestamp, seq, body FROM events WHERE {condition} "
+        "ORDER BY timestamp DESC, seq DESC LIMIT ?",
+        [*values, count],
+    )
+    return [(timestamp, seq, _text(body)) for timestamp, seq, body in rows]
+
+
+def arrived_since(store: Store, task_id: str, seq: int, count: int) -> list[tuple[int, str]]:
+    """(seq, text) of the console events that came in after a seq, oldest first.
+
+    Unlike a search by time it misses none that was reported late.
+    """
+    rows = store.db.execute(
+        # What is new is little: going through all of it beats looking at every line of the task.
+        "SELECT seq, body FROM events NOT INDEXED WHERE seq > ? AND task = ? AND type = 'log' "
+        "ORDER BY seq LIMIT ?",
+        (seq, task_id, count),
+    )
+    return [(number, _text(body)) for number, body in rows]
+
+
+def newest_seq(store: Store) -> int:
+    """The seq of the event of any task that came in last; 0 where there is none."""
+    return store.db.execute("SELECT MAX(seq) FROM events").fetchone()[0] or 0
+
+
+def _text(body: str) -> str:
+    return str(json.loads(body).get("msg") or "")

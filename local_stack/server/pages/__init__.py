@@ -1,0 +1,1 @@
+"""Read-only web pages, at the very URLs that the SDK prints."""

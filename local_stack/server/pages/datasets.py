@@ -1,0 +1,135 @@
+"""A version of a dataset: what it came from, what is in it, and how it looks."""
+
+from ..store import Document, Store
+from .charts import plot_names, table_of
+from .graph import Node, drawing
+from .pipelines import stored_json
+from .tasks import artifacts_of
+from .views import (
+    best_path,
+    found_task,
+    is_dataset,
+    is_live,
+    paged,
+    project_of,
+    reference,
+    row,
+    seconds_run,
+    task_path,
+)
+
+STRUCTURE, CONTENT = "Dataset Struct", "Dataset Content"  # the SDK's configuration objects
+OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's drawings of what the page shows itself
+MOST_TABLES = 10  # shown at once; the others are drawn when they come into view, as charts are
+FILES_PER_PAGE = 100
+MOST_VERSIONS = 100
+CHANGES = (("add", "added"), ("modify", "modified"), ("remove", "removed"))
+
+
+def page(store: Store, request: dict) -> dict:
+    task = found_task(store, request)
+    if not is_dataset(task):
+        return {"elsewhere": task_path(task)}
+    plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
+    tables = [
+        {**name, "table": table}
+        for name in plots[:MOST_TABLES]
+        if (table := table_of(store, task["id"], name))
+    ]
+    shown = {(table["metric"], table["variant"]) for table in tables}
+    files = contents_of(task)
+    text = request.get("file", "").strip().casefold()
+    return {
+        "task": task,
+        "task_path": task_path(task),
+        "project": project_of(store, task),
+        "seconds": seconds_run(task),
+        "live": is_live(task),
+        "runtime": task["runtime"],
+        "changes": [
+            (word, task["runtime"][f"ds_change_{key}"])
+            for key, word in CHANGES
+            if task["runtime"].get(f"ds_change_{key}")
+        ],
+        "parent": reference(store, task.get("parent")),
+        "versions": _versions(store, task),
+        "drawing": _lineage(store, task),
+        "contents": paged([f for f in files if text in f["name"].casefold()], request, FILES_PER_PAGE),
+        "tables": tables,
+        "plots": (drawn := [name for name in plots if (name["metric"], name["variant"]) not in shown]),
+        "charts": bool(drawn),
+        "artifacts": artifacts_of(task),
+    }
+
+
+def _versions(store: Store, task: Document) -> list[dict]:
+    """All versions of this dataset, the newest first."""
+    found = [
+        other
+        for other in store.all("task")
+        if is_dataset(other) and other.get("project") == task.get("project")
+    ]
+    found.sort(key=lambda other: other["created"], reverse=True)
+    return [{**row(store, other), "current": other["id"] == task["id"]} for other in found[:MOST_VERSIONS]]
+
+
+def _lineage(store: Store, task: Document) -> dict:
+    """The datasets that it came from, and those that came from it, drawn."""
+    nodes = {task["id"]: Node(task["id"], [], _facts(store, task["id"], {}))}
+    _add(store, nodes, task)
+    for other in store.all("task"):
+        # The id is looked for in the text first: most datasets have nothing to do with this one.
+        if is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get("value", ""):
+            _add(store, nodes, other)
+    nodes[task["id"]].facts["current"] = True
+    return drawing(list(nodes.values()))
+
+
+def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:
+    """Add what the SDK stored of a dataset's descent: {number: {"job_id", "parents": numbers, …}}."""
+    structure = {
+        number: item
+        for number, item in stored_json(task, STRUCTURE).items()
+        if isinstance(item, dict) and isinstance(item.get("job_id"), str)
+    }
+    for item in structure.values():
+        key = item["job_id"]
+        parents = item.get("parents")
+        numbers = [str(number) for number in parents] if isinstance(parents, list) else []
+        node = nodes.setdefault(key, Node(key, [], _facts(store, key, item)))
+        found = [structure[number]["job_id"] for number in numbers if number in structure]
+        node.parents += [parent for parent in found if parent not in (*node.parents, key)]
+
+
+def _facts(store: Store, task_id: str, stored: dict) -> dict:
+    """What the box of a dataset says; of one that was deleted, what others stored of it."""
+    task = store.get("task", task_id)
+    if not task:
+        return {
+            "name": str(stored.get("name") or task_id),
+            "version": str(stored.get("version") or ""),
+            "status": "deleted",
+            "path": None,
+            "size": stored.get("job_size"),
+        }
+    return {
+        "name": task["name"],
+        "version": str(task["runtime"].get("version") or ""),
+        "status": task["status"],
+        "path": best_path(task),
+        "size": task["runtime"].get("ds_total_size"),
+    }
+
+
+def contents_of(task: Document) -> list[dict]:
+    """The files, as the SDK lists them: a header, then lines of name, size and hash.
+
+    Names may hold commas; sizes and hashes do not.
+    """
+    text = (task["configuration"].get(CONTENT) or {}).get("value") or ""
+    split = [line.rsplit(", ", 2) for line in text.split("\n")[1:]]
+    return [
+        {"name": parts[0], "size": int(parts[1]) if parts[1].isdecimal() else None, "hash": parts[2]}
+        for parts in split
+        if len(parts) == 3
+    ]

@@ -1,0 +1,78 @@
+"""A drawing of steps and what each waits for: columns from left to right, arrows between the boxes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDTH, HEIGHT = 208, 76  # of a box, in pixels
+GAP_X, GAP_Y = 72, 24
+MARGIN = 12
+
+
+@dataclass
+class Node:
+    """A step. `facts` is whatever the template writes into its box."""
+
+    key: str
+    parents: list[str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    column: int = 0
+    place: float = 0.0  # within its column
+    x: float = 0.0
+    y: float = 0.0
+
+
+def drawing(nodes: list[Node]) -> dict:
+    """Where the boxes and arrows are, and how large the whole is."""
+    known = {node.key: node for node in nodes}
+    parents = {node.key: [known[key] for key in node.parents if key in known] for node in nodes}
+    columns = _columns(nodes, parents)
+    _order(columns, parents)
+    tallest = max((len(column) for column in columns), default=0)
+    height = 2 * MARGIN + tallest * HEIGHT + max(0, tallest - 1) * GAP_Y
+    for number, column in enumerate(columns):
+        used = len(column) * HEIGHT + (len(column) - 1) * GAP_Y
+        for place, node in enumerate(column):
+            node.x = MARGIN + number * (WIDTH + GAP_X)
+            node.y = (height - used) / 2 + place * (HEIGHT + GAP_Y)
+    return {
+        "nodes": nodes,
+        "arrows": [_arrow(parent, node) for node in nodes for parent in parents[node.key]],
+        "width": 2 * MARGIN + len(columns) * WIDTH + max(0, len(columns) - 1) * GAP_X,
+        "height": height,
+        "box": {"width": WIDTH, "height": HEIGHT},
+    }
+
+
+def _columns(nodes: list[Node], parents: dict[str, list[Node]]) -> list[list[Node]]:
+    """Each node one column behind the last of its parents. A circle, which no pipeline has, ends it."""
+    for _ in nodes:
+        moved = False
+        for node in nodes:
+            column = max((parent.column + 1 for parent in parents[node.key]), default=0)
+            if column != node.column and column < len(nodes):
+                node.column, moved = column, True
+        if not moved:
+            break
+    columns: list[list[Node]] = [[] for _ in range(max((node.column for node in nodes), default=-1) + 1)]
+    for node in nodes:
+        columns[node.column].append(node)
+    return [column for column in columns if column]
+
+
+def _order(columns: list[list[Node]], parents: dict[str, list[Node]]) -> None:
+    """Put nodes beside their parents, so that few arrows cross."""
+    for column in columns:
+        for node in column:
+            places = [parent.place for parent in parents[node.key]]
+            node.place = sum(places) / len(places) if places else 0.0
+        column.sort(key=lambda node: node.place)
+        for place, node in enumerate(column):
+            node.place = place - (len(column) - 1) / 2
+
+
+def _arrow(parent: Node, node: Node) -> str:
+    """The path of an SVG curve from the parent's right side to the node's left."""
+    x1, y1 = parent.x + WIDTH, parent.y + HEIGHT / 2
+    x2, y2 = node.x - 7, node.y + HEIGHT / 2  # room for the head
+    middle = (x1 + x2) / 2
+    return f"M{x1:g} {y1:g}C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}"

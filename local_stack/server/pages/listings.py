@@ -1,0 +1,168 @@
+"""The pages that list: projects and their tasks, datasets, pipelines, models, queues and workers."""
+
+from collections.abc import Callable
+
+from .. import workers as worker_calls
+from ..errors import ApiError
+from ..projects import below
+from ..query import HIDDEN
+from ..store import Document, Store
+from .views import (
+    is_dataset,
+    is_live,
+    is_pipeline,
+    model_row,
+    paged,
+    reference,
+    row,
+)
+
+RECENT = 8
+MOST_WAITING = 100  # tasks of a queue that are shown
+
+
+def front(store: Store, request: dict) -> dict:
+    """All projects that are not hidden, each with what is in it, and what ran last."""
+    shown = [project for project in store.all("project") if HIDDEN not in project["system_tags"]]
+    counts: dict[str | None, dict] = {}
+    for task in store.all("task"):
+        count = counts.setdefault(task.get("project"), {"tasks": 0, "running": 0, "last": ""})
+        count["tasks"] += 1
+        count["running"] += task["status"] == "in_progress"
+        count["last"] = max(count["last"], task["last_update"])
+    nothing = {"tasks": 0, "running": 0, "last": ""}
+    rows = [
+        {
+            "name": project["name"],
+            "path": f"/projects/{project['id']}",
+            "description": project["description"],
+            **counts.get(project["id"], nothing),
+        }
+        for project in _named(shown, request)
+    ]
+    rows.sort(key=lambda item: item["name"].casefold())
+    latest = sorted(store.all("task"), key=lambda task: task["last_update"], reverse=True)[:RECENT]
+    return {
+        "projects": paged(rows, request),
+        "recent": [row(store, task) for task in latest],
+        "live": any(is_live(task) for task in latest),
+    }
+
+
+def project(store: Store, request: dict) -> dict:
+    """One project's tasks; "*" stands for all projects, as in the SDK's addresses."""
+    found = _project(store, request)
+    inside: Callable[[Document], bool] = lambda task: not found or task.get("project") == found["id"]  # noqa: E731
+    page = paged(_newest(_named(filter(inside, store.all("task")), request)), request)
+    children = [
+        {"name": child["basename"], "path": f"/projects/{child['id']}"}
+        for child in store.all("project")
+        if found and child["parent"] == found["id"] and HIDDEN not in child["system_tags"]
+    ]
+    return {
+        "project": found,
+        "parents": _parents(store, found),
+        "children": sorted(children, key=lambda child: child["name"].casefold()),
+        "tasks": {**page, "items": [row(store, task) for task in page["items"]]},
+        "live": any(is_live(task) for task in page["items"]),
+    }
+
+
+def _project(store: Store, request: dict) -> Document | None:
+    if request.get("project", "*") == "*":
+        return None
+    found = store.get("project", request["project"])
+    if found is None:
+        raise ApiError(404, 0, f"There is no project {request['project']}.")
+    return found
+
+
+def _parents(store: Store, found: Document | None) -> list[dict]:
+    """The projects that the project is in, the outermost first."""
+    parents: list[dict] = []
+    while found and (found := store.get("project", found["parent"])):
+        parents.insert(0, {"name": found["basename"], "path": f"/projects/{found['id']}"})
+    return parents
+
+
+def _named(documents, request: dict) -> list[Document]:
+    """Those whose names hold the text that was asked for."""
+    text = request.get("name", "").strip().casefold()
+    return [document for document in documents if text in document["name"].casefold()]
+
+
+def _newest(documents: list[Document]) -> list[Document]:
+    return sorted(documents, key=lambda document: document["created"], reverse=True)
+
+
+def _of_kind(store: Store, request: dict, belongs: Callable[[Document], bool]) -> dict:
+    """The tasks of a kind, below the project if one was asked for."""
+    found = _project(store, request)
+    ids = {inner["id"] for inner in below(store, found)} if found else None
+    tasks = [
+        task for task in store.all("task") if belongs(task) and (ids is None or task.get("project") in ids)
+    ]
+    page = paged(_newest(_named(tasks, request)), request)
+    return {
+        "project": found,
+        "tasks": {**page, "items": [row(store, task) for task in page["items"]]},
+        "live": any(is_live(task) for task in page["items"]),
+    }
+
+
+def datasets(store: Store, request: dict) -> dict:
+    return _of_kind(store, request, is_dataset)
+
+
+def pipelines(store: Store, request: dict) -> dict:
+    return _of_kind(store, request, is_pipeline)
+
+
+def models(store: Store, request: dict) -> dict:
+    found = _project(store, request)
+    inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
+    page = paged(_newest(_named(inside, request)), request)
+    return {
+        "project": found,
+        "models": {**page, "items": [model_row(store, model) for model in page["items"]]},
+    }
+
+
+def queues(store: Store, request: dict) -> dict:
+    """Queues with the tasks that wait in them, and workers with what they run."""
+    rows = [
+        {
+            "name": queue["name"],
+            "length": len(queue["entries"]),
+            "waiting": [
+                {"task": reference(store, entry["task"]), "added": entry["added"]}
+                for entry in queue["entries"][:MOST_WAITING]
+            ],
+        }
+        for queue in store.all("queue")
+    ]
+    rows.sort(key=lambda queue: queue["name"].casefold())
+    workers = [
+        {
+            "id": worker["id"],
+            "queues": [queue["name"] for queue in worker["queues"]],
+            "task": reference(store, worker.get("task", {}).get("id")),
+            "seconds": worker.get("task", {}).get("running_time", 0) / 1000,
+            "seen": worker["last_activity_time"],
+            "machine": _machine(store, worker["id"]),
+        }
+        for worker in worker_calls.get_all(store, {})["workers"]
+    ]
+    return {"queues": rows, "workers": sorted(workers, key=lambda worker: worker["id"]), "live": True}
+
+
+def _machine(store: Store, worker_id: str) -> dict:
+    """What the worker last said of its machine: means in percent, where it says them."""
+    stats = store.get("worker", worker_id).get("machine_stats") or {}
+    use = stats.get("cpu_usage")
+    numbers = [value for value in (use if isinstance(use, list) else [use]) if isinstance(value, int | float)]
+    memory = stats.get("memory_used")
+    return {
+        "cpu": sum(numbers) / len(numbers) if numbers else None,
+        "memory": memory if isinstance(memory, int | float) else None,
+    }

@@ -1,0 +1,25 @@
+"""A model."""
+
+from ..errors import ApiError
+from ..models import users
+from ..store import Store
+from .tasks import shortened
+from .views import model_row, reference
+
+MOST_USERS = 50
+
+
+def page(store: Store, request: dict) -> dict:
+    model = store.get("model", request["model"])
+    if model is None:
+        raise ApiError(404, 0, f"There is no model {request['model']}.")
+    design = model["design"]
+    return {
+        "model": model,
+        **{key: value for key, value in model_row(store, model).items() if key in ("project", "task")},
+        "metadata": sorted(model["metadata"].values(), key=lambda item: item["key"]),
+        "labels": sorted(model["labels"].items(), key=lambda item: item[1]),
+        # The SDK stores a text as {"design": text}.
+        "design": shortened(str(design.get("design", design))) if design else "",
+        "users": [reference(store, task_id) for task_id in users(store, model["id"])[:MOST_USERS]],
+    }

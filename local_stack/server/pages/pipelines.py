@@ -1,0 +1,105 @@
+"""A pipeline run: its steps as a graph, what they found, and what it was told to do."""
+
+import json
+from typing import Any
+
+from ..store import Document, Store
+from .charts import plot_names, table_of
+from .console import tail
+from .graph import Node, drawing
+from .tasks import parameters_of
+from .views import (
+    found_task,
+    is_live,
+    is_pipeline,
+    model_row,
+    project_of,
+    seconds_run,
+    task_path,
+)
+
+SECTION = "Pipeline"  # the controller's configuration object that holds the steps
+# What the controller draws itself: the graph and the table of steps above show the same.
+OWN_PLOTS = ("Pipeline", "Pipeline Details")
+LAST_LINES = 12
+
+
+def page(store: Store, request: dict) -> dict:
+    task = found_task(store, request)
+    if not is_pipeline(task):
+        return {"elsewhere": task_path(task)}
+    steps = steps_of(store, task)
+    nodes = [Node(step["name"], step["parents"], step) for step in steps]
+    plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
+    found = [(name, table_of(store, task["id"], name)) for name in plots]
+    return {
+        "task": task,
+        "task_path": task_path(task),
+        "project": project_of(store, task),
+        "seconds": seconds_run(task),
+        "live": is_live(task),
+        "steps": steps,
+        "drawing": drawing(nodes) if nodes else None,
+        "tables": [{**name, "table": table} for name, table in found if table],
+        "plots": (drawn := [name for name, table in found if not table]),
+        "charts": bool(drawn),
+        "parameters": [
+            section for section in parameters_of(task) if section["name"] not in ("properties", "pipeline")
+        ],
+        "models": _models(store, steps),
+        "console": tail(store, task["id"], LAST_LINES),
+    }
+
+
+def steps_of(store: Store, controller: Document) -> list[dict]:
+    """The steps in the order of the pipeline, with what the tasks that run them say of themselves."""
+    steps = []
+    for name, step in stored_json(controller, SECTION).items():
+        if not isinstance(step, dict):
+            continue
+        task = store.get("task", step.get("job_id") or step.get("executed"))
+        parents = step.get("parents")
+        steps.append(
+            {
+                "name": name,
+                "parents": [parent for parent in parents if isinstance(parent, str)]
+                if isinstance(parents, list)
+                else [],
+                "path": task and task_path(task),
+                "task": task,
+                "status": _status(step, task),
+                "seconds": task and seconds_run(task),
+                "type": task["type"] if task else str(step.get("job_type") or ""),
+            }
+        )
+    return steps
+
+
+def stored_json(task: Document, name: str) -> dict[str, Any]:
+    """A configuration object that the SDK stored as JSON; empty where it is not there or something else."""
+    try:
+        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _status(step: dict, task: Document | None) -> str:
+    """The task knows how it fares before the controller, which looks at it from time to time."""
+    if step.get("skip_job"):
+        return "skipped"
+    if task:
+        return task["status"]
+    status = step.get("status")
+    return status if status in ("skipped", "cached", "failed", "aborted", "queued") else "pending"
+
+
+def _models(store: Store, steps: list[dict]) -> list[dict]:
+    """The models that the steps made."""
+    made = [
+        (step, store.get("model", item["model"]))
+        for step in steps
+        if step["task"]
+        for item in step["task"]["models"]["output"]
+    ]
+    return [{**model_row(store, model), "step": step["name"]} for step, model in made if model]
