@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH, HEIGHT = 208, 76  # of a box, in pixels
-GAP_X, GAP_Y = 72, 24
+WIDTH, HEIGHT = 224, 76  # of a box, in pixels
+GAP_X, GAP_Y = 64, 22
 MARGIN = 12
 
 

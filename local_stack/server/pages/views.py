@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 from ..errors import ApiError
 from ..events.storage import SINGLE_VALUE_ITERATION
+from ..query import HIDDEN
 from ..store import Document, Store
 from .rendering import moment
 
 ENDED = {"completed", "failed", "stopped", "closed", "published"}
 MONITOR = ":monitor:"  # how the names of machine statistics begin
-SHOWN_METRICS = 4
+SHOWN_METRICS = 3
 PER_PAGE = 50
 
 
@@ -47,6 +48,9 @@ def model_path(model: Document) -> str:
 def project_of(store: Store, document: Document) -> dict | None:
     """Name and address of the project that a task or model is in."""
     project = store.get("project", document.get("project"))
+    while project and HIDDEN in project["system_tags"] and project["parent"]:
+        # Datasets and pipelines are in hidden projects below the one that people know.
+        project = store.get("project", project["parent"])
     return project and {"id": project["id"], "name": project["name"], "path": f"/projects/{project['id']}"}
 
 
@@ -69,21 +73,24 @@ def last_values(task: Document) -> list[dict]:
         for last in variants.values()
         if not last["metric"].startswith(MONITOR)
     ]
-    return sorted(
-        (
-            {
-                "metric": last["metric"],
-                "variant": last["variant"],
-                # A metric whose only variant is called the same needs no second name.
-                "name": last["metric"]
-                if last["variant"] in (last["metric"], "")
-                else f"{last['metric']} / {last['variant']}",
-                "value": last.get("value"),
-                "single": last["iteration"] == SINGLE_VALUE_ITERATION,
-            }
-            for last in found
-        ),
-        key=lambda value: (not value["single"], value["name"]),
+    values = [
+        {
+            "metric": last["metric"],
+            "name": _value_name(last),
+            "value": last.get("value"),
+            "single": last["iteration"] == SINGLE_VALUE_ITERATION,
+        }
+        for last in found
+    ]
+    # Otherwise in the order in which they were first reported, which is the program's own.
+    return sorted(values, key=lambda value: not value["single"])
+
+
+def _value_name(last: dict) -> str:
+    if last["iteration"] == SINGLE_VALUE_ITERATION:  # the SDK's name for their metric says nothing
+        return last["variant"]
+    return (
+        last["metric"] if last["variant"] in (last["metric"], "") else f"{last['metric']} / {last['variant']}"
     )
 
 

@@ -20,7 +20,7 @@ function dressed(layout) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...kept.font, color: colour("--text") },
-    margin: { l: 56, r: 20, t: 24, b: 48 },
+    margin: { l: 56, r: 20, t: 24, b: 56 },
     template: {
       layout: {
         colorway: ["#3f7ae0", "#e58a1f", "#2f9e63", "#c5453c", "#8a5fd0", "#12939a", "#b0679c", "#7f8a99"],
@@ -28,13 +28,14 @@ function dressed(layout) {
         yaxis: axis,
         legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
       },
+      data: { heatmap: [{ colorscale: [[0, colour("--sunk")], [1, "#3f7ae0"]] }] },
     },
   };
 }
 
 function table(found) {
   const made = document.createElement("table");
-  made.className = "data";
+  made.className = found.columns[0] ? "data" : "data indexed";
   const head = made.createTHead().insertRow();
   for (const name of found.columns) {
     const cell = document.createElement("th");
@@ -65,6 +66,7 @@ async function draw(chart) {
     if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
     await Plotly.react(place, found.figure.data, dressed(found.figure.layout), CONFIG);
   } else if (found.tables) {
+    place.classList.add("fits");
     place.replaceChildren(...found.tables.flatMap((one) => [
       table(one), ...(one.left_out ? [note(`${one.left_out} more rows are not shown.`)] : []),
     ]));
