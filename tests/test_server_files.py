@@ -96,6 +96,32 @@ def test_a_file_comes_back_from_the_very_path_it_was_stored_at(files, path):
     assert files.delete(path).status_code == 200
 
 
+@pytest.mark.parametrize("path", ['a "quoted" name.txt', "a %22quoted%22 name.txt"])
+def test_a_quotation_mark_may_be_written_either_way(files, path):
+    files.upload(path, b"said")
+    assert files.get('a "quoted" name.txt').content == files.get("a %22quoted%22 name.txt").content == b"said"
+    files.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition"),
+    [
+        ("a.png", "inline"),
+        ("a.txt", "inline"),
+        ("a.html", "attachment"),
+        ("a.svg", "attachment"),
+        ("a", "attachment"),
+    ],
+)
+def test_a_browser_shows_pictures_and_text_and_runs_nothing(files, name, disposition):
+    files.upload(f"shown/{name}", b"<script>alert(1)</script>")
+    headers = files.get(f"shown/{name}").headers
+    assert headers["Content-Disposition"] == f'{disposition}; filename="{name}"'
+    assert headers["Content-Security-Policy"] == "sandbox"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    files.delete(f"shown/{name}")
+
+
 @pytest.mark.parametrize("url", ["", "/files", "/files/"])
 def test_files_may_be_posted_to_the_root_as_well(files, api, url):
     assert files.upload_parts({"root.bin": ("x", b"to the root")}, f"{api.url}{url}").text == "root.bin"

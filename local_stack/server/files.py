@@ -39,7 +39,9 @@ class FileStore:
 
     def locate(self, path: str) -> Path:
         """Where a file of that path is or would be; a path that leads out of the store is refused."""
-        relative = path.strip("/")
+        # Clients write a quotation mark as %22 in the name of a part, and a part's own %22 as it is: the two
+        # cannot be told apart, so they are the same everywhere.
+        relative = path.strip("/").replace("%22", '"')
         if not relative or "\0" in relative:
             raise validation_error("a file needs a path")
         target = (self.root / relative).resolve()
@@ -103,8 +105,7 @@ class _Upload:
         name = header.get_param("name", header="Content-Disposition")
         if not name:
             raise validation_error("each part of an upload needs a name: the path to store it at")
-        # HTML has browsers and clients write quotation marks in names like this.
-        self._target = self.files.locate(collapse_rfc2231_value(name).replace("%22", '"'))
+        self._target = self.files.locate(collapse_rfc2231_value(name))
         self._partial = self.files.uploads / uuid.uuid4().hex
         self._out = self._partial.open("wb")
 
