@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack.__main__ import exemption, main
@@ -47,6 +48,13 @@ def test_up_prints_the_one_line_to_paste_and_it_leads_to_the_server(up, tmp_path
     assert variable == "CLEARML_CONFIG_FILE"
     url = re.search(r'api_server: "(.+)"', Path(path).read_text())[1]
     assert url in up.first_lines[0]
+
+
+def test_up_prints_a_link_that_opens_the_pages(up):
+    (link,) = [line.split()[1] for line in up.first_lines if "Pages:" in line]
+    with requests.Session() as browser:
+        answer = browser.get(link, timeout=10)
+    assert (answer.status_code, answer.url) == (200, link.partition("?")[0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

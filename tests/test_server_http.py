@@ -94,9 +94,10 @@ def test_a_call_without_a_body_has_no_parameters(api):
     assert requests.get(f"{api.url}/debug.ping", timeout=10).json()["data"] == {"msg": "ClearML local stack"}
 
 
-def test_the_front_page_says_what_runs_here(api):
+def test_the_front_page_says_what_runs_here_and_how_to_see_more(api):
     answer = requests.get(api.url, timeout=10)
-    assert (answer.status_code, "local ClearML" in answer.text) == (200, True)
+    assert (answer.status_code, "local ClearML" in answer.text) == (401, True)
+    assert "python -m local_stack up" in answer.text
 
 
 def test_parameters_that_no_handler_knows_are_ignored(api):

@@ -88,8 +88,8 @@ def _shown(event: dict, files: str) -> dict:
 def _figure(event: dict) -> dict | None:
     """The plot as plotly takes it, or None where it is something else."""
     try:
-        # NaN is no JSON for browsers; a gap is what plotly makes of null.
-        figure = json.loads(event.get("plot_str") or "", parse_constant=lambda _: None)
+        # NaN and infinity are no JSON for browsers; a gap is what plotly makes of null.
+        figure = json.loads(event.get("plot_str") or "", parse_constant=lambda _: None, parse_float=_finite)
     except (TypeError, ValueError, RecursionError):
         return None
     if not isinstance(figure, dict):
@@ -103,6 +103,11 @@ def _figure(event: dict) -> dict | None:
         if AXIS.fullmatch(name) and isinstance(axis, dict) and isinstance(axis.get("title"), str):
             axis["title"] = {"text": axis["title"]}
     return {"data": data, "layout": layout}
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _tables(figure: dict | None) -> list[dict]:

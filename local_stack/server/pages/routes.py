@@ -1,11 +1,12 @@
 """The pages' addresses, and what every answer of theirs has in common."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..errors import ApiError
@@ -85,7 +86,9 @@ async def _page(
     if "elsewhere" in found:
         return RedirectResponse(found["elsewhere"], status_code=302, headers={**HEADERS, **ALWAYS_NEW})
     if template is None:
-        return JSONResponse(found, headers={**HEADERS, **ALWAYS_NEW})
+        # Half a surrogate pair, which users may name things, is no UTF-8: json.dumps writes it as ASCII.
+        text = json.dumps(found)
+        return Response(text, headers={**HEADERS, **ALWAYS_NEW}, media_type="application/json")
     return _html(request, template, found)
 
 
@@ -106,7 +109,8 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
         "query": dict(request.query_params),
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS
-    return HTMLResponse(render(template, **given, **context), status, {**headers, **ALWAYS_NEW})
+    page = render(template, **given, **context).encode(errors="replace")
+    return HTMLResponse(page, status, {**headers, **ALWAYS_NEW})
 
 
 def refusal(request: Request, refused: Refused) -> Response:

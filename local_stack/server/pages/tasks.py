@@ -115,6 +115,7 @@ def _plots(store: Store, task: Document, request: dict) -> dict:
 def _samples(store: Store, task: Document, request: dict) -> dict:
     """Debug samples by iteration, the newest first."""
     place = request.get("from", "")
+    place = place if place.isdecimal() and len(place) < 10 else ""
     asked = {"metrics": [{"task": task["id"]}], "iters": IMAGE_ITERATIONS, "scroll_id": place}
     (found,) = debug_images(store, asked)["metrics"]
     first = int(place or 0)
@@ -157,7 +158,7 @@ def artifacts_of(task: Document) -> list[dict]:
         {
             "key": artifact["key"],
             "type": artifact["type"],
-            "mode": artifact["mode"],
+            "mode": artifact.get("mode") or "output",
             "uri": artifact.get("uri"),
             "size": artifact.get("content_size"),
             "hash": artifact.get("hash") or "",

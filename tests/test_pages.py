@@ -1,0 +1,382 @@
+"""The pages in a real browser, at the addresses that the unmodified SDK prints.
+
+Every page is opened under the same watch: nothing may go wrong in the browser's console, no request may
+fail, nothing may be wider than the window, and names that would be scripts stay text.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from deployment import skip_outside_ci
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from local_stack.stack import Stack
+
+SCRIPTS = Path(__file__).with_name("sdk_scripts")
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+PROJECT = 'Pages "><img src=x onerror=alert(0)>'
+QUEUE = "queue of the pages"
+WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+DRIVER_NOISE = "GL Driver Message"  # a machine without a graphics card draws slowly, and says so
+
+
+class Script:
+    """One of the scripts, running, and the addresses that the SDK prints for it."""
+
+    def __init__(self, stack: Stack, name: str, *arguments: str) -> None:
+        command = [sys.executable, SCRIPTS / f"{name}.py", PROJECT, HOSTILE, *arguments]
+        self.process = subprocess.Popen(
+            command,
+            env=stack.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.printed = ""
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of the pattern, as soon as the script has printed something that matches."""
+        while not (found := re.search(pattern, self.printed)):
+            line = self.process.stdout.readline()
+            assert line, f"the script ended early:\n{self.printed}"
+            self.printed += line
+        return found[1]
+
+    def say(self, text: str) -> None:
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def scripts(stack, api) -> Iterator[dict[str, Script]]:
+    """Both scripts at work: the task's has reported all it has to, the pipeline's waits for its steps."""
+    api("queues.create", name=QUEUE)
+    started = {
+        name: Script(stack, name, *more) for name, more in (("page_task", ()), ("page_pipeline", (QUEUE,)))
+    }
+    try:
+        started["page_task"].model = started["page_task"].wait_for(r"ready (\w+)")
+        started["page_pipeline"].wait_for(r"Launching step (\[)")
+        yield started
+    finally:
+        for script in started.values():
+            script.process.kill()
+            script.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def task_url(scripts) -> str:
+    return scripts["page_task"].wait_for(r"ClearML results page: (\S+)")
+
+
+@pytest.fixture(scope="module")
+def pipeline_url(scripts) -> str:
+    return scripts["page_pipeline"].wait_for(r"ClearML pipeline page: (\S+)")
+
+
+@pytest.fixture(scope="module")
+def dataset_url(scripts) -> str:
+    """That of the second version, which has a parent."""
+    return scripts["page_pipeline"].wait_for(r"(?s)dataset page: .*dataset page: (\S+)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not work for root, which tests in containers often are.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        started = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield started
+        started.close()
+
+
+class Window:
+    """A browser window that has come in by the link of the stack, and what went wrong in it."""
+
+    def __init__(self, browser: Browser, stack: Stack) -> None:
+        self.context = browser.new_context(viewport=WIDE)
+        self.page = self.context.new_page()
+        self.url = stack.url
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        self.page.on("dialog", lambda dialog: (self.problems.append("a dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(urlsplit(request.url).path))
+        self.page.on("requestfailed", self._on_failure)
+        self.page.on(
+            "response", lambda r: self.problems.append(f"{r.status} {r.url}") if r.status >= 400 else None
+        )
+        self.page.goto(stack.pages_link())
+
+    def _on_console(self, message) -> None:
+        if message.type in ("error", "warning", "trace") and DRIVER_NOISE not in message.text:
+            self.problems.append(f"console: {message.text}")
+
+    def _on_failure(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # of a page that was left
+            self.problems.append(f"failed: {request.url} {request.failure}")
+
+    def open(self, url: str) -> Page:
+        self.requests.clear()
+        self.page.goto(url if url.startswith("http") else self.url + url)
+        return self.page
+
+    def too_wide(self) -> list[int]:
+        """By how many pixels the page is wider than windows of either size."""
+        found = []
+        for size in (PHONE, WIDE):
+            self.page.set_viewport_size(size)
+            found.append(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+        return found
+
+
+@pytest.fixture
+def window(browser: Browser, stack: Stack) -> Iterator[Window]:
+    opened = Window(browser, stack)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []
+
+
+def draw_all(page: Page) -> None:
+    """Bring every chart into view, and wait until it is drawn."""
+    charts = page.locator(".chart")
+    for number in range(charts.count()):
+        charts.nth(number).scroll_into_view_if_needed()
+        expect(charts.nth(number)).to_have_attribute("data-drawn", "")
+
+
+def chart(page: Page, name: str):
+    return page.locator(".chart", has=page.get_by_text(name, exact=True))
+
+
+# Every kind of page
+
+
+PAGES: dict[str, Callable[[str, str, str], str]] = {
+    "projects": lambda *_: "/",
+    "project": lambda task, *_: re.match("(.*)/tasks/", task)[1],
+    "all tasks": lambda *_: "/projects/*",
+    "task": lambda task, *_: task.removesuffix("/output/log"),
+    "console": lambda task, *_: task,
+    "scalars": lambda task, *_: task.replace("output/log", "scalars"),
+    "plots": lambda task, *_: task.replace("output/log", "plots"),
+    "samples": lambda task, *_: task.replace("output/log", "debug-samples"),
+    "artifacts": lambda task, *_: task.replace("output/log", "artifacts/other/table"),
+    "configuration": lambda task, *_: task.replace("output/log", "hyper-params/hyper-param/General"),
+    "source": lambda task, *_: task.replace("output/log", "execution"),
+    "datasets": lambda *_: "/datasets",
+    "dataset": lambda task, dataset, pipeline: dataset,
+    "pipelines": lambda *_: "/pipelines",
+    "pipeline": lambda task, dataset, pipeline: pipeline,
+    "models": lambda *_: "/models",
+    "queues": lambda *_: "/workers-and-queues",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_cleanly_fits_the_window_and_shows_hostile_names_as_text(
+    window, name, task_url, dataset_url, pipeline_url
+):
+    page = window.open(PAGES[name](task_url, dataset_url, pipeline_url))
+    expect(page.locator("h1")).to_be_visible()
+    draw_all(page)
+    assert window.too_wide() == [0, 0]
+    assert page.locator("img[src=x], [onerror]").count() == 0
+    if name not in ("projects", "queues", "source", "samples"):
+        assert HOSTILE in page.locator("body").inner_text()
+
+
+def test_a_model_opens_at_the_address_that_clearml_serving_prints(window, scripts):
+    page = window.open(f"/projects/*/models/{scripts['page_task'].model}/")
+    expect(page.locator("h1")).to_have_text(f"model {HOSTILE}")
+    text = page.locator("main").inner_text()
+    assert "published" in text
+    assert "XGBoost" in text
+    assert f"0.4 {HOSTILE}" in text
+    assert page.get_by_role("link", name=f"training {HOSTILE}").count() == 1
+    assert window.too_wide() == [0, 0]
+
+
+# What they show
+
+
+def test_scalars_are_drawn_with_their_very_points(window, task_url):
+    page = window.open(task_url.replace("output/log", "scalars"))
+    draw_all(page)
+    drawing = chart(page, "loss").locator(".drawing")
+    expect(drawing.locator("path.point")).to_have_count(10)  # two variants of five points
+    read = "place => place.calcdata.map(points => points.map(point => [point.x, point.y]))"
+    assert drawing.evaluate(read) == [
+        [[i, 2 / (i + 1)] for i in range(5)],
+        [[i, 1 / (i + 1)] for i in range(5)],
+    ]
+    assert page.locator(".values").inner_text().split() == ["accuracy", "0.875"]
+
+
+def test_plots_are_drawn_as_tables_charts_and_images(window, task_url):
+    page = window.open(task_url.replace("output/log", "plots"))
+    draw_all(page)
+    table = page.locator(".chart", has=page.locator("table"))
+    assert table.locator("td").all_inner_texts() == ["a", "1.5", HOSTILE, "2.5"]
+    bars = chart(page, f"histogram · {HOSTILE}").locator(".drawing")
+    assert bars.evaluate("place => place.calcdata[0].map(bar => bar.s)") == [1, 2, 3]
+    matrix = chart(page, "confusion · matrix").locator(".drawing")
+    assert matrix.evaluate("place => place.calcdata[0][0].z") == [[5, 1], [2, 7]]
+    line = chart(page, "drawing · by matplotlib")
+    assert line.locator(".drawing").evaluate("place => place.calcdata[0].map(point => point.y)") == [1, 2, 3]
+
+
+def test_debug_samples_are_shown_as_images(window, task_url):
+    page = window.open(task_url.replace("output/log", "debug-samples"))
+    images = page.locator(".samples img")
+    expect(images).to_have_count(2)
+    for number in range(2):
+        images.nth(number).scroll_into_view_if_needed()
+        page.wait_for_function("image => image.complete", arg=images.nth(number).element_handle())
+    small, large = sorted(images.evaluate_all("all => all.map(image => image.naturalWidth)"))
+    assert (small, large > 100) == (8, True)
+
+
+def test_artifacts_are_downloaded_and_never_run(window, task_url):
+    page = window.open(task_url.replace("output/log", "artifacts"))
+    card = page.locator(".artifact", has=page.get_by_role("heading", name="page"))
+    with page.expect_download() as download:
+        card.get_by_role("link", name="Download").click()
+    assert "alert(1)" in Path(download.value.path()).read_text()
+
+
+def test_the_console_grows_while_the_task_runs(window, scripts, task_url):
+    page = window.open(task_url)
+    console = page.locator("#log")
+    expect(console).to_contain_text("ready ")
+    text = f"still running {HOSTILE}"
+    scripts["page_task"].say(text)
+    expect(console).to_contain_text(text, timeout=15000)
+    assert page.locator("#log *").count() == 0
+
+
+def test_a_dataset_shows_its_files_its_parent_and_a_preview(window, dataset_url):
+    page = window.open(dataset_url)
+    assert page.locator("h1").inner_text() == "rows 1.0.1"
+    files = page.locator("#files td.name").all_inner_texts()
+    assert sorted(files) == sorted(["more.csv", "rows.csv", f"{HOSTILE.replace('/', '|')}.txt"])
+    assert all(re.fullmatch("[0-9a-f]{64}", text) for text in page.locator("#files .hash").all_inner_texts())
+    assert page.locator("#lineage .node").count() == 2
+    assert page.locator(".data td").all_inner_texts()[-1] == HOSTILE
+    page.locator("#lineage .node:not(.current)").click()
+    expect(page.locator("h1")).to_have_text("rows 1.0.0")
+
+
+def test_a_pipeline_shows_its_steps_live_and_leads_to_their_tasks(window, api, pipeline_url):
+    page = window.open(pipeline_url)
+    steps = page.locator("#graph .node")
+    expect(steps).to_have_count(3)
+    assert page.locator("#graph .arrow").count() == 2
+    assert f"candidate {HOSTILE}" in page.locator("#tables").inner_text()
+    assert page.locator("#graph .node[href]").count() == 1
+    queued = page.locator("#graph .node.queued")
+    expect(queued).to_contain_text("first")
+    step = queued.get_attribute("href").split("/")[-1]
+    # What an agent would do.
+    api("tasks.dequeue", task=step, new_status="in_progress")
+    api("tasks.started", task=step, force=True)
+    expect(page.locator("#graph .node.in_progress")).to_contain_text("running")
+    api("tasks.completed", task=step)
+    expect(page.locator("#graph .node.completed")).to_contain_text("first")
+    expect(page.locator("#graph .node.queued")).to_have_count(2, timeout=20000)
+    page.locator("#graph .node.completed").click()
+    expect(page.locator("h1")).to_contain_text("first")
+
+
+def test_queues_show_what_waits_and_workers_what_they_run(window, api, task_url):
+    task = task_url.split("/")[6]
+    api("workers.register", worker="a worker", queues=[])
+    api("workers.status_report", worker="a worker", task=task)
+    page = window.open("/workers-and-queues")
+    assert page.locator("tr", has_text="a worker").get_by_role("link").inner_text() == f"training {HOSTILE}"
+    assert QUEUE in page.locator("#queues").inner_text()
+    api("workers.unregister", worker="a worker")
+    expect(page.locator("tr", has_text="a worker")).to_have_count(0)
+
+
+# Large ones
+
+
+def test_a_hundred_thousand_console_lines_come_in_pages(window, api):
+    task = api("tasks.create", name="talkative", type="custom")["id"]
+    lines = [f"line {i}" for i in range(100_000)]
+    events = [
+        {"type": "log", "task": task, "timestamp": 1000 + i, "msg": "\n".join(lines[i : i + 50])}
+        for i in range(0, 100_000, 50)
+    ]
+    assert api.events(*events)["added"] == 2000
+    page = window.open(f"/projects/*/tasks/{task}/output/log")
+    console = page.locator("#log")
+    expect(console).to_contain_text("line 99999")
+    assert console.inner_text().split("\n")[0] == "line 99500"
+    page.get_by_role("button", name="Earlier lines").click()
+    expect(console).to_contain_text("line 99000")
+    assert console.inner_text().strip().split("\n") == lines[99_000:]
+    assert page.locator("*").count() < 200
+
+
+def test_fifty_plots_are_drawn_only_when_they_come_into_view(window, api):
+    task = api("tasks.create", name="many plots", type="custom")["id"]
+    figure = json.dumps({"data": [{"type": "scatter", "y": list(range(1000))}], "layout": {}})
+    events = [
+        {
+            "type": "plot",
+            "task": task,
+            "metric": f"plot {i:02}",
+            "variant": "v",
+            "iter": 0,
+            "plot_str": figure,
+        }
+        for i in range(50)
+    ]
+    assert api.events(*events)["added"] == 50
+    page = window.open(f"/projects/*/tasks/{task}/plots")
+    expect(page.locator(".chart").first).to_have_attribute("data-drawn", "")
+    page.wait_for_timeout(500)
+    assert page.locator(".chart").count() == 50
+    assert sum(path.startswith("/pages/plot") for path in window.requests) <= 10
+    page.locator(".chart").last.scroll_into_view_if_needed()
+    expect(page.locator(".chart").last).to_have_attribute("data-drawn", "")
+    assert sum(path.startswith("/pages/plot") for path in window.requests) <= 20
+
+
+# Who may look
+
+
+def test_the_link_leaves_a_cookie_that_no_script_reads_and_no_token_in_the_address(browser, stack):
+    context = browser.new_context()
+    page = context.new_page()
+    assert page.goto(stack.url).status == 401
+    page.get_by_label("The link").fill(stack.pages_link())
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("h1")).to_have_text("Projects")
+    assert page.url == stack.url + "/"
+    assert page.evaluate("document.cookie") == ""
+    (cookie,) = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["name"]) == (
+        True,
+        "Lax",
+        f"local_stack_{stack.port}",
+    )
+    assert cookie["expires"] > time.time() + 29 * 24 * 3600
+    context.close()

@@ -1,0 +1,371 @@
+"""The pages without a browser: who may see them, what is at which address, and what each answer holds."""
+
+import json
+import re
+import time
+
+import jwt
+import pytest
+import requests
+
+from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
+from local_stack.server.pages import console
+from local_stack.server.pages.datasets import contents_of
+from local_stack.server.pages.graph import HEIGHT, WIDTH, Node, drawing
+from local_stack.server.pages.rendering import safe_link
+from local_stack.server.pages.tasks import SECTIONS, section_of
+from local_stack.stack import Stack
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture
+def browser(stack: Stack) -> requests.Session:
+    """A client that came in by the link, with the cookie that it got."""
+    session = requests.Session()
+    session.headers.update(HTML)
+    assert session.get(stack.pages_link(), timeout=10).status_code == 200
+    return session
+
+
+@pytest.fixture
+def task(api) -> str:
+    return api("tasks.create", name="shown", type="training")["id"]
+
+
+def text_of(answer: requests.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+# Who may look
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/projects/*", "/projects/*/tasks/{task}/output/log", "/pages/log/{task}", "/files/{task}"]
+)
+def test_without_the_cookie_there_is_no_data_but_the_way_to_get_it(api, task, path):
+    for cookies in ({}, {f"local_stack_{api.url.rpartition(':')[2]}": "nonsense"}):
+        answer = requests.get(api.url + path.format(task=task), headers=HTML, cookies=cookies, timeout=10)
+        assert answer.status_code == 401
+        assert "python -m local_stack up" in answer.text
+        assert "shown" not in answer.text
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c"])
+def test_a_wrong_token_is_refused_and_leaves_no_cookie(api, token):
+    answer = requests.get(f"{api.url}/?token={token}", timeout=10, allow_redirects=False)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
+    assert "is not of this stack" in answer.text
+
+
+def test_a_token_that_has_run_out_or_is_of_another_stack_is_refused(api):
+    secrets = {api.credentials.token_secret: -1, "another secret, as long as these have to be": 60}
+    for secret, seconds in secrets.items():
+        token = jwt.encode({"exp": int(time.time()) + seconds, "aud": "pages"}, secret, "HS256")
+        assert requests.get(f"{api.url}/?token={token}", timeout=10).status_code == 401
+
+
+def test_the_link_works_for_any_page_and_keeps_the_rest_of_the_address(api):
+    url = f"{api.url}/projects/*?name=a+b%26c&page=2&token={api.token}"
+    answer = requests.get(url, timeout=10, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/projects/*?name=a+b%26c&page=2")
+    assert re.search("HttpOnly; Max-Age=2[0-9]{6}; Path=/; SameSite=lax", answer.headers["Set-Cookie"])
+
+
+def test_a_link_leads_to_no_other_site(api):
+    answer = requests.get(f"{api.url}//example.com/?token={api.token}", timeout=10, allow_redirects=False)
+    assert not answer.headers.get("Location", "/").startswith("//")
+
+
+def test_the_cookie_opens_no_api_and_changes_no_file(api, browser, task):
+    assert browser.get(f"{api.url}/tasks.get_all", timeout=10).status_code == 401
+    assert browser.post(f"{api.url}/tasks.delete", json={"task": task}, timeout=10).status_code == 401
+    assert browser.post(f"{api.url}/files", files={"a.txt": b"x"}, timeout=10).status_code == 401
+    assert browser.delete(f"{api.url}/files/a.txt", timeout=10).status_code == 401
+    (cookie,) = browser.cookies
+    for scheme in ("Bearer", "Basic"):
+        header = {"Authorization": f"{scheme} {cookie.value}"}
+        assert requests.get(f"{api.url}/tasks.get_all", headers=header, timeout=10).status_code == 401
+
+
+def test_a_token_of_the_api_is_no_cookie(api):
+    """Browsers send cookies to every port of the machine: what is in them must open the pages alone."""
+    cookie = {f"local_stack_{api.url.rpartition(':')[2]}": api.token}
+    assert requests.get(api.url, cookies=cookie, timeout=10).status_code == 401
+
+
+def test_the_cookie_of_one_stack_does_not_replace_that_of_another(api, browser):
+    (cookie,) = browser.cookies
+    assert cookie.name.endswith(api.url.rpartition(":")[2])
+
+
+def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser):
+    port = api.url.rpartition(":")[2]
+    for host, status in (
+        (f"evil.example:{port}", 403),
+        (f"localhost:{port}", 200),
+        (f"127.0.0.1:{port}", 200),
+    ):
+        (cookie,) = browser.cookies
+        headers = {**HTML, "Host": host, "Cookie": f"{cookie.name}={cookie.value}"}
+        assert requests.get(api.url, headers=headers, timeout=10).status_code == status
+
+
+def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, task):
+    for path in ("/", f"/projects/*/tasks/{task}/plots", f"/pages/log/{task}", "/projects/x/tasks/y"):
+        headers = browser.get(api.url + path, timeout=10).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+        assert (policy["default-src"], policy["script-src"], policy["style-src"]) == (
+            "'none'",
+            "'self'",
+            "'self'",
+        )
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/x",
+        "/projects/*/tasks/x",
+        "/projects/*/models/x",
+        "/datasets/simple/*/experiments/x",
+        "/x/y",
+    ],
+)
+def test_what_is_not_there_is_a_page_for_people_and_json_for_clients(api, browser, path):
+    answer = browser.get(api.url + path, timeout=10)
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+    if path == "/x/y":
+        answer = requests.get(api.url + path, headers=api.headers, timeout=10)
+        assert answer.json()["meta"]["result_code"] == 404
+
+
+def test_each_section_has_the_words_of_clearmls_own_addresses():
+    tails = {
+        "": "overview", "output/log": "console", "info-output/log": "console", "scalars": "scalars",
+        "info-output/metrics/scalar": "scalars", "info-output/metrics/plots": "plots", "plots": "plots",
+        "debug-samples": "samples", "artifacts/other/data": "artifacts", "output-model/x": "artifacts",
+        "hyper-params/hyper-param/Args": "configuration", "execution": "source", "nonsense": "overview",
+    }  # fmt: skip
+    assert {tail: section_of(tail) for tail in tails} == tails
+    assert set(tails.values()) == set(SECTIONS)
+
+
+def test_a_task_that_is_no_dataset_or_pipeline_is_shown_as_the_task_it_is(api, browser, task):
+    for kind in ("datasets/simple", "pipelines"):
+        answer = browser.get(f"{api.url}/{kind}/*/experiments/{task}", timeout=10)
+        assert (answer.status_code, answer.url) == (200, f"{api.url}/projects/*/tasks/{task}")
+
+
+def test_only_what_is_of_the_web_or_of_this_server_is_linked_to():
+    files = "http://127.0.0.1:8008/files/"
+    assert safe_link(files + "a%20b/c.txt", files) == "/files/a%20b/c.txt"
+    assert safe_link("https://example.com/a", files) == "https://example.com/a"
+    for url in ("javascript:alert(1)", "data:text/html,x", "s3://bucket/a", "/a", "http://[", None, 5, ""):
+        assert safe_link(url, files) is None
+
+
+def test_no_link_of_a_page_runs_a_script(api, browser):
+    script = {"repository": "javascript:alert(1)", "entry_point": "a.py"}
+    artifacts = [{"key": "a", "type": "t", "uri": "javascript:alert(1)"}]
+    task = api(
+        "tasks.create", name="linked", type="custom", script=script, execution={"artifacts": artifacts}
+    )
+    for section in ("execution", "artifacts"):
+        page = text_of(browser.get(f"{api.url}/projects/*/tasks/{task['id']}/{section}", timeout=10))
+        assert "javascript:alert(1)" in page
+        assert 'href="javascript' not in page
+
+
+# Lists
+
+
+def test_thousands_of_tasks_come_in_pages_and_are_found_by_their_names(api, browser):
+    project = api("projects.create", name="crowded")["id"]
+    for number in range(120):
+        api("tasks.create", name=f"number {number:03} (a.b)", type="custom", project=project)
+    url = f"{api.url}/projects/{project}"
+    names = [
+        re.findall(r">(number \d+ \(a\.b\))<", text_of(browser.get(f"{url}?page={page}", timeout=10)))
+        for page in (1, 2, 3, 99)
+    ]
+    assert [len(found) for found in names] == [50, 50, 20, 20]
+    assert names[0][0] == "number 119 (a.b)"
+    found = text_of(browser.get(f"{url}?name=01+(A.B", timeout=10))
+    assert re.findall(r">number (\d+)", found) == ["101", "001"]
+    assert text_of(browser.get(f"{url}?page=abc&name=%00", timeout=10))
+
+
+def test_a_name_that_is_no_unicode_text_takes_no_page_down(api, browser):
+    task = api("tasks.create", name="half \ud83d of it", type="custom", tags=["\udc00"])["id"]
+    log(api, task, "half \ud83d of it")
+    for path in ("", f"/projects/*/tasks/{task}", "/projects/*"):
+        assert "half ? of it" in text_of(browser.get(api.url + path, timeout=10))
+    assert read(api, browser, task)["lines"] == ["half \ud83d of it"]
+
+
+def test_hidden_projects_are_not_listed(api, browser):
+    api("projects.create", name="open project/.datasets/secret")
+    page = text_of(browser.get(api.url, timeout=10))
+    assert (">open project<" in page, "secret" in page) == (True, False)
+
+
+# The console
+
+
+def log(api, task: str, *messages: str, timestamp: int = 1) -> None:
+    api.events(*({"type": "log", "task": task, "timestamp": timestamp, "msg": text} for text in messages))
+
+
+def read(api, browser, task: str, **query) -> dict:
+    answer = browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("per_event", [1, 7, 100_000])
+def test_the_console_is_read_backwards_without_a_gap(api, browser, task, per_event):
+    lines = [f"line {i}" for i in range(1234)]
+    log(api, task, *("\n".join(lines[i : i + per_event]) for i in range(0, len(lines), per_event)))
+    found = read(api, browser, task)
+    collected = found["lines"]
+    while found["before"]:
+        assert len(found["lines"]) == console.LINES
+        found = read(api, browser, task, before=found["before"])
+        collected = found["lines"] + collected
+    assert collected == lines
+
+
+def test_new_lines_come_once_even_those_that_were_reported_late(api, browser, task):
+    log(api, task, "first", timestamp=1000)
+    last = read(api, browser, task)["last"]
+    log(api, task, "late", timestamp=5)
+    found = read(api, browser, task, after=last)
+    assert (found["lines"], found["live"]) == (["late"], True)
+    assert read(api, browser, task, after=found["last"])["lines"] == []
+
+
+def test_many_new_lines_come_in_several_answers(api, browser, task):
+    last = read(api, browser, task)["last"]
+    log(api, task, *map(str, range(120)))
+    collected: list[str] = []
+    while lines := (found := read(api, browser, task, after=last))["lines"]:
+        assert len(lines) <= console.EVENTS
+        collected += lines
+        last = found["last"]
+    assert collected == [str(number) for number in range(120)]
+
+
+def test_the_console_of_a_task_that_ended_is_not_live(api, browser, task):
+    api("tasks.stopped", task=task)
+    assert read(api, browser, task)["live"] is False
+
+
+def test_lines_are_as_a_terminal_would_leave_them():
+    text = "\x1b[31mred\x1b[0m\r\n10%\r50%\r100%\r\n\x1b]0;title\x07end\n"
+    assert console.split_lines(text) == ["red", "100%", "end"]
+
+
+@pytest.mark.parametrize("place", ["x", "-1", "9" * 30])
+def test_samples_from_a_place_that_is_none_begin_with_the_newest(api, browser, task, place):
+    url = f"{api.url}/projects/*/tasks/{task}/samples?from={place}"
+    assert "No debug samples" in text_of(browser.get(url, timeout=10))
+
+
+@pytest.mark.parametrize("query", [{"before": "x"}, {"before": "1_2"}, {"after": "-1"}, {"after": "9" * 30}])
+def test_a_place_that_is_none_is_refused(api, browser, task, query):
+    assert browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10).status_code == 404
+
+
+# Plots
+
+
+def plot(api, browser, task: str, plot_str: object) -> dict:
+    event = {"type": "plot", "task": task, "metric": "m&m", "variant": "v", "iter": 0, "plot_str": plot_str}
+    assert api.events(event)["added"] == 1
+    answer = browser.get(f"{api.url}/pages/plot/{task}", params={"metric": "m&m", "variant": "v"}, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_figure_loses_its_title_and_its_gaps_are_null(api, browser, task):
+    text = '{"data": [{"y": [1, NaN, 1e999]}], "layout": {"title": "t", "xaxis": {"title": "x"}}}'
+    assert plot(api, browser, task, text) == {
+        "figure": {"data": [{"y": [1, None, None]}], "layout": {"xaxis": {"title": {"text": "x"}}}}
+    }
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"data": 5}', '{"data": [5]}', "[" * 5000, None])
+def test_a_plot_that_is_none_is_said_to_be_none(api, browser, task, text):
+    assert "problem" in plot(api, browser, task, text)
+
+
+def test_a_long_table_is_cut_and_its_markup_removed(api, browser, task):
+    cells = [[f"<b>{i}</b><br>" for i in range(1000)], [0.1 + 0.2]]
+    trace = {"type": "table", "header": {"values": ["a", ["b", "c"]]}, "cells": {"values": cells}}
+    (table,) = plot(api, browser, task, json.dumps({"data": [trace]}))["tables"]
+    assert (table["columns"], table["left_out"]) == (["a", "b / c"], 500)
+    assert table["rows"][:2] == [["0", "0.3"], ["1", ""]]
+
+
+def test_a_plot_that_is_an_image_comes_from_this_server_or_not_at_all(api, browser, task):
+    def image(source: str) -> dict:
+        return plot(api, browser, task, json.dumps({"data": [], "layout": {"images": [{"source": source}]}}))
+
+    assert image(f"{api.url}/files/a/b.png") == {"image": "/files/a/b.png"}
+    assert image("javascript:alert(1)") == {"image": None}
+
+
+# Datasets and graphs
+
+
+def test_files_whose_names_hold_commas_are_listed_whole():
+    text = "File Name (2 files), File Size (total 1), Hash (SHA2)\na, b.csv, 12, ff\nlinked, , "
+    task = {"configuration": {"Dataset Content": {"value": text}}}
+    assert contents_of(task) == [
+        {"name": "a, b.csv", "size": 12, "hash": "ff"},
+        {"name": "linked", "size": None, "hash": ""},
+    ]
+    assert contents_of({"configuration": {}}) == []
+
+
+def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
+    nodes = [
+        Node("d", ["b", "c"]),
+        Node("a", []),
+        Node("b", ["a"]),
+        Node("c", ["b", "a"]),
+        Node("e", ["gone"]),
+    ]
+    drawn = drawing(nodes)
+    places = {node.key: node.x for node in nodes}
+    assert places["a"] == places["e"] < places["b"] < places["c"] < places["d"]
+    assert len(drawn["arrows"]) == 5
+    assert len({(node.x, node.y) for node in nodes}) == 5
+    assert all(node.x + WIDTH <= drawn["width"] and node.y + HEIGHT <= drawn["height"] for node in nodes)
+
+
+def test_steps_that_wait_for_each_other_are_drawn_all_the_same():
+    nodes = [Node("a", ["b"]), Node("b", ["a"]), Node("c", ["c"])]
+    assert len(drawing(nodes)["arrows"]) == 3
+
+
+@pytest.mark.parametrize("stored", ["no JSON", "[]", '{"a": 5}', '{"a": {"parents": 5, "job_id": 7}}', "{}"])
+def test_a_pipeline_whose_steps_are_stored_as_something_else_still_opens(api, browser, stored):
+    task = api(
+        "tasks.create",
+        name="odd pipeline",
+        type="controller",
+        system_tags=["pipeline"],
+        configuration={"Pipeline": {"value": stored}},
+    )
+    assert "odd pipeline" in text_of(
+        browser.get(f"{api.url}/pipelines/*/experiments/{task['id']}", timeout=10)
+    )
