@@ -314,6 +314,19 @@ def test_queues_show_what_waits_and_workers_what_they_run(window, api, task_url)
     expect(page.locator("tr", has_text="a worker")).to_have_count(0)
 
 
+def test_a_chart_appears_and_grows_while_its_task_runs(window, api):
+    task = api("tasks.create", name="beginning", type="training")["id"]
+    api("tasks.started", task=task)
+    page = window.open(f"/projects/*/tasks/{task}/scalars")
+    expect(page.get_by_text("No scalars yet.")).to_be_visible()
+    point = {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": "train"}
+    for iteration in range(3):
+        api.events({**point, "iter": iteration, "value": 0.5})
+        if iteration != 1:  # the second one comes when the chart is there
+            expect(chart(page, "loss").locator("path.point")).to_have_count(iteration + 1, timeout=15000)
+    expect(page.get_by_text("No scalars yet.")).to_be_hidden()
+
+
 # Large ones
 
 

@@ -11,7 +11,7 @@ import requests
 from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
 from local_stack.server.pages import console
 from local_stack.server.pages.datasets import contents_of
-from local_stack.server.pages.graph import HEIGHT, WIDTH, Node, drawing
+from local_stack.server.pages.graph import HEIGHT, MOST_NODES, WIDTH, Node, drawing
 from local_stack.server.pages.rendering import safe_link
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.stack import Stack
@@ -350,6 +350,19 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
     assert len(drawn["arrows"]) == 5
     assert len({(node.x, node.y) for node in nodes}) == 5
     assert all(node.x + WIDTH <= drawn["width"] and node.y + HEIGHT <= drawn["height"] for node in nodes)
+
+
+def test_of_too_many_steps_the_first_are_drawn():
+    drawn = drawing([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
+    assert (len(drawn["nodes"]), drawn["left_out"]) == (MOST_NODES, 7)
+
+
+def test_a_parameter_that_names_a_dataset_leads_to_it(api, browser):
+    dataset = api("tasks.create", name="rows", type="data_processing", system_tags=["dataset"])["id"]
+    parameters = {"Args": {"dataset_id": {"section": "Args", "name": "dataset_id", "value": dataset}}}
+    task = api("tasks.create", name="user of it", type="training", hyperparams=parameters)["id"]
+    page = text_of(browser.get(f"{api.url}/projects/*/tasks/{task}/configuration", timeout=10))
+    assert f'<a href="/datasets/simple/*/experiments/{dataset}">{dataset}</a>' in page
 
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same():

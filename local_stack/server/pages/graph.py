@@ -6,6 +6,7 @@ from typing import Any
 WIDTH, HEIGHT = 224, 76  # of a box, in pixels
 GAP_X, GAP_Y = 64, 22
 MARGIN = 12
+MOST_NODES = 400  # that are drawn: nobody could find anything among more
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Node:
 
 def drawing(nodes: list[Node]) -> dict:
     """Where the boxes and arrows are, and how large the whole is."""
+    left_out = len(nodes) - MOST_NODES
+    nodes = nodes[:MOST_NODES]
     known = {node.key: node for node in nodes}
     parents = {node.key: [known[key] for key in node.parents if key in known] for node in nodes}
     columns = _columns(nodes, parents)
@@ -39,6 +42,7 @@ def drawing(nodes: list[Node]) -> dict:
         "arrows": [_arrow(parent, node) for node in nodes for parent in parents[node.key]],
         "width": 2 * MARGIN + len(columns) * WIDTH + max(0, len(columns) - 1) * GAP_X,
         "height": height,
+        "left_out": left_out,
         "box": {"width": WIDTH, "height": HEIGHT},
     }
 

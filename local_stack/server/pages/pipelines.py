@@ -44,7 +44,9 @@ def page(store: Store, request: dict) -> dict:
         "plots": (drawn := [name for name, table in found if not table]),
         "charts": bool(drawn),
         "parameters": [
-            section for section in parameters_of(task) if section["name"] not in ("properties", "pipeline")
+            section
+            for section in parameters_of(store, task)
+            if section["name"] not in ("properties", "pipeline")
         ],
         "models": _models(store, steps),
         "console": tail(store, task["id"], LAST_LINES),

@@ -171,7 +171,7 @@ def artifacts_of(task: Document) -> list[dict]:
 
 def _configuration(store: Store, task: Document, request: dict) -> dict:
     return {
-        "parameters": parameters_of(task),
+        "parameters": parameters_of(store, task),
         "configuration": [
             {
                 "name": name,
@@ -183,12 +183,16 @@ def _configuration(store: Store, task: Document, request: dict) -> dict:
     }
 
 
-def parameters_of(task: Document) -> list[dict]:
-    """The sections of the hyperparameters, each with what is in it."""
-    return [
-        {"name": section, "items": sorted(items.values(), key=lambda item: item["name"])}
-        for section, items in sorted(task["hyperparams"].items())
-    ]
+def parameters_of(store: Store, task: Document) -> list[dict]:
+    """The sections of the hyperparameters, each with what is in it; what names a task leads to it."""
+    sections = []
+    for section, items in sorted(task["hyperparams"].items()):
+        named = [
+            {**item, "path": (reference(store, item.get("value")) or {}).get("path")}
+            for item in sorted(items.values(), key=lambda item: item["name"])
+        ]
+        sections.append({"name": section, "items": named})
+    return sections
 
 
 def _source(store: Store, task: Document, request: dict) -> dict:

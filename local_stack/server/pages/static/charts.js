@@ -102,6 +102,11 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }, { rootMargin: "200px" });
   for (const chart of document.querySelectorAll(".chart")) watcher.observe(chart);
+  // While a task runs, it may report something that was not there when the page was opened.
+  const newcomers = new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) addedNodes.forEach((node) => watcher.observe(node));
+  });
+  for (const list of document.querySelectorAll("[data-grows]")) newcomers.observe(list, { childList: true });
 
   const drawn = () => [...visible].filter((chart) => "drawn" in chart.dataset);
   // The colours of a drawing are fixed when it is made.

@@ -26,6 +26,11 @@ async function refresh() {
     part.replaceChildren(...other.childNodes);
     if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   }
+  for (const list of document.querySelectorAll("[data-grows]")) {
+    const known = new Set([...list.children].map((item) => item.dataset.source));
+    const items = [...(fresh.getElementById(list.id)?.children ?? [])];
+    list.append(...items.filter((item) => !known.has(item.dataset.source)));
+  }
   main().toggleAttribute("data-live", fresh.querySelector("main").hasAttribute("data-live"));
 }
 
