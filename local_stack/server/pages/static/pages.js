@@ -125,6 +125,7 @@ function showConsole(log) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (document.querySelector("[data-part]") && isLive()) {
     repeat(async () => {
       await refresh();
