@@ -19,6 +19,7 @@ import pytest
 from deployment import skip_outside_ci
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from images.photograph import CHROMIUM
 from local_stack.stack import Stack
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
@@ -92,7 +93,7 @@ def dataset_url(scripts) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
     with sync_playwright() as playwright:
