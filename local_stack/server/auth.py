@@ -25,6 +25,20 @@ USER = {"id": "local_user", "name": "local user"}
 
 TOKEN_SECONDS = 30 * 24 * 3600
 LONGEST_TOKEN_SECONDS = 10 * 365 * 24 * 3600
+API_CLAIMS = {
+    "auth_type": "Bearer",
+    "identity": {
+        "user": USER["id"],
+        "user_name": USER["name"],
+        "company": COMPANY["id"],
+        "company_name": COMPANY["name"],
+        "role": "admin",
+    },
+    "api_version": API_VERSION,
+    "server_version": SERVER_VERSION,
+    "server_build": "local-stack",
+    "feature_set": "basic",
+}
 PAGES = "pages"  # the audience of tokens that open the pages and no API
 
 
@@ -58,23 +72,8 @@ class Credentials:
         """A token for the API, or with an audience for that alone: `check` refuses such a one."""
         lifetime = min(seconds or TOKEN_SECONDS, LONGEST_TOKEN_SECONDS)
         issued = int(time.time())
-        claims = {
-            "iat": issued,
-            "exp": issued + lifetime,
-            "auth_type": "Bearer",
-            "identity": {
-                "user": USER["id"],
-                "user_name": USER["name"],
-                "company": COMPANY["id"],
-                "company_name": COMPANY["name"],
-                "role": "admin",
-            },
-            "api_version": API_VERSION,
-            "server_version": SERVER_VERSION,
-            "server_build": "local-stack",
-            "feature_set": "basic",
-            **({"aud": audience} if audience else {}),
-        }
+        claims = {"iat": issued, "exp": issued + lifetime}
+        claims |= {"aud": audience} if audience else API_CLAIMS
         return jwt.encode(claims, self.token_secret, algorithm="HS256")
 
     def check(self, authorization: str | None) -> None:
