@@ -18,7 +18,7 @@ up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 test: $(VENV)/.tests     ## lint and test, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.tests     ## lint only
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,9 +26,9 @@ AGENTS = 2
 POLL_SECONDS = 0.5
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 REQUESTS_A_SECOND = 50
-NORMAL_REQUESTS, DRIFTED_REQUESTS = 1000, 2500
-METRICS_DELAY_SECONDS = 15  # clearml-serving hands its counts on in batches of up to 10 s
-ALARM_SECONDS = 90  # the rule wants to see a drift for a minute before it fires
+NORMAL_REQUESTS, DRIFTED_REQUESTS = 750, 2500
+COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
+ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
 
 # Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
@@ -127,26 +128,40 @@ def deploy(life: Life) -> None:
 
 def show_drift(life: Life) -> None:
     """Send both kinds of traffic, and show what Prometheus makes of either."""
-    url = f"{life.serving.url}/{SERVING_ENDPOINT}"
+    sent = 0
     for kind, count in (("normal", NORMAL_REQUESTS), ("drifted", DRIFTED_REQUESTS)):
         drift = ["--drift"] if kind == "drifted" else []
         rate = ["--rate", str(REQUESTS_A_SECOND), "--count", str(count)]
         say(f"    python inference.py {' '.join([*drift, *rate])}")
-        run_script(life, "inference.py", "--url", url, *rate, *drift)
-        time.sleep(METRICS_DELAY_SECONDS)
+        run_script(life, "inference.py", "--url", f"{life.serving.url}/{SERVING_ENDPOINT}", *rate, *drift)
+        sent += count
+        all_counted = partial(has_counted, life, sent)
+        wait_until(all_counted, COUNTING_SECONDS, "Prometheus did not count all requests")
         say(f"    Population stability index over 2 minutes, after {kind} traffic (0.1 and more is drift):")
         for labels, value in prometheus.query(life.serving.prometheus_url, "endpoint_variable:psi:2m"):
             say(f"        {labels['variable']:<28} {value:.3f}")
             life.psi.setdefault(labels["variable"], {})[kind] = value
         if kind == "normal" and firing(life):
             raise ProcessError("\nAsteroidDrift is firing on normal traffic.")
-    deadline = time.monotonic() + ALARM_SECONDS
-    while not (variables := firing(life)):
+    say("    The rule waits for a minute of drift before it raises the alarm")
+    wait_until(lambda: firing(life), ALARM_SECONDS, "No alarm was raised")
+    life.alarms = firing(life)
+    say(f"    Alarm AsteroidDrift is firing for {' and '.join(sorted(life.alarms))}")
+
+
+def wait_until(condition: Callable[[], object], seconds: float, failure: str) -> None:
+    """Wait until it is true; ProcessError, with the words of `failure`, if that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
         if time.monotonic() > deadline:
-            raise ProcessError(f"\nNo alarm was raised within {ALARM_SECONDS} s of the drift.")
+            raise ProcessError(f"\n{failure} within {seconds} s.")
         time.sleep(POLL_SECONDS)
-    life.alarms = variables
-    say(f"    Alarm AsteroidDrift is firing for {' and '.join(sorted(variables))}")
+
+
+def has_counted(life: Life, requests: int) -> bool:
+    """Whether Prometheus knows of so many requests."""
+    found = prometheus.query(life.serving.prometheus_url, "endpoint:requests")
+    return sum(value for _, value in found) == requests
 
 
 def firing(life: Life) -> set[str]:

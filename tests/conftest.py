@@ -42,6 +42,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# The files that take longest. Begun first, none of them is left to one process in the end.
+LONGEST = ["test_serving", "test_pipeline", "test_scripts", "test_pipeline_revival", "test_inference"]
+LONGEST += ["test_pages", "test_alerts", "test_dashboard", "test_command_line"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running local stack, shared by all tests that leave it as usable as they found it."""
