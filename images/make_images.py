@@ -23,46 +23,35 @@ from images.photograph import photograph_page, photograph_svg
 from images.traffic import Traffic, run_traffic
 from local_stack import demo
 from local_stack.processes import ProcessError
-from local_stack.server.auth import Credentials
 from local_stack.stack import Stack, StackError
 from tests import dashboard
 
 FOLDER = Path(__file__).resolve().parent
 PICTURES = ("diagram", "pipeline", "dashboard", "alert")
-SCRIPTS = ("get_data.py", "preprocessing.py", "model_training.py", "pipeline.py")
-
-
-class RunFailed(Exception):
-    """A part of the run did; what it printed says why."""
+SCRIPTS = ("get_data.py", "preprocessing.py", "model_training.py")
 
 
 def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
     """The model's life on a fresh stack, with a picture of its pipeline; what its traffic was, if any."""
     with demo.fresh_stack(None) as stack:
+        life = demo.Life(stack)
         for script in SCRIPTS:
-            demo.say(script)
-            if not demo.run_script(stack, script):
-                raise RunFailed(f"{script} failed")
-        if not demo.follow_pipeline(stack):
-            raise RunFailed("the pipeline failed")
+            demo.run_script(life, script)
+        demo.run_pipeline(life)
         if picture_pipeline:
             photograph_pipeline(stack)
         if not send_traffic:
             return None
-        if not (serving := demo.deploy(stack)):
-            raise RunFailed("clearml-serving could not deploy the champion")
-        if not (traffic := run_traffic(stack, serving)):
-            raise RunFailed("inference.py failed")
-        return traffic
+        demo.deploy(life)
+        return run_traffic(life)
 
 
 def photograph_pipeline(stack: Stack) -> None:
     """The page of the run that has just ended, at the address that ClearML's SDK prints for it."""
     wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["project"]}
     (run,) = stack.call("tasks.get_all", **wanted)["tasks"]
-    token = Credentials.load_or_make(stack.home / "server" / "credentials.json").token()
     address = f"{stack.url}/pipelines/{run['project']}/experiments/{run['id']}"
-    photograph_page(f"{stack.url}/?token={token}", address, FOLDER / "pipeline.png")
+    photograph_page(stack.pages_link(), address, FOLDER / "pipeline.png")
 
 
 def make(pictures: list[str], record: Path | None) -> None:
@@ -104,7 +93,7 @@ def main() -> int:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
     try:
         make(arguments.pictures or list(PICTURES), arguments.record)
-    except (RunFailed, StackError, ProcessError, playwright.Error) as error:
+    except (StackError, ProcessError, playwright.Error) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

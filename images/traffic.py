@@ -7,8 +7,6 @@ from pathlib import Path
 
 from global_config import SERVING_ENDPOINT
 from local_stack import demo, prometheus
-from local_stack.serving import Serving
-from local_stack.stack import Stack
 from tests.benchmark_alerts import reference_expression
 from tests.dashboard import expressions
 
@@ -46,18 +44,17 @@ class Traffic:
         return cls(**json.loads(file.read_text()))
 
 
-def run_traffic(stack: Stack, serving: Serving) -> Traffic | None:
-    """Send the legs one after another to a service that serves the champion; None if that failed."""
+def run_traffic(life: demo.Life) -> Traffic:
+    """Send the legs one after another to a service that serves the champion."""
     begun = []
     for seed, (scenario, seconds) in enumerate(LEGS):
         demo.say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
         begun.append((scenario, time.time()))
         count = round(seconds * REQUESTS_A_SECOND)
         arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", seed]
-        url = f"{serving.url}/{SERVING_ENDPOINT}"
-        if not demo.run_script(stack, "inference.py", "--url", url, *map(str, arguments)):
-            return None
-    return record(serving.prometheus_url, begun, time.time())
+        url = f"{life.serving.url}/{SERVING_ENDPOINT}"
+        demo.run_script(life, "inference.py", "--url", url, *map(str, arguments))
+    return record(life.serving.prometheus_url, begun, time.time())
 
 
 def record(prometheus_url: str, legs: list[tuple[str, float]], end: float) -> Traffic:

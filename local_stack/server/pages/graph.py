@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH, HEIGHT = 224, 76  # of a box, in pixels
-GAP_X, GAP_Y = 64, 22
+WIDTH, HEIGHT = 200, 76  # of a box, in pixels
+GAP_X, GAP_Y = 44, 22
 MARGIN = 12
 MOST_NODES = 400  # that are drawn: nobody could find anything among more
 
