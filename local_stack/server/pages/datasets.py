@@ -8,13 +8,11 @@ from .tasks import artifacts_of
 from .views import (
     best_path,
     found_task,
+    heading,
     is_dataset,
-    is_live,
     paged,
-    project_of,
     reference,
     row,
-    seconds_run,
     task_path,
 )
 
@@ -40,11 +38,7 @@ def page(store: Store, request: dict) -> dict:
     files = contents_of(task)
     text = request.get("file", "").strip().casefold()
     return {
-        "task": task,
-        "task_path": task_path(task),
-        "project": project_of(store, task),
-        "seconds": seconds_run(task),
-        "live": is_live(task),
+        **heading(store, task),
         "runtime": task["runtime"],
         "changes": [
             (word, task["runtime"][f"ds_change_{key}"])

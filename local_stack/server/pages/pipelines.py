@@ -10,10 +10,9 @@ from .graph import Node, drawing
 from .tasks import parameters_of
 from .views import (
     found_task,
-    is_live,
+    heading,
     is_pipeline,
     model_row,
-    project_of,
     seconds_run,
     task_path,
 )
@@ -33,11 +32,7 @@ def page(store: Store, request: dict) -> dict:
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     found = [(name, table_of(store, task["id"], name)) for name in plots]
     return {
-        "task": task,
-        "task_path": task_path(task),
-        "project": project_of(store, task),
-        "seconds": seconds_run(task),
-        "live": is_live(task),
+        **heading(store, task),
         "steps": steps,
         "drawing": drawing(nodes) if nodes else None,
         "tables": [{**name, "table": table} for name, table in found if table],

@@ -11,12 +11,11 @@ from .views import (
     MONITOR,
     best_path,
     found_task,
+    heading,
     is_dataset,
-    is_live,
     is_pipeline,
     last_values,
     model_row,
-    project_of,
     reference,
     seconds_run,
     task_path,
@@ -55,12 +54,8 @@ def section_of(tail: str) -> str:
 def page(store: Store, request: dict) -> dict:
     task = found_task(store, request)
     section = section_of(request.get("tail", ""))
-    base = task_path(task)
     return {
-        "task": task,
-        "project": project_of(store, task),
-        "seconds": seconds_run(task),
-        "live": is_live(task),
+        **heading(store, task),
         "special": best_path(task) if is_dataset(task) or is_pipeline(task) else None,
         "special_kind": "dataset" if is_dataset(task) else "pipeline",
         "section": section,
@@ -68,7 +63,7 @@ def page(store: Store, request: dict) -> dict:
         "tabs": [
             {
                 "name": name,
-                "path": base + ADDRESSES.get(key, f"/{key}"),
+                "path": task_path(task) + ADDRESSES.get(key, f"/{key}"),
                 "current": key == section,
             }
             for key, (name, _) in SECTIONS.items()

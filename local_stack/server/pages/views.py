@@ -65,6 +65,17 @@ def seconds_run(task: Document) -> float | None:
     return max(0.0, ((ended or datetime.now(UTC)) - started).total_seconds())
 
 
+def heading(store: Store, task: Document) -> dict:
+    """What every page of a task begins with."""
+    return {
+        "task": task,
+        "task_path": task_path(task),
+        "project": project_of(store, task),
+        "seconds": seconds_run(task),
+        "live": is_live(task),
+    }
+
+
 def last_values(task: Document) -> list[dict]:
     """The last value of every scalar, those of the machine left out."""
     found = [
