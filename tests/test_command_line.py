@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from deployment import is_alive, require_programs
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack.__main__ import exemption, main
@@ -64,7 +65,7 @@ def test_up_stops_cleanly_and_leaves_no_process(up, name):
     up.send_signal(getattr(signal, name))
     _, errors = up.communicate(timeout=20)
     assert (up.returncode, errors) == (0, "")
-    assert not any(child.is_running() for child in children)
+    assert not [child for child in children if is_alive(child)]
 
 
 def test_up_ends_with_an_explanation_when_the_server_dies(up):
@@ -93,7 +94,7 @@ def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_
     up.kill()
     up.wait()
     with Stack(tmp_path / "home", port=0) as stack:
-        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert not is_alive(server)
         assert "tasks" in stack.call("tasks.get_all")
 
 
@@ -113,6 +114,21 @@ def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "is running in" in done.stderr
     assert "--home" in done.stderr
+
+
+def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
+    require_programs()
+    command = [*COMMAND, "demo", "--home", str(tmp_path / "home")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=REPOSITORY, **pipes)
+    while not (line := process.stdout.readline()).startswith("[1/6]"):
+        assert line, process.stderr.read()
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 5  # the server, the guardian, three agents
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "\nStopped.\n")
+    assert not [child for child in children if is_alive(child)]
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])
