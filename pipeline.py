@@ -64,34 +64,38 @@ def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tupl
 
 
 def find_champions(project: str, model_name: str, champion_tag: str) -> list:
-    """The published models with the champion's tag, the last crowned at the end; one, as a rule."""
+    """The published models with the champion's tag, the true one at the end; one, as a rule (see `crown`)."""
     from clearml import Model
 
-    found = Model.query_models(
-        project_name=project, model_name=model_name, tags=[champion_tag], only_published=True
-    )
-    number = f"{champion_tag} number"
-    return sorted(found, key=lambda model: (int(model.get_metadata(number) or 0), model.id))
+    def rank(model: Model) -> tuple:
+        number, score = (model.get_metadata(f"{champion_tag} {what}") or 0 for what in ("number", "PR-AUC"))
+        return int(number), float(score), model.id
+
+    wanted = {"project_name": project, "model_name": model_name, "tags": [champion_tag]}
+    return sorted(Model.query_models(**wanted, only_published=True), key=rank)
 
 
-def crown(winner_id: str, project: str, model_name: str, champion_tag: str) -> str:
+def crown(winner_id: str, judged_id: str | None, score: float, *names: str) -> str:
     """Publish a model and hand it the champion's tag; returns the id of the champion that there is then.
 
-    ClearML cannot do that in one step, so pipelines that promote at the same moment do not see each other's
-    winner. Each winner is numbered higher than the champions that were there, and whoever comes to see
-    several takes the tag from all but the highest: one is left, the same one for all.
+    `judged_id` is the champion that it was compared with, `score` its PR-AUC on the test set, and `names`
+    are what `find_champions` takes. ClearML cannot do that in one step, so pipelines that promote at the
+    same moment do not see each other's winner. Each winner is numbered one above the champion that it was
+    judged against, and whoever comes to see several takes the tag from all but the highest: of two that
+    were judged against the same one, the better. One is left, the same one for all.
     """
     from clearml import Model
 
-    champions, number = (project, model_name, champion_tag), f"{champion_tag} number"
-    numbers = [int(model.get_metadata(number) or 0) for model in find_champions(*champions)]
-    winner, former = Model(winner_id), f"former {champion_tag}"
-    winner.set_metadata(number, str(max(numbers, default=0) + 1), "int")
+    tag = names[-1]
+    judged = int(Model(judged_id).get_metadata(f"{tag} number") or 0) if judged_id else 0
+    winner, former = Model(winner_id), f"former {tag}"
+    winner.set_metadata(f"{tag} number", str(judged + 1), "int")
+    winner.set_metadata(f"{tag} PR-AUC", str(score), "float")
     winner.publish()
-    winner.tags = [*(tag for tag in winner.tags or [] if tag != former), champion_tag]
-    *others, champion = find_champions(*champions)
+    winner.tags = [*(each for each in winner.tags or [] if each != former), tag]
+    *others, champion = find_champions(*names)
     for old in others:  # another tag takes its place, as the SDK cannot take away a model's last one
-        old.tags = [former, *(tag for tag in old.tags if tag != champion_tag)]
+        old.tags = [former, *(each for each in old.tags if each != tag)]
     return champion.id
 
 
@@ -145,7 +149,8 @@ def select_best_model(
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
     elif promote:
-        crowned = crown(winner.id, project, model_name, champion_tag)
+        judged, score = champion and champion.id, winner_scores["PR-AUC"]
+        crowned = crown(winner.id, judged, score, project, model_name, champion_tag)
         if crowned == winner.id:
             decision = f"Model {winner.id} is the new champion: {reason}"
         else:

@@ -30,6 +30,9 @@ DATASET_ID_ARTIFACT = "dataset_id"
 # empties them, so that no task ever shows the reason of another run. (Its description would stay.)
 ERROR_PROPERTY = "error"
 
+# How long another process may take to unpack the same dataset.
+UNPACKING_SECONDS = 600
+
 # The names of this machine for itself.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -116,12 +119,16 @@ def local_copy(dataset: Dataset) -> Path:
     """The folder with the dataset's files, in the ClearML cache that all processes of this machine share.
 
     One process at a time looks there: the SDK takes what another is still unpacking for broken, and deletes
-    it under the other's hands. Trainings that start together would read half a table.
+    it under the other's hands. Trainings that start together would read half a table. InputError if the
+    cache cannot be used.
     """
     cache = get_cache_dir()
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{dataset.id}.lock"):
-        return Path(dataset.get_local_copy())
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{dataset.id}.lock", timeout=UNPACKING_SECONDS):
+            return Path(dataset.get_local_copy())
+    except OSError as error:  # the lock's time-out is one
+        raise InputError(f"ClearML's cache {cache} cannot be used: {error}") from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich.console import Console
 from . import demo
 from .loopback import HOST, without_proxies
 from .processes import ProcessError
-from .serving import POLL_SECONDS, Ports, Serving
+from .serving import SYNC_SECONDS, Ports, Serving
 from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
 
 
@@ -130,9 +130,10 @@ def run_up(options: argparse.Namespace) -> int:
             if serving:
                 introduce(serving)
             print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
-            tended = serving.names() if serving else ()
+            tended = [*stack.agents, *(serving.names() if serving else [])]
             while not (story := stack.processes.ended(tended)):
                 time.sleep(0.5)
+                stack.tend()
                 if serving:
                     serving.tend()
         except KeyboardInterrupt:  # the way to stop it
@@ -144,7 +145,7 @@ def run_up(options: argparse.Namespace) -> int:
 
 def exemption() -> str:
     """What the export line needs besides where HTTP goes through a proxy, this machine's own included."""
-    if "http" not in urllib.request.getproxies() or urllib.request.proxy_bypass(HOST):
+    if not {"http", "all"} & urllib.request.getproxies().keys() or urllib.request.proxy_bypass(HOST):
         return ""
     return "".join(f" {name}={shlex.quote(value)}" for name, value in without_proxies().items())
 
@@ -160,7 +161,7 @@ def introduce(serving: Serving) -> None:
         print("There is no champion to deploy yet: run pipeline.py, then this, and then the line")
         print("`metrics add` that model_training.py prints:\n")
     else:
-        print(f"To deploy the champion and to watch it, which takes effect within {POLL_SECONDS} s:\n")
+        print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
     for command in commands:
         print(f"    {command}")
     print()

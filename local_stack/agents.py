@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
 
 from .processes import Processes
@@ -26,8 +27,8 @@ def start_agent(
         told = log.read_bytes()[earlier:]
         return b"No tasks in queue" in told or b"pulled from" in told
 
-    # The mark keeps apart the agents of two stacks on one machine.
-    worker = f"{socket.gethostname()}:{name}-{processes.mark[:8]}"
+    # Told apart from the agents of other stacks on this machine, and from one of this name that died.
+    worker = f"{socket.gethostname()}:{name}-{uuid.uuid4().hex[:8]}"
     command = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground"]
     return processes.start(
         name,

@@ -18,12 +18,12 @@ from global_config import SERVING_ENDPOINT
 
 from . import prometheus
 from .processes import REPOSITORY, ProcessError
-from .serving import POLL_SECONDS as SERVING_POLL_SECONDS
-from .serving import Ports, Serving, find_programs
+from .serving import SYNC_SECONDS, Ports, Serving, find_programs
 from .stack import DEFAULT_HOME, HomeInUse, Stack, shown
 
 AGENTS = 2
 POLL_SECONDS = 0.5
+SERVING_SECONDS = 60
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 REQUESTS_A_SECOND = 50
 NORMAL_REQUESTS, DRIFTED_REQUESTS = 750, 2500
@@ -43,7 +43,7 @@ class Life:
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
     psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
-    alarms: set[str] = field(default_factory=set)  # variables
+    alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
 
 
 def run(home: Path | None) -> int:
@@ -74,7 +74,7 @@ def run_command(life: Life, name: str, command: list[str]) -> None:
     processes = life.stack.processes
     environment = life.stack.environment()
     if processes.run(name, command, env=environment, each_line=lambda line: say(f"    {line}")):
-        raise ProcessError(f"\n{name} failed. Its log is {shown(processes.log(name))}.")
+        raise ProcessError(f"{name} failed. Its log is {shown(processes.log(name))}.")
 
 
 def run_pipeline(life: Life) -> None:
@@ -101,7 +101,10 @@ def run_pipeline(life: Life) -> None:
             break
         time.sleep(POLL_SECONDS)
     if state["status"] != "completed":
-        raise ProcessError(f"\nThe pipeline is {state['status']}. Logs are in {shown(life.stack.home)}/logs.")
+        events = call("events.get_task_log", task=controller["id"])["events"]
+        log = [line for event in events for line in event["msg"].splitlines()]
+        told = [line for line in log if line.startswith("Pipeline failed")]
+        raise ProcessError("\n".join([f"The pipeline ended as {state['status']}.", *told]))
     say(f"    {life.decision}")
     life.candidates = reported_table(life.stack, controller["id"], "Model selection")
 
@@ -123,38 +126,45 @@ def deploy(life: Life) -> None:
         say(f"    {command}")
         _, *arguments = shlex.split(command)
         run_command(life, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
-    time.sleep(2 * SERVING_POLL_SECONDS)  # until inference has looked for its new model
+    failure = "clearml-serving did not take up the model"
+    wait_until(life, lambda: serving.serves(SERVING_ENDPOINT), SERVING_SECONDS, failure)
+    time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
 
 
 def show_drift(life: Life) -> None:
     """Send both kinds of traffic, and show what Prometheus makes of either."""
-    sent = 0
+    url, sent = f"{life.serving.url}/{SERVING_ENDPOINT}", 0
     for kind, count in (("normal", NORMAL_REQUESTS), ("drifted", DRIFTED_REQUESTS)):
         drift = ["--drift"] if kind == "drifted" else []
-        rate = ["--rate", str(REQUESTS_A_SECOND), "--count", str(count)]
-        say(f"    python inference.py {' '.join([*drift, *rate])}")
-        run_script(life, "inference.py", "--url", f"{life.serving.url}/{SERVING_ENDPOINT}", *rate, *drift)
+        options = ["--url", url, *drift, "--rate", str(REQUESTS_A_SECOND), "--count", str(count)]
+        say(f"    python inference.py {' '.join(options)}")
+        run_script(life, "inference.py", *options)
         sent += count
         all_counted = partial(has_counted, life, sent)
-        wait_until(all_counted, COUNTING_SECONDS, "Prometheus did not count all requests")
+        wait_until(life, all_counted, COUNTING_SECONDS, "Prometheus did not count all requests")
         say(f"    Population stability index over 2 minutes, after {kind} traffic (0.1 and more is drift):")
         for labels, value in prometheus.query(life.serving.prometheus_url, "endpoint_variable:psi:2m"):
             say(f"        {labels['variable']:<28} {value:.3f}")
             life.psi.setdefault(labels["variable"], {})[kind] = value
-        if kind == "normal" and firing(life):
-            raise ProcessError("\nAsteroidDrift is firing on normal traffic.")
+        if kind == "normal" and (alarms := drift_alarms(life)):
+            raise ProcessError(f"Normal traffic set off the alarm for drift: {alarms}")
     say("    The rule waits for a minute of drift before it raises the alarm")
-    wait_until(lambda: firing(life), ALARM_SECONDS, "No alarm was raised")
-    life.alarms = firing(life)
-    say(f"    Alarm AsteroidDrift is firing for {' and '.join(sorted(life.alarms))}")
+    wait_until(life, lambda: is_raised(life), ALARM_SECONDS, "No alarm was raised")
+    life.alarms = drift_alarms(life)
+    for variable, state in sorted(life.alarms.items()):
+        say(f"    Alarm AsteroidDrift for {variable}: {state}")
 
 
-def wait_until(condition: Callable[[], object], seconds: float, failure: str) -> None:
-    """Wait until it is true; ProcessError, with the words of `failure`, if that takes too long."""
+def wait_until(life: Life, condition: Callable[[], object], seconds: float, failure: str) -> None:
+    """Wait until it is true; ProcessError if that takes too long, or if a process dies meanwhile."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        if story := life.stack.processes.ended():
+            raise ProcessError(story)
+        if condition():
+            return
         if time.monotonic() > deadline:
-            raise ProcessError(f"\n{failure} within {seconds} s.")
+            raise ProcessError(f"{failure} within {seconds} s.")
         time.sleep(POLL_SECONDS)
 
 
@@ -164,10 +174,14 @@ def has_counted(life: Life, requests: int) -> bool:
     return sum(value for _, value in found) == requests
 
 
-def firing(life: Life) -> set[str]:
-    """The variables for which the drift alarm is raised now."""
-    expression = 'ALERTS{alertname="AsteroidDrift", alertstate="firing"}'
-    return {labels["variable"] for labels, _ in prometheus.query(life.serving.prometheus_url, expression)}
+def drift_alarms(life: Life) -> dict[str, str]:
+    """The variables with a drift alarm, "pending" or "firing"."""
+    found = prometheus.query(life.serving.prometheus_url, 'ALERTS{alertname="AsteroidDrift"}')
+    return {labels["variable"]: labels["alertstate"] for labels, _ in found}
+
+
+def is_raised(life: Life) -> bool:
+    return "firing" in drift_alarms(life).values()
 
 
 STEPS: tuple[tuple[str, str, Callable[[Life], None]], ...] = (
@@ -215,7 +229,7 @@ def summarize(life: Life, took: dict[str, float]) -> None:
         [
             variable,
             *(f"{psi[kind]:.3f}" for kind in ("normal", "drifted")),
-            "firing" if variable in life.alarms else "silent",
+            life.alarms.get(variable, "silent"),
         ]
         for variable, psi in sorted(life.psi.items())
     ]

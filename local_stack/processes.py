@@ -69,24 +69,48 @@ class Processes:
         timeout: float = 30,
         pass_fds: Iterable[int] = (),
     ) -> subprocess.Popen:
-        """Start a child and return when `ready()` is true; its output goes to a log of its own.
+        """Start a child and return when `ready()` is true; its output goes to a log of its own."""
+        process = self.spawn(name, command, env=env, pass_fds=pass_fds)
+        if ready:
+            self.wait_for(name, ready, timeout)
+        return process
 
-        What a dead child of the same name has left running is ended first: it may hold the same port.
-        """
-        if name in self.running:
-            end_group(self.running[name].pid, self.mark)
+    def spawn(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Iterable[int] = (),
+    ) -> subprocess.Popen:
+        """Start a child and return at once; its output goes to a log of its own."""
         with self.log(name).open("ab") as log:
-            process = self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
-        deadline = time.monotonic() + timeout
-        while ready and not ready():
+            return self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
+
+    def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = 30) -> None:
+        """Return when `ready()` is true; ProcessError if the child ends before, or `timeout` seconds pass."""
+        process, deadline = self.running[name], time.monotonic() + timeout
+        while True:
+            answer = ready()
+            # Asked afterwards: it may have been another process that answered, on the port that it wanted.
             if process.poll() is not None:
                 raise ProcessError(
                     self.story(name, f"ended with code {process.returncode} before it was ready")
                 )
+            if answer:
+                return
             if time.monotonic() > deadline:
                 raise ProcessError(self.story(name, f"was not ready within {timeout:.0f} s"))
             time.sleep(POLL_SECONDS)
-        return process
+
+    def end_group(self, process: subprocess.Popen) -> None:
+        """End what a dead child has left running in its process group: it may hold the child's port."""
+        left = []
+        for other in marked(self.mark):  # the mark tells that it is ours, whoever has the number by now
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(other.pid) == process.pid:
+                    left.append(other)
+        end(left)
 
     def run(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], each_line: Callable[[str], None]
@@ -151,16 +175,6 @@ def end(processes: Sequence[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
-
-
-def end_group(group: int, mark: str) -> None:
-    """End what is left of a process group whose leader has died; the mark tells that it is still ours."""
-    left = []
-    for process in marked(mark):
-        with contextlib.suppress(ProcessLookupError):
-            if os.getpgid(process.pid) == group:
-                left.append(process)
-    end(left)
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -14,8 +14,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOI
 
 from . import prometheus
 from .grafana import find_grafana, grafana_command, grafana_environment
-from .loopback import HOST
+from .loopback import HOST, open_loopback
 from .processes import REPOSITORY, ProcessError, stop
 from .stack import DEFAULT_HOME, Stack, StackError, bind
 
@@ -33,7 +34,7 @@ RULES = REPOSITORY / "asteroid_alerts.yml"
 DASHBOARD = REPOSITORY / "asteroid.json"
 
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
-POLL_SECONDS = 2
+SYNC_SECONDS = 2
 
 # A part that dies so young so often will not live.
 SHORT_LIFE_SECONDS = 5
@@ -96,8 +97,10 @@ class Serving:
         self.parts = self._plan(programs, ports, workers)
         broker, *others = self.parts
         self._start(broker)
-        with ThreadPoolExecutor() as pool:  # at once: most take seconds to import what they need
-            list(pool.map(self._start, others))
+        for part in others:  # at once: most take seconds to import what they need
+            self._spawn(part)
+        for part in others:
+            self._wait_for(part)
 
     def _plan(self, programs: Programs, ports: Ports, workers: int) -> list[Part]:
         """All parts, none of them started; the broker comes first, as others need it to start."""
@@ -106,7 +109,7 @@ class Serving:
         environment = {
             **self.stack.environment(),
             "CLEARML_SERVING_TASK_ID": self.service_id,
-            "CLEARML_SERVING_POLL_FREQ": str(POLL_SECONDS / 60),
+            "CLEARML_SERVING_POLL_FREQ": str(SYNC_SECONDS / 60),
             "CLEARML_DEFAULT_KAFKA_SERVE_URL": f"{HOST}:{broker_port}",
             "CLEARML_DEFAULT_BASE_SERVE_URL": self.url,
             # A single row gains nothing from threads, and waiting for them costs milliseconds.
@@ -175,6 +178,16 @@ class Serving:
                 stop(reader.process)
                 self._start(reader)
 
+    def serves(self, endpoint: str) -> bool:
+        """Whether a model is deployed there: it refuses an empty row in words of its own."""
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/{endpoint}", b"{}", headers)
+        try:
+            open_loopback(request, timeout=30).close()
+        except urllib.error.HTTPError as error:
+            return error.code == 422
+        return True
+
     def names(self) -> list[str]:
         """The names of the processes that `tend` starts again."""
         return [part.name for part in self.parts]
@@ -207,20 +220,24 @@ class Serving:
 
     def _start(self, part: Part) -> None:
         """Start a part and wait until it is ready; one that lived before is tried until its port is free."""
-        deadline = time.monotonic() + PORT_RELEASE_SECONDS
+        if part.process:
+            self.stack.processes.end_group(part.process)
+        again, deadline = part.process is not None, time.monotonic() + PORT_RELEASE_SECONDS
         while True:
+            self._spawn(part)
             try:
-                part.process = self.stack.processes.start(
-                    part.name, part.command, env=part.environment, ready=part.ready, timeout=60
-                )
+                return self._wait_for(part)
             except ProcessError:
-                ended = self.stack.processes.running[part.name].poll() is not None
-                if not (ended and part.process and time.monotonic() < deadline):
+                if not (again and part.process.poll() is not None and time.monotonic() < deadline):
                     raise
                 time.sleep(0.5)
-            else:
-                part.started = time.monotonic()
-                return
+
+    def _spawn(self, part: Part) -> None:
+        part.process = self.stack.processes.spawn(part.name, part.command, env=part.environment)
+
+    def _wait_for(self, part: Part) -> None:
+        self.stack.processes.wait_for(part.name, part.ready, timeout=60)
+        part.started = time.monotonic()
 
     def _find_service(self) -> str | None:
         """The id of this home's newest service of the name that the example uses."""

@@ -27,6 +27,7 @@ from .server.auth import PAGES, Credentials, write_private
 DEFAULT_HOME = REPOSITORY / ".local_stack"
 DEFAULT_PORT = 8008
 LOCK = "local_stack.lock"  # it tells that a folder is a stack's home, too
+SERVICES_AGENT = "agent-services"
 SILENCE_SECONDS = 2 * 3600  # ClearML's own
 
 CONFIGURATION = """\
@@ -93,7 +94,8 @@ class Stack:
         self._port_file = self.home / "port"
         self._wanted_port = port
         self._fresh = fresh
-        self._agents = agents
+        names = [f"agent-{number + 1}" for number in range(agents)]
+        self.agents = [*names, SERVICES_AGENT] if agents else []
         self._silence = silence
         self._cleanup = ExitStack()
 
@@ -102,7 +104,7 @@ class Stack:
             lock = self._take_home(cleanup)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without
-            if self._agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
+            if self.agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
                 temporary = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="local_stack-"))
                 self._scratch = Path(temporary)
             if self._wanted_port is None:
@@ -121,16 +123,24 @@ class Stack:
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
-            if self._agents:
-                names = [f"agent-{number + 1}" for number in range(self._agents)]
-                queues = dict.fromkeys(names, STEP_QUEUE) | {"agent-services": CONTROLLER_QUEUE}
-                for name, queue in queues.items():
-                    start_agent(self.processes, name, queue, self.environment())
+            for name in self.agents:
+                self._start_agent(name)
             self._cleanup = cleanup.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._cleanup.close()
+
+    def tend(self) -> None:
+        """Start agents again that have died; to be called now and then. What they ran may go on."""
+        for name in self.agents:
+            if self.processes.running[name].poll() is not None:
+                print(f"{name} died: starting it again.", flush=True)
+                self._start_agent(name)
+
+    def _start_agent(self, name: str) -> None:
+        queue = CONTROLLER_QUEUE if name == SERVICES_AGENT else STEP_QUEUE
+        start_agent(self.processes, name, queue, self.environment())
 
     def environment(self) -> dict[str, str]:
         """The environment for a ClearML client of this stack: nothing of another server remains in it."""
@@ -193,9 +203,7 @@ class Stack:
                 break
             except BlockingIOError as error:
                 lock.seek(0)
-                holder = lock.read()
-                killed = holder.isdecimal() and not psutil.pid_exists(int(holder))
-                if not killed or time.monotonic() > deadline:
+                if not was_killed(lock.read()) or time.monotonic() > deadline:
                     raise HomeInUse(
                         f"A local stack is running in {self.home} already: stop it, "
                         "or choose another with --home."
@@ -215,7 +223,7 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
-        git = (git_environment(REPOSITORY, self.home) or {}) if self._agents else {}
+        git = (git_environment(REPOSITORY, self.home) or {}) if self.agents else {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
@@ -236,6 +244,16 @@ class Stack:
                 return True
         except OSError:  # URLError is one
             return False
+
+
+def was_killed(holder: str) -> bool:
+    """Whether the process of that number, as it stands in a lock, is no more."""
+    try:
+        return psutil.Process(int(holder)).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except ValueError:  # it has only just locked the home, and not written its number yet
+        return False
 
 
 def bind(port: int, option: str) -> socket.socket:

@@ -22,6 +22,7 @@ import sdk_schemas
 
 from global_config import PROJECT_NAME
 from local_stack.checkout import git_environment
+from local_stack.loopback import without_proxies
 from local_stack.server.auth import Credentials
 from local_stack.stack import Stack
 
@@ -32,6 +33,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 for _name in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_name) == signal.SIG_IGN:
         signal.signal(_name, signal.default_int_handler if _name == signal.SIGINT else signal.SIG_DFL)
+
+# Nor may a proxy be asked for what runs on this machine.
+os.environ.update(without_proxies())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,7 +27,7 @@ import requests
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus
 from local_stack.processes import REPOSITORY
-from local_stack.serving import POLL_SECONDS, find_programs
+from local_stack.serving import SYNC_SECONDS, find_programs
 from local_stack.stack import StackError
 
 # Moves the champion's tag to a model, as pipeline.py does, and prints where every model's file is.
@@ -115,7 +115,7 @@ class Deployment:
         """Run lines of clearml-serving and wait until they have taken effect; ID stands for the service's."""
         lines = [line.replace("ID", self.service_id, 1) for line in lines]
         run([sys.executable, "-c", COMMANDS, *lines], self.environment)
-        time.sleep(2 * POLL_SECONDS)
+        time.sleep(2 * SYNC_SECONDS)
 
     def promote(self, model_id: str) -> dict[str, Path]:
         """Make a model the champion; files of all models by their id."""

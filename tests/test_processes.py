@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from deployment import is_alive
+from deployment import is_alive, wait_until
 
 from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, marked
 
@@ -85,6 +85,11 @@ def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_lo
     assert "no such broker" in str(failure.value)
 
 
+def test_a_child_that_ends_while_another_process_answers_for_it_is_not_ready(logs):
+    with Processes(logs) as processes, pytest.raises(ProcessError, match="ended with code 0 before it was"):
+        processes.start("brief", [sys.executable, "-c", ""], ready=lambda: not time.sleep(1))
+
+
 def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
     with pytest.raises(ProcessError, match=r"was not ready within 0 s"), Processes(logs) as processes:
         processes.start("slow", SLEEP, ready=lambda: False, timeout=0.3)
@@ -97,19 +102,20 @@ def test_a_child_that_ends_by_itself_is_noticed(logs):
         assert "The brief process ended by itself with code 0" in processes.ended()
 
 
-def test_what_a_dead_child_left_behind_is_ended_before_it_is_started_again(logs):
+def test_what_a_dead_child_left_behind_can_be_ended(logs):
     leaves_a_child = [
         sys.executable,
         "-c",
-        "import subprocess, sys\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "print('up', flush=True)",
+        "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n",
     ]
     with Processes(logs) as processes:
-        start_and_wait(processes, "parent", leaves_a_child).wait()
+        parent = processes.start("parent", leaves_a_child)
+        parent.wait()
         (orphan,) = marked(processes.mark)
-        processes.start("parent", SLEEP)
+        other = processes.start("other", SLEEP)
+        processes.end_group(parent)
         assert not is_alive(orphan)
+        assert other.poll() is None
 
 
 def test_a_child_that_somebody_tends_may_end(logs):
@@ -130,10 +136,3 @@ def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
         assert (code, lines) == (4, ["a", "True"])
         assert processes.ended() is None
     assert processes.log("step").read_text() == "a\nTrue\n"
-
-
-def wait_until(condition, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)

@@ -206,7 +206,8 @@ SCRIPTS = ["get_data.py", "preprocessing.py", "model_training.py", "pipeline.py"
 def without_clearml(tmp_path_factory) -> subprocess.CompletedProcess:
     """What the scripts print, with --help and without, on a machine that has never heard of ClearML."""
     home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "none.conf")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")}
+    environment |= {"HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "none.conf")}
     command = [sys.executable, "-c", RUN_ALL, *SCRIPTS]
     options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
     return subprocess.run(command, cwd=REPOSITORY, **options)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import requests
 from clearml.utilities.requests_toolbelt import MultipartEncoder
+from deployment import wait_until
 
 from local_stack.server.errors import ApiError
 from local_stack.server.files import FileStore
@@ -430,10 +431,3 @@ def test_other_calls_are_answered_while_a_large_file_comes_in(files, api):
     assert requests.post(files.url, data=body(), headers=headers, timeout=30).status_code == 200
     assert len(slowest) == 10
     assert max(slowest) < 1
-
-
-def wait_until(condition, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)

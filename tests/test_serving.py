@@ -269,11 +269,11 @@ def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
 def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(deployment):
     _, challenger = deployment.model_files
     deployment.promote(challenger)
+    after = predict(deployment.model_files[challenger], [ROW])[0]
     with deployment.traffic(ROW) as answers:
         deployment.command(deployment.printed_command)
-    after = predict(deployment.model_files[challenger], [ROW])[0]
+        wait_until(lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6))
     assert {status for status, _ in answers} == {200}
-    assert answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6)
 
 
 # Death of a part

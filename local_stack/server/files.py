@@ -168,8 +168,9 @@ async def upload(files: FileStore, request: Request) -> Response:
 
 def download(files: FileStore, path: str) -> Response:
     target = files.find(path)
-    kind = guess_type(target.name)[0] or ""
-    disposition = "inline" if kind.startswith(SHOWN_TYPES) else "attachment"
+    kind, encoding = guess_type(target.name)
+    shown = kind and not encoding and kind.startswith(SHOWN_TYPES)
+    disposition = "inline" if shown else "attachment"
     return FileResponse(
         target, headers=SAFE_HEADERS, filename=target.name, content_disposition_type=disposition
     )
