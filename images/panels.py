@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from images.style import AMBER, BLUE, EDGE, GREEN, INK, PINK, PIXELS_AN_INCH, RED, SMALL, VIOLET
 from local_stack.prometheus import INTERVAL_SECONDS
@@ -84,8 +84,12 @@ def draw_timeseries(axes: Axes, panel: dict, times: np.ndarray, series: Sequence
             axes.fill_between(times, base, top, where=~np.isnan(values), color=colour, **shade)
         base = top if stacked else base
     draw_thresholds(axes, defaults)
+    if custom.get("scaleDistribution", {}).get("type") == "log":
+        axes.set_yscale("log", base=custom["scaleDistribution"]["log"])
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     limit_values(axes, defaults)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown_value(value, defaults)))
     place_legend(axes, panel)
 
