@@ -127,8 +127,8 @@ def select_best_model(
         return {"PR-AUC": average_precision_score(labels, probabilities), "F1": f1_score(labels, answers)}
 
     # A clone with fewer seeds still names the trainings it no longer has, by references that lead nowhere.
-    ids = [task_id for task_id in candidates.values() if not task_id.startswith("$")]
-    tasks = [Task.get_task(task_id) for task_id in ids]
+    steps = {name: task_id for name, task_id in candidates.items() if not task_id.startswith("$")}
+    tasks = [Task.get_task(task_id) for task_id in steps.values()]
     values = [task.get_reported_single_values() for task in tasks]
     best = max(range(len(tasks)), key=lambda i: values[i]["validation PR-AUC"])
     winner = tasks[best].models["output"][-1]
@@ -160,8 +160,8 @@ def select_best_model(
 
     names = ["validation PR-AUC", "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
     rows = {
-        f"{task.name} ({task.models['output'][-1].id[:8]})": {name: found.get(name) for name in names}
-        for task, found in zip(tasks, values, strict=True)
+        f"{step} ({task.models['output'][-1].id[:8]})": {name: found.get(name) for name in names}
+        for step, task, found in zip(steps, tasks, values, strict=True)  # a reused task may have another name
     }
     if champion:
         rows[f"champion until now ({champion.id[:8]})"] = champion_scores
@@ -389,7 +389,9 @@ def main() -> int:
         print(f"No agent listens to {' and '.join(map(repr, queues))}. On any machine, run: {commands}")
         if arguments.require_agents:
             return 1
-    build_pipeline(arguments, reuse=True).start(queue=arguments.controller_queue)
+    pipeline = build_pipeline(arguments, reuse=True)
+    print("Enqueueing the pipeline for agents: its page tells when it has completed")
+    pipeline.start(queue=arguments.controller_queue)
     raise AssertionError("start() ends the process once the pipeline is enqueued")
 
 

@@ -127,8 +127,13 @@ def run_up(options: argparse.Namespace) -> int:
             print(f"    Pages: {stack.pages_link()}\n")
             if stack.last_port not in (None, stack.port):
                 print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
+            told = True
             if serving:
                 introduce(serving)
+                told = tell_commands(serving)
+                if not told:
+                    print("There is no champion to deploy yet: run pipeline.py. What to type when it has")
+                    print("promoted one will stand here.\n")
             print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
             tended = [*stack.agents, *(serving.names() if serving else [])]
             while not (story := stack.processes.ended(tended)):
@@ -136,6 +141,7 @@ def run_up(options: argparse.Namespace) -> int:
                 stack.tend()
                 if serving:
                     serving.tend()
+                told = told or tell_commands(serving)
         except KeyboardInterrupt:  # the way to stop it
             print("\nStopping.")
             return 0
@@ -151,20 +157,23 @@ def exemption() -> str:
 
 
 def introduce(serving: Serving) -> None:
-    """Say where serving is, and what to type to deploy the champion on it."""
+    """Say where serving and its monitoring are."""
     print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
     print(f"Prometheus is at {serving.prometheus_url}.")
     if serving.grafana_url:
         print(f"Grafana is at {serving.grafana_url} (admin / admin).")
-    commands = serving.deployment()
-    if len(commands) == 1:
-        print("There is no champion to deploy yet: run pipeline.py, then this, and then the line")
-        print("`metrics add` that model_training.py prints:\n")
-    else:
-        print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
-    for command in commands:
-        print(f"    {command}")
     print()
+
+
+def tell_commands(serving: Serving) -> bool:
+    """Say what to type to deploy the champion and to watch it, once there is one; whether there is."""
+    commands = serving.deployment()
+    if commands:
+        print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
+        for command in commands:
+            print(f"    {command}")
+        print(flush=True)
+    return bool(commands)
 
 
 if __name__ == "__main__":

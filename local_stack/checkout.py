@@ -6,6 +6,8 @@ is told, through its environment variables and for this checkout alone, that its
 itself. Nothing in the repository changes.
 """
 
+import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -38,6 +40,22 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
         "GIT_CONFIG_KEY_0": f"includeIf.gitdir:{literal(git_folder)}.path",
         "GIT_CONFIG_VALUE_0": str(configuration),
     }
+
+
+def own_settings(folder: Path) -> dict[str, str]:
+    """Environment variables that give git a file of settings in `folder`, which begins with the user's own.
+
+    For agents, which write into it: before each task they tell git, once and for all, to trust every folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    configured = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    users = [Path(configured, "git", "config"), Path.home() / ".gitconfig"]
+    if os.environ.get("GIT_CONFIG_GLOBAL"):
+        users = [Path(os.environ["GIT_CONFIG_GLOBAL"])]
+    text = "".join(f"[include]\n\tpath = {json.dumps(str(file), ensure_ascii=False)}\n" for file in users)
+    settings = folder / "gitconfig"
+    settings.write_text(text, encoding="utf-8")
+    return {"GIT_CONFIG_GLOBAL": str(settings)}
 
 
 def literal(path: str) -> str:

@@ -193,7 +193,7 @@ class Serving:
         return [part.name for part in self.parts]
 
     def deployment(self) -> list[str]:
-        """The command lines that deploy the champion and watch it; without one, those that can be known."""
+        """The command lines that deploy the champion and watch it; none without a champion."""
         command = f"clearml-serving --id {self.service_id}"
         model = (
             f'{command} model add --engine xgboost --endpoint "{SERVING_ENDPOINT}" '
@@ -209,7 +209,7 @@ class Serving:
             only_fields=["metadata"],
         )["models"]
         if not champions:
-            return [model]
+            return []
         # model_training.py keeps the edges of the buckets with the model.
         prefix, metadata = "deciles of ", champions[0].get("metadata") or {}
         names = [key.removeprefix(prefix) for key in metadata if key.startswith(prefix)]

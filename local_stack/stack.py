@@ -19,7 +19,7 @@ import psutil
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 
 from .agents import start_agent
-from .checkout import git_environment
+from .checkout import git_environment, own_settings
 from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, REPOSITORY, Processes
 from .server.auth import PAGES, Credentials, write_private
@@ -140,7 +140,8 @@ class Stack:
 
     def _start_agent(self, name: str) -> None:
         queue = CONTROLLER_QUEUE if name == SERVICES_AGENT else STEP_QUEUE
-        start_agent(self.processes, name, queue, self.environment())
+        environment = self.environment() | own_settings(self.home / "agent")
+        start_agent(self.processes, name, queue, environment)
 
     def environment(self) -> dict[str, str]:
         """The environment for a ClearML client of this stack: nothing of another server remains in it."""

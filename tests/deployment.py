@@ -58,8 +58,8 @@ ADD_VERSION = (
     '--model-id {model} --preprocess "preprocess_serving.py"'
 )
 # The buckets of the reference example.
-WATCH_VERSION = (
-    'clearml-serving --id ID metrics add --endpoint "asteroid/{version}" '
+WATCH_LIKE_THE_REFERENCE = (
+    'clearml-serving --id ID metrics add --endpoint "asteroid/3" '
     '--variable-scalar "Absolute Magnitude=11.139,18.14,25.12,32.1" "y=0,1"'
 )
 AUTO_UPDATE = (
@@ -87,8 +87,9 @@ class Deployment:
     service_id: str
     url: str  # of the endpoints, without the last part
     prometheus_url: str
-    printed_command: str  # by `up`
-    training_command: str = ""  # by model_training.py
+    printed: list[str]  # the lines that `up` has printed since it was there
+    add_command: str = ""  # the two that it printed for the champion
+    watch_command: str = ""
     model_files: dict[str, Path] = field(default_factory=dict)  # of both models, by id: champion, challenger
     answered: dict[str, list[dict]] = field(default_factory=dict)  # requests with status 200, by endpoint
 
@@ -116,6 +117,10 @@ class Deployment:
         lines = [line.replace("ID", self.service_id, 1) for line in lines]
         run([sys.executable, "-c", COMMANDS, *lines], self.environment)
         time.sleep(2 * SYNC_SECONDS)
+
+    def watch_version(self, version: int) -> str:
+        """The command that watches one version as the champion's does its endpoint."""
+        return self.watch_command.replace('"asteroid"', f'"asteroid/{version}"')
 
     def promote(self, model_id: str) -> dict[str, Path]:
         """Make a model the champion; files of all models by their id."""
@@ -192,15 +197,15 @@ def up(home: Path, *options: str) -> Iterator[Deployment]:
             line = process.stdout.readline()
             assert line, f"up ended early:\n{text}"
             text += line
-        # Nobody reads what it says from here on, and a full pipe would stop it.
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        printed: list[str] = []  # read in any case: a full pipe would stop it
+        threading.Thread(target=lambda: printed.extend(process.stdout), daemon=True).start()
         yield Deployment(
             process,
             environment={**clean_environment(), "CLEARML_CONFIG_FILE": str(home / "clearml.conf")},
             service_id=re.search(r"as service (\w+)", text)[1],
             url=re.search(r"answers at (\S+)/<endpoint>", text)[1],
             prometheus_url=re.search(r"Prometheus is at (\S+)\.", text)[1],
-            printed_command=re.search(r"clearml-serving --id .* model add .*", text)[0],
+            printed=printed,
         )
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
@@ -242,15 +247,19 @@ def deploy(running: Deployment) -> None:
     champion, challenger = (re.search(r"best_model' \((\w+)\)", text)[1] for text in printed)
     files = running.promote(champion)
     running.model_files = {model: files[model] for model in (champion, challenger)}
-    run(shlex.split(running.printed_command), running.environment)
-    (metrics,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
-    running.training_command = metrics
-    add, watch = ADD_VERSION, WATCH_VERSION
+    wait_until(lambda: "metrics add" in "".join(running.printed))
+    commands = [line.strip() for line in running.printed if line.startswith("    clearml-serving")]
+    running.add_command, running.watch_command = commands
+    (told,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
+    assert running.watch_command == told.replace("ID", running.service_id)
+    run(shlex.split(running.add_command), running.environment)
     running.command(
-        metrics,
-        add.format(version=1, model=champion),
-        add.format(version=2, model=challenger),
-        watch.format(version=1),
-        watch.format(version=2),
+        running.watch_command,
+        ADD_VERSION.format(version=1, model=champion),
+        ADD_VERSION.format(version=2, model=challenger),
+        ADD_VERSION.format(version=3, model=champion),
+        running.watch_version(1),
+        running.watch_version(2),
+        WATCH_LIKE_THE_REFERENCE,
         ADD_CANARY,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.checkout import git_environment
+from local_stack.checkout import git_environment, own_settings
 
 
 def git(folder: Path, *arguments: str, **environment: str) -> str:
@@ -63,3 +63,23 @@ def test_scripts_that_the_repository_around_them_does_not_know_are_no_checkout(t
     scripts.mkdir()
     (scripts / "pipeline.py").touch()
     assert git_environment(scripts, tmp_path) is None
+
+
+@pytest.mark.parametrize("place", ["home/.gitconfig", "home/.config/git/config", "settings of mine"])
+def test_what_agents_write_into_gits_settings_does_not_reach_the_users_own(tmp_path, monkeypatch, place):
+    users = tmp_path / place
+    users.parent.mkdir(parents=True, exist_ok=True)
+    text = "[user]\n\tname = somebody\n[safe]\n\tdirectory = /srv/mine\n"
+    users.write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+    if place == "settings of mine":
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(users))
+    settings = own_settings(tmp_path / "agent")
+    command = ["git", "config", "--global", "--replace-all", "safe.directory", "*"]  # the agent's own
+    subprocess.run(command, env={**os.environ, **settings}, check=True)
+    asked = ["git", "config", "--includes", "user.name"]
+    answer = subprocess.run(asked, env={**os.environ, **settings}, capture_output=True, text=True)
+    assert answer.stdout == "somebody\n"
+    assert users.read_text() == text

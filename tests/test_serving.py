@@ -22,7 +22,6 @@ from deployment import (
     ADD_LATEST,
     ADD_VERSION,
     AUTO_UPDATE,
-    WATCH_VERSION,
     Deployment,
     deploy,
     require_programs,
@@ -223,10 +222,18 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
         hazardous = np.mean([canary_answers[number]["y"] for number in chosen])
         share = f'{metric}:y_bucket{{le="1.0"}} / {metric}:y_sum{{le="1.0"}}'
         assert deployment.value(share) == pytest.approx(hazardous)
-        # The reference example's own buckets.
-        assert measured_buckets(deployment, f"{metric}:Absolute_Magnitude") == bucket_counts(
-            [rows[number]["Absolute Magnitude"] for number in chosen], [11.139, 18.14, 25.12, 32.1]
-        )
+        measured = measured_buckets(deployment, f"{metric}:Absolute_Magnitude")
+        values = [rows[number]["Absolute Magnitude"] for number in chosen]
+        assert measured == bucket_counts(values, sorted(measured)[:-1])
+
+
+def test_the_reference_examples_own_buckets_are_counted_as_well(deployment):
+    rows = ROWS[:50]
+    for row in rows:
+        assert deployment.post(row, "asteroid/3").status_code == 200
+    wait_until(lambda: deployment.value("asteroid_3:_count_total") == len(rows))
+    expected = bucket_counts([row["Absolute Magnitude"] for row in rows], [11.139, 18.14, 25.12, 32.1])
+    assert measured_buckets(deployment, "asteroid_3:Absolute_Magnitude") == expected
 
 
 # What the README prints
@@ -234,10 +241,10 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
 
 def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
     executed = {
-        deployment.printed_command.replace(deployment.service_id, "ID"),
-        deployment.training_command,
+        deployment.add_command.replace(deployment.service_id, "ID"),
+        deployment.watch_command.replace(deployment.service_id, "ID"),
         *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
-        *(WATCH_VERSION.format(version=version) for version in (1, 2)),
+        *(deployment.watch_version(n).replace(deployment.service_id, "ID") for n in (1, 2)),
         AUTO_UPDATE,
         ADD_LATEST,
         ADD_CANARY,
@@ -271,7 +278,7 @@ def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(d
     deployment.promote(challenger)
     after = predict(deployment.model_files[challenger], [ROW])[0]
     with deployment.traffic(ROW) as answers:
-        deployment.command(deployment.printed_command)
+        deployment.command(deployment.add_command)
         wait_until(lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6))
     assert {status for status, _ in answers} == {200}
 
