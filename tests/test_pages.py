@@ -271,6 +271,26 @@ def test_the_console_grows_while_the_task_runs(window, scripts, task_url):
     assert page.locator("#log *").count() == 0
 
 
+def test_the_console_has_the_lines_before_the_end_and_those_after_a_reset(window, api):
+    def report(task: str, *lines: str) -> None:
+        api.events(*({"type": "log", "task": task, "msg": line} for line in lines))
+
+    task, other = (api("tasks.create", name=name, type="custom")["id"] for name in ("short-lived", "other"))
+    api("tasks.started", task=task)
+    report(task, "first")
+    console = window.open(f"/projects/*/tasks/{task}/output/log").locator("#log")
+    expect(console).to_have_text("first\n")
+    report(other, "a newer event")
+    api("tasks.reset", task=task)
+    expect(console).to_have_text("", timeout=15000)
+    api("tasks.started", task=task)
+    report(task, *map(str, range(120)))
+    api("tasks.completed", task=task)
+    expect(console).to_have_text("".join(f"{number}\n" for number in range(120)), timeout=15000)
+    report(task, "the agent's last word")
+    expect(console).to_contain_text("the agent's last word", timeout=15000)
+
+
 def test_a_dataset_shows_its_files_its_parent_and_a_preview(window, dataset_url):
     page = window.open(dataset_url)
     assert page.locator("h1").inner_text() == "rows 1.0.1"

@@ -255,12 +255,37 @@ def test_new_lines_come_once_even_those_that_were_reported_late(api, browser, ta
 def test_many_new_lines_come_in_several_answers(api, browser, task):
     last = read(api, browser, task)["last"]
     log(api, task, *map(str, range(120)))
-    collected: list[str] = []
-    while lines := (found := read(api, browser, task, after=last))["lines"]:
-        assert len(lines) <= console.EVENTS
-        collected += lines
-        last = found["last"]
-    assert collected == [str(number) for number in range(120)]
+    api("tasks.stopped", task=task)  # what came before the end is not lost
+    collected: list[list[str]] = []
+    more = True
+    while more:
+        found = read(api, browser, task, after=last)
+        collected.append(found["lines"])
+        last, more = found["last"], found["more"]
+    assert [len(lines) for lines in collected] == [50, 50, 20]
+    assert sum(collected, []) == [str(number) for number in range(120)]
+
+
+def test_of_a_long_text_that_comes_in_the_end_is_shown(api, browser, task):
+    last = read(api, browser, task)["last"]
+    log(api, task, "\n".join(map(str, range(100_000))), *["short"] * 3)
+    found = read(api, browser, task, after=last)
+    assert found["lines"][1:] == [str(number) for number in range(100_000 - console.LINES, 100_000)]
+    assert "99500 lines" in found["lines"][0]
+    assert read(api, browser, task, after=found["last"])["lines"] == ["short"] * 3
+
+
+def test_a_reset_is_told_and_no_line_after_it_is_taken_for_an_old_one(api, browser, task):
+    api("tasks.started", task=task)
+    log(api, task, *["old"] * 10)
+    before = read(api, browser, task)
+    api("tasks.reset", task=task)
+    reset = read(api, browser, task, after=before["last"])
+    api("tasks.started", task=task)
+    log(api, task, *map(str, range(15)))
+    after = read(api, browser, task, after=before["last"])
+    assert len({before["run"], reset["run"], after["run"]}) == 3
+    assert after["lines"] == [str(number) for number in range(15)]
 
 
 def test_the_console_of_a_task_that_ended_is_not_live(api, browser, task):

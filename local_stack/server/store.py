@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS documents (
     PRIMARY KEY (kind, id)
 );
 CREATE TABLE IF NOT EXISTS events (
-    seq       INTEGER PRIMARY KEY,
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: readers ask for what came after one
     task      TEXT NOT NULL,   -- a task's id, or a model's for model events
     type      TEXT NOT NULL,
     metric    TEXT NOT NULL DEFAULT '',

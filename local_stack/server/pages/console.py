@@ -4,7 +4,7 @@ import re
 
 from ..errors import validation_error
 from ..events.console import arrived_since, lines_before, newest_seq
-from ..store import Store
+from ..store import Document, Store
 from .views import found_task, is_live
 
 LINES = 500  # in one answer
@@ -20,7 +20,7 @@ def lines(store: Store, request: dict) -> dict:
     """The last lines; with `before` those before a place; with `after` those that came in since."""
     task = found_task(store, request)
     if "after" in request:
-        return {**_since(store, task["id"], _number(request["after"])), "live": is_live(task)}
+        return {**_since(store, task["id"], _number(request["after"])), **_state(task)}
     newest = newest_seq(store)
     place = _place(request["before"]) if request.get("before") else None
     shown, earlier = _back(store, task["id"], place)
@@ -28,8 +28,13 @@ def lines(store: Store, request: dict) -> dict:
         "lines": shown,
         "before": "_".join(map(str, earlier)) if earlier else None,
         "last": newest,
-        "live": is_live(task),
+        **_state(task),
     }
+
+
+def _state(task: Document) -> dict:
+    """Whether lines may follow, and which run of the task this is: a reset deletes the lines of others."""
+    return {"live": is_live(task), "run": task.get("started", "")}
 
 
 def tail(store: Store, task_id: str, count: int) -> list[str]:
@@ -60,11 +65,23 @@ def _back(store: Store, task_id: str, place: Place | None) -> tuple[list[str], P
 
 
 def _since(store: Store, task_id: str, seq: int) -> dict:
+    """Lines that came in after a seq, and whether there are `more`."""
     newest = newest_seq(store)
     events = arrived_since(store, task_id, seq, EVENTS)
-    if len(events) == EVENTS:
-        newest = events[-1][0]  # there may be more
-    return {"lines": [line for _, text in events for line in split_lines(text)], "last": newest}
+    shown: list[str] = []
+    for number, text in events:
+        if len(shown) >= LINES:
+            return {"lines": shown, "last": seq, "more": True}
+        shown += _end_of(split_lines(text))
+        seq = number
+    more = len(events) == EVENTS
+    return {"lines": shown, "last": seq if more else newest, "more": more}
+
+
+def _end_of(lines: list[str]) -> list[str]:
+    if len(lines) <= LINES:
+        return lines
+    return [f"… ({len(lines) - LINES} lines; load the page anew to see them)", *lines[-LINES:]]
 
 
 def split_lines(text: str) -> list[str]:

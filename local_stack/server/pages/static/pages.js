@@ -3,6 +3,7 @@
 
 const REFRESH_MILLISECONDS = 2000;
 const TAIL_MILLISECONDS = 1000;
+const ASK_AFTER_END = 10; // times: the agent still reports lines of a task that has ended
 const MOST_LINES = 20000; // that stay in the page while it follows a console
 
 function main() {
@@ -53,6 +54,8 @@ function showConsole(log) {
   const state = document.getElementById("log-state");
   let before = null;
   let last = 0;
+  let run = "";
+  let left = ASK_AFTER_END;
   const counts = []; // lines of each text in the page
 
   function node(lines) {
@@ -103,20 +106,23 @@ function showConsole(log) {
     }
   });
 
-  async function step() {
-    const answer = await ask(`?after=${last}`);
-    if (answer.last < last) location.reload(); // the task was reset
-    last = answer.last;
+  function take(answer) {
+    ({ last, run } = answer);
     append(answer.lines);
     tell(answer.live, !counts.length);
-    return answer.live;
+  }
+
+  async function step() {
+    const answer = await ask(`?after=${last}`);
+    if (run && answer.run !== run) location.reload(); // the task was reset
+    left = answer.live || answer.more ? ASK_AFTER_END : left - 1;
+    take(answer);
+    return left > 0;
   }
 
   ask("").then((answer) => {
-    append(answer.lines);
+    take(answer);
     place(answer);
-    last = answer.last;
-    tell(answer.live, !counts.length);
     log.dataset.loaded = "";
     if (answer.live) repeat(step, TAIL_MILLISECONDS);
   }).catch((error) => {
