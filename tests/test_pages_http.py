@@ -12,7 +12,7 @@ from local_stack.server.app import create_app  # noqa: F401  (registers what the
 from local_stack.server.pages import console
 from local_stack.server.pages.datasets import contents_of
 from local_stack.server.pages.graph import HEIGHT, MOST_NODES, WIDTH, Node, drawing
-from local_stack.server.pages.rendering import safe_link
+from local_stack.server.pages.rendering import safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.stack import Stack
 
@@ -184,6 +184,49 @@ def test_no_link_of_a_page_runs_a_script(api, browser):
         assert 'href="javascript' not in page
 
 
+HUGE = 10**400  # beyond all floats
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"runtime": {"ds_total_size": HUGE}},
+        {"execution": {"artifacts": [{"key": "a", "type": "t", "uri": "x", "content_size": HUGE}]}},
+        {"configuration": {"Dataset Content": {"value": f"header\na.csv, {'9' * 5000}, ff"}}},
+        {
+            "configuration": {
+                "Dataset Struct": {"value": json.dumps({"0": {"job_id": "x", "job_size": HUGE}})}
+            }
+        },
+    ],
+)
+def test_a_number_that_is_too_large_takes_no_page_down(api, browser, fields):
+    fields = {"name": "large dataset", "type": "data_processing", "system_tags": ["dataset"], **fields}
+    task = api("tasks.create", **fields)["id"]
+    for path in (
+        "/datasets",
+        f"/datasets/simple/*/experiments/{task}",
+        f"/projects/*/tasks/{task}/artifacts",
+    ):
+        assert "large dataset" in text_of(browser.get(api.url + path, timeout=10))
+    api("tasks.delete", task=task, force=True)
+
+
+def test_a_worker_that_reports_too_large_a_number_is_listed(api, browser):
+    api("workers.register", worker="busy worker", queues=[])
+    api("workers.status_report", worker="busy worker", machine_stats={"cpu_usage": [HUGE]})
+    assert "busy worker" in text_of(browser.get(f"{api.url}/workers-and-queues", timeout=10))
+    api("workers.unregister", worker="busy worker")
+
+
+def test_the_end_of_time_is_shown_as_no_time(monkeypatch):
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert (text_moment(0), text_moment(253402300799)) == ("1970-01-01 09:00:00", "")
+    time.tzset()
+
+
 # Lists
 
 
@@ -263,7 +306,7 @@ def test_many_new_lines_come_in_several_answers(api, browser, task):
         collected.append(found["lines"])
         last, more = found["last"], found["more"]
     assert [len(lines) for lines in collected] == [50, 50, 20]
-    assert sum(collected, []) == [str(number) for number in range(120)]
+    assert [line for lines in collected for line in lines] == [str(number) for number in range(120)]
 
 
 def test_of_a_long_text_that_comes_in_the_end_is_shown(api, browser, task):

@@ -123,7 +123,7 @@ def contents_of(task: Document) -> list[dict]:
     text = (task["configuration"].get(CONTENT) or {}).get("value") or ""
     split = [line.rsplit(", ", 2) for line in text.split("\n")[1:]]
     return [
-        {"name": parts[0], "size": int(parts[1]) if parts[1].isdecimal() else None, "hash": parts[2]}
+        {"name": parts[0], "size": int(parts[1][:20]) if parts[1].isdecimal() else None, "hash": parts[2]}
         for parts in split
         if len(parts) == 3
     ]

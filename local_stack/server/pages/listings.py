@@ -7,6 +7,7 @@ from ..errors import ApiError
 from ..projects import below
 from ..query import HIDDEN
 from ..store import Document, Store
+from .rendering import number
 from .views import (
     is_dataset,
     is_live,
@@ -149,20 +150,17 @@ def queues(store: Store, request: dict) -> dict:
             "task": reference(store, worker.get("task", {}).get("id")),
             "seconds": worker.get("task", {}).get("running_time", 0) / 1000,
             "seen": worker["last_activity_time"],
-            "machine": _machine(store, worker["id"]),
+            "cpu": _cpu(store, worker["id"]),
         }
         for worker in worker_calls.get_all(store, {})["workers"]
     ]
     return {"queues": rows, "workers": sorted(workers, key=lambda worker: worker["id"]), "live": True}
 
 
-def _machine(store: Store, worker_id: str) -> dict:
-    """What the worker last said of its machine: means in percent, where it says them."""
-    stats = store.get("worker", worker_id).get("machine_stats") or {}
-    use = stats.get("cpu_usage")
-    numbers = [value for value in (use if isinstance(use, list) else [use]) if isinstance(value, int | float)]
-    memory = stats.get("memory_used")
-    return {
-        "cpu": sum(numbers) / len(numbers) if numbers else None,
-        "memory": memory if isinstance(memory, int | float) else None,
-    }
+def _cpu(store: Store, worker_id: str) -> float | None:
+    """What the worker last said of the use of its processors: the mean in percent, where it says it."""
+    use = (store.get("worker", worker_id).get("machine_stats") or {}).get("cpu_usage")
+    numbers = [
+        found for value in (use if isinstance(use, list) else [use]) if (found := number(value)) is not None
+    ]
+    return sum(numbers) / len(numbers) if numbers else None

@@ -32,9 +32,18 @@ CHART_HEADERS = {
 }
 
 
-def text_size(size: Any) -> str:
+def number(value: Any) -> float | None:
+    """The number that a client stored, unless it is something else or beyond all that can be shown."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
+
+
+def text_size(value: Any) -> str:
     """Bytes in words."""
-    if not isinstance(size, int | float):
+    size = number(value)
+    if size is None:
         return ""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 1000:
@@ -43,8 +52,9 @@ def text_size(size: Any) -> str:
     return f"{size:.1f} TB"
 
 
-def text_duration(seconds: Any) -> str:
-    if not isinstance(seconds, int | float):
+def text_duration(value: Any) -> str:
+    seconds = number(value)
+    if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -71,7 +81,10 @@ def moment(value: Any) -> datetime | None:
 def text_moment(value: Any) -> str:
     """The time on this machine's clock, whose user is the one who looks."""
     found = moment(value)
-    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
+    try:
+        return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
+    except (OverflowError, ValueError):  # it is the year 10000 here already
+        return ""
 
 
 def own_path(url: str, files: str) -> str | None:
