@@ -15,7 +15,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
 # Whether some part of the steps or the tables is to be seen only by scrolling sideways.
 CUT_OFF = """
-    [...document.querySelectorAll("#graph *, #tables *")].some(
+    [...document.querySelectorAll("#graph *, #charts *")].some(
         (part) => getComputedStyle(part).overflowX === "auto" && part.scrollWidth > part.clientWidth)
 """
 
@@ -49,12 +49,16 @@ def photograph_page(login: str, address: str, file: Path) -> None:
     with open_page(WINDOW_WIDTHS[0], WINDOW_HEIGHT) as page:
         page.goto(login)
         page.goto(address)
-        page.locator("#graph svg").wait_for()
+        charts = page.locator("#charts .chart")
+        for number in range(charts.count()):
+            charts.nth(number).scroll_into_view_if_needed()
+            charts.nth(number).and_(page.locator("[data-drawn]")).wait_for()
+        page.evaluate("scrollTo(0, 0)")
         for width in WINDOW_WIDTHS:
             page.set_viewport_size({"width": width, "height": WINDOW_HEIGHT})
             if not page.evaluate(CUT_OFF):
                 break
-        tables = page.locator("#tables").bounding_box()
+        tables = page.locator("#charts").bounding_box()
         width = page.evaluate("document.documentElement.clientWidth")  # without the place of a scroll bar
         clip = {"x": 0, "y": 0, "width": width, "height": tables["y"] + tables["height"] + 16}
         taken = page.screenshot(clip=clip, full_page=True)

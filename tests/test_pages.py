@@ -298,6 +298,7 @@ def test_a_dataset_shows_its_files_its_parent_and_a_preview(window, dataset_url)
     assert sorted(files) == sorted(["more.csv", "rows.csv", f"{HOSTILE.replace('/', '|')}.txt"])
     assert all(re.fullmatch("[0-9a-f]{64}", text) for text in page.locator("#files .hash").all_inner_texts())
     assert page.locator("#lineage .node").count() == 2
+    draw_all(page)
     assert page.locator(".data td").all_inner_texts()[-1] == HOSTILE
     page.locator("#lineage .node:not(.current)").click()
     expect(page.locator("h1")).to_have_text("rows 1.0.0")
@@ -308,7 +309,8 @@ def test_a_pipeline_shows_its_steps_live_and_leads_to_their_tasks(window, api, p
     steps = page.locator("#graph .node")
     expect(steps).to_have_count(3)
     assert page.locator("#graph .arrow").count() == 2
-    assert f"candidate {HOSTILE}" in page.locator("#tables").inner_text()
+    draw_all(page)
+    assert f"candidate {HOSTILE}" in page.locator("#charts").inner_text()
     assert page.locator("#graph .node[href]").count() == 1
     queued = page.locator("#graph .node.queued")
     expect(queued).to_contain_text("first")
@@ -346,6 +348,33 @@ def test_a_chart_appears_and_grows_while_its_task_runs(window, api):
         if iteration != 1:  # the second one comes when the chart is there
             expect(chart(page, "loss").locator("path.point")).to_have_count(iteration + 1, timeout=15000)
     expect(page.get_by_text("No scalars yet.")).to_be_hidden()
+    # What comes right before the end is drawn, too; and after a reset there is nothing again.
+    api.events({**point, "iter": 3, "value": 0.5})
+    api("tasks.completed", task=task)
+    expect(chart(page, "loss").locator("path.point")).to_have_count(4, timeout=15000)
+
+
+def test_a_chart_outlives_a_server_that_is_away(window, api):
+    """Before the first drawing, and before the next."""
+    task = api("tasks.create", name="interrupted", type="training")["id"]
+    api("tasks.started", task=task)
+    point = {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": "train", "value": 1}
+    api.events({**point, "iter": 0})
+    away = "**/pages/scalars/**"
+    window.page.route(away, lambda route: route.abort())
+    page = window.open(f"/projects/*/tasks/{task}/scalars")
+    expect(page.locator(".drawing")).to_contain_text("Failed to fetch")
+    page.unroute(away)
+    points = chart(page, "loss").locator("path.point")
+    expect(points).to_have_count(1, timeout=15000)
+    page.route(away, lambda route: route.abort())
+    page.wait_for_event("requestfailed", timeout=15000)
+    expect(points).to_have_count(1)
+    page.unroute(away)
+    api.events({**point, "iter": 1})
+    expect(points).to_have_count(2, timeout=15000)
+    assert all("ERR_FAILED" in problem for problem in window.problems)
+    window.problems.clear()
 
 
 # Large ones

@@ -10,6 +10,7 @@ import requests
 
 from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
 from local_stack.server.pages import console
+from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
 from local_stack.server.pages.graph import HEIGHT, MOST_NODES, WIDTH, Node, drawing
 from local_stack.server.pages.rendering import safe_link, text_moment
@@ -355,12 +356,89 @@ def test_a_place_that_is_none_is_refused(api, browser, task, query):
 # Plots
 
 
-def plot(api, browser, task: str, plot_str: object) -> dict:
+def report(api, task: str, plot_str: object) -> None:
     event = {"type": "plot", "task": task, "metric": "m&m", "variant": "v", "iter": 0, "plot_str": plot_str}
     assert api.events(event)["added"] == 1
-    answer = browser.get(f"{api.url}/pages/plot/{task}", params={"metric": "m&m", "variant": "v"}, timeout=10)
+
+
+def drawing_of(api, browser, task: str, kind: str, **query) -> dict:
+    answer = browser.get(f"{api.url}/pages/{kind}/{task}", params={"metric": "m&m", **query}, timeout=10)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def plot(api, browser, task: str, plot_str: object) -> dict:
+    report(api, task, plot_str)
+    found = drawing_of(api, browser, task, "plot", variant="v")
+    del found["version"]
+    return found
+
+
+def test_a_plot_is_sent_again_only_when_it_was_reported_again(api, browser, task):
+    report(api, task, '{"data": []}')
+    first = drawing_of(api, browser, task, "plot", variant="v")
+    version = {"version": first["version"]}
+    assert drawing_of(api, browser, task, "plot", variant="v", known=first["version"]) == version
+    report(api, task, '{"data": [{"y": [1]}]}')  # for the same iteration
+    again = drawing_of(api, browser, task, "plot", variant="v", known=first["version"])
+    assert again["figure"]["data"] == [{"y": [1]}]
+
+
+def test_scalars_are_sent_again_only_when_one_was_reported_or_the_task_was_reset(api, browser, task):
+    def values(known: str = "") -> tuple[str, list | None]:
+        found = drawing_of(api, browser, task, "scalars", known=known)
+        return found["version"], "figure" in found and [trace["y"] for trace in found["figure"]["data"]]
+
+    def report_value(value: float, metric: str = "m&m") -> None:
+        event = {"type": "training_stats_scalar", "task": task, "metric": metric, "iter": 1, "value": value}
+        assert api.events(event)["added"] == 1
+
+    api("tasks.started", task=task)
+    report_value(1)
+    version, drawn = values()
+    assert drawn == [[1]]
+    report_value(5, metric="another")
+    assert values(known=version) == (version, False)
+    report_value(2)  # for the same iteration
+    version, drawn = values(known=version)
+    assert drawn == [[2]]
+    api("tasks.reset", task=task)
+    api("tasks.started", task=task)
+    report_value(3)
+    report_value(4)
+    assert values(known=version)[1] == [[4]]
+
+
+def test_a_plot_that_is_too_large_is_not_sent(api, browser, task):
+    found = plot(api, browser, task, json.dumps({"data": [{"text": "x" * LARGEST_PLOT}]}))
+    assert "too large to be drawn (8.4 MB)" in found["problem"]
+
+
+def table_of(*columns: list, header: tuple = ("a",)) -> str:
+    return json.dumps(
+        {"data": [{"type": "table", "header": {"values": header}, "cells": {"values": columns}}]}
+    )
+
+
+@pytest.mark.parametrize("levels", [500, 900])
+def test_a_cell_that_is_nested_deep_takes_no_page_down(api, browser, levels):
+    deep = "[" * levels + "]" * levels
+    fields = {"name": "odd cells", "type": "controller", "system_tags": ["pipeline"]}
+    task = api("tasks.create", **fields)["id"]
+    cells = table_of(["CELL"], header=("HEAD",)).replace('"CELL"', deep).replace('"HEAD"', deep)
+    assert plot(api, browser, task, cells).keys() <= {"tables", "problem"}
+    assert "odd cells" in text_of(browser.get(f"{api.url}/pipelines/*/experiments/{task}", timeout=10))
+
+
+def test_a_page_names_its_plots_and_reads_none(api, browser):
+    """Refreshed every two seconds, it would keep the server busy."""
+    tags = {"pipelines": ("controller", "pipeline"), "datasets/simple": ("data_processing", "dataset")}
+    for kind, (type_, tag) in tags.items():
+        task = api("tasks.create", name="tables", type=type_, system_tags=[tag])["id"]
+        report(api, task, table_of(["in the table"]))
+        page = text_of(browser.get(f"{api.url}/{kind}/*/experiments/{task}", timeout=10))
+        assert f'data-source="/pages/plot/{task}?metric=m%26m&amp;variant=v"' in page
+        assert "in the table" not in page
 
 
 def test_a_figure_loses_its_title_and_its_gaps_are_null(api, browser, task):
@@ -375,12 +453,14 @@ def test_a_plot_that_is_none_is_said_to_be_none(api, browser, task, text):
     assert "problem" in plot(api, browser, task, text)
 
 
-def test_a_long_table_is_cut_and_its_markup_removed(api, browser, task):
-    cells = [[f"<b>{i}</b><br>" for i in range(1000)], [0.1 + 0.2]]
-    trace = {"type": "table", "header": {"values": ["a", ["b", "c"]]}, "cells": {"values": cells}}
-    (table,) = plot(api, browser, task, json.dumps({"data": [trace]}))["tables"]
-    assert (table["columns"], table["left_out"]) == (["a", "b / c"], 500)
-    assert table["rows"][:2] == [["0", "0.3"], ["1", ""]]
+def test_a_large_table_is_cut_and_its_markup_removed(api, browser, task):
+    long = [f"<b>{i}</b><br>" for i in range(1000)]
+    text = table_of(long, [0.1 + 0.2], ["x" * 1000], *([[None]] * 198), header=("a", ["b", "c"]))
+    (table,) = plot(api, browser, task, text)["tables"]
+    assert (table["columns"], table["left_out"], table["columns_left_out"]) == (["a", "b / c"], 500, 101)
+    assert [len(row) for row in table["rows"]] == [100] * 500
+    assert table["rows"][0][:4] == ["0", "0.3", "x" * 500 + "…", ""]
+    assert table["rows"][1][:2] == ["1", ""]
 
 
 def test_a_plot_that_is_an_image_comes_from_this_server_or_not_at_all(api, browser, task):

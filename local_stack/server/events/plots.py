@@ -31,6 +31,16 @@ def get_task_plots(store: Store, request: dict) -> dict:
     return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": ALL_READ}
 
 
+def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[str, int] | None:
+    """Of what was reported last of a plot: a mark, which no other report has, and its size in characters."""
+    row = store.db.execute(
+        "SELECT seq, timestamp, LENGTH(body) FROM events "
+        "WHERE task = ? AND type = ? AND metric = ? AND variant = ? ORDER BY iter DESC LIMIT 1",
+        (task_id, PLOT, metric, variant),
+    ).fetchone()
+    return row and ("_".join(map(str, row)), row[2])
+
+
 @endpoint("events.get_multi_task_plots", "tasks")
 def get_multi_task_plots(store: Store, request: dict) -> dict:
     """{metric: {variant: {task: {iteration: {"name", "plots"}}}}}"""

@@ -1,4 +1,7 @@
-"""Scalars and plots, one at a time, as the pages' scripts ask for them."""
+"""Scalars and plots, one at a time, as the pages' scripts ask for them.
+
+Each answer has a `version`. To whoever has it already, as `known`, nothing else is answered.
+"""
 
 import json
 import math
@@ -6,16 +9,17 @@ import re
 from typing import Any
 
 from ..errors import ApiError
-from ..events.plots import get_task_plots
+from ..events.plots import get_task_plots, newest_plot
 from ..events.scalars import scalar_metrics_iter_histogram
 from ..events.storage import PLOT, variants_of
-from ..store import Store
-from .rendering import safe_link
+from ..store import Document, Store
+from .rendering import safe_link, text_size
 from .views import found_task
 
 SAMPLES = 500  # points of a series: more than a chart is pixels wide
 FEW = 20  # points that are also marked one by one
-MOST_ROWS = 500  # of a table that are shown
+MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 500, 100, 500  # of a table that are shown
+LARGEST_PLOT = 8 * 2**20  # characters that are drawn: a browser would be busy for seconds with more
 AXIS = re.compile(r"[xy]axis\d*")
 # The little HTML that plotly understands in texts.
 MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\s*/?>", re.IGNORECASE)
@@ -24,9 +28,12 @@ MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\
 def scalars(store: Store, request: dict) -> dict:
     """A figure of one metric, a line for each of its variants."""
     task = found_task(store, request)
-    wanted = {"metric": request.get("metric", "")}
-    asked = {"task": task["id"], "metrics": [wanted], "samples": SAMPLES}
-    variants = scalar_metrics_iter_histogram(store, asked).get(wanted["metric"], {})
+    metric = request.get("metric", "")
+    version = _version(task, metric)
+    if request.get("known") == version:
+        return {"version": version}
+    asked = {"task": task["id"], "metrics": [{"metric": metric}], "samples": SAMPLES}
+    variants = scalar_metrics_iter_histogram(store, asked).get(metric, {})
     traces = [
         {
             **series,
@@ -36,17 +43,34 @@ def scalars(store: Store, request: dict) -> dict:
         for series in variants.values()
     ]
     axes = {"xaxis": {"title": {"text": "iteration"}}}
-    return {"figure": {"data": traces, "layout": {**axes, "showlegend": len(traces) > 1}}}
+    figure = {"data": traces, "layout": {**axes, "showlegend": len(traces) > 1}}
+    return {"version": version, "figure": figure}
+
+
+def _version(task: Document, metric: str) -> str:
+    """What changes with every report of the metric, without a look at its points, of which there are many."""
+    kept = [last for variants in task["last_metrics"].values() for last in variants.values()]
+    count = sum(last["count"] for last in kept if last["metric"] == metric)
+    return f"{count} since {task.get('started')}"
 
 
 def plot(store: Store, request: dict) -> dict:
     """One plot as it was last reported: a figure, tables, or an image."""
     task = found_task(store, request)
     metric, variant = request.get("metric", ""), request.get("variant", "")
-    found = _plots(store, task["id"], metric, variant)
+    found = newest_plot(store, task["id"], metric, variant)
     if not found:
         raise ApiError(404, 0, f"There is no plot {metric} / {variant}.")
-    return _shown(found[-1], request["files"])
+    version, size = found
+    if request.get("known") == version:
+        return {"version": version}
+    if size > LARGEST_PLOT:
+        problem = (
+            f"This plot is too large to be drawn ({text_size(size)}). Task.get_reported_plots() reads it."
+        )
+        return {"version": version, "problem": problem}
+    asked = {"task": task["id"], "metrics": [{"metric": metric, "variants": [variant]}]}
+    return {"version": version, **_shown(get_task_plots(store, asked)["plots"][-1], request["files"])}
 
 
 def plot_names(store: Store, task_id: str) -> list[dict]:
@@ -55,18 +79,6 @@ def plot_names(store: Store, task_id: str) -> list[dict]:
         for metric, variants in variants_of(store, task_id, PLOT).items()
         for variant in variants
     ]
-
-
-def table_of(store: Store, task_id: str, name: dict) -> dict | None:
-    """The first table of a plot, where it is one of tables."""
-    found = _plots(store, task_id, name["metric"], name["variant"])
-    tables = _tables(_figure(found[-1])) if found else None
-    return tables[0] if tables else None
-
-
-def _plots(store: Store, task_id: str, metric: str, variant: str) -> list[dict]:
-    asked = {"task": task_id, "metrics": [{"metric": metric, "variants": [variant]}]}
-    return get_task_plots(store, asked)["plots"]
 
 
 def _shown(event: dict, files: str) -> dict:
@@ -119,14 +131,19 @@ def _tables(figure: dict | None) -> list[dict]:
 
 
 def _table(trace: dict) -> dict:
-    names = _values(trace, "header")
+    names = _values(trace, "header")[:MOST_COLUMNS]
     columns = [cells if isinstance(cells, list) else [cells] for cells in _values(trace, "cells")]
     length = max(map(len, columns), default=0)
     rows = [
-        [_text(column[i]) if i < len(column) else "" for column in columns]
+        [_text(column[i]) if i < len(column) else "" for column in columns[:MOST_COLUMNS]]
         for i in range(min(length, MOST_ROWS))
     ]
-    return {"columns": [_text(name) for name in names], "rows": rows, "left_out": length - len(rows)}
+    return {
+        "columns": [_text(name) for name in names],
+        "rows": rows,
+        "left_out": length - len(rows),
+        "columns_left_out": max(0, len(columns) - MOST_COLUMNS),
+    }
 
 
 def _values(trace: dict, part: str) -> list:
@@ -136,8 +153,15 @@ def _values(trace: dict, part: str) -> list:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):  # a header of several levels
-        return " / ".join(_text(part) for part in value)
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.6g}"
-    return "" if value is None else MARKUP.sub(" ", str(value)).strip()
+    levels = value if isinstance(value, list) else [value]  # a header may have several
+    text = MARKUP.sub(" ", " / ".join(map(_plain, levels))).strip()
+    return text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + "…"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    try:
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    except RecursionError:  # lists within lists, hundreds deep
+        return "…"

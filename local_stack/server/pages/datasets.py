@@ -1,7 +1,7 @@
 """A version of a dataset: what it came from, what is in it, and how it looks."""
 
 from ..store import Document, Store
-from .charts import plot_names, table_of
+from .charts import plot_names
 from .graph import Node, drawing
 from .pipelines import stored_json
 from .tasks import artifacts_of
@@ -10,6 +10,7 @@ from .views import (
     found_task,
     heading,
     is_dataset,
+    is_live,
     paged,
     reference,
     row,
@@ -18,7 +19,6 @@ from .views import (
 
 STRUCTURE, CONTENT = "Dataset Struct", "Dataset Content"  # the SDK's configuration objects
 OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's drawings of what the page shows itself
-MOST_TABLES = 10  # shown at once; the others are drawn when they come into view, as charts are
 FILES_PER_PAGE = 100
 MOST_VERSIONS = 100
 CHANGES = (("add", "added"), ("modify", "modified"), ("remove", "removed"))
@@ -29,12 +29,6 @@ def page(store: Store, request: dict) -> dict:
     if not is_dataset(task):
         return {"elsewhere": task_path(task)}
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
-    tables = [
-        {**name, "table": table}
-        for name in plots[:MOST_TABLES]
-        if (table := table_of(store, task["id"], name))
-    ]
-    shown = {(table["metric"], table["variant"]) for table in tables}
     files = contents_of(task)
     text = request.get("file", "").strip().casefold()
     return {
@@ -49,9 +43,8 @@ def page(store: Store, request: dict) -> dict:
         "versions": _versions(store, task),
         "drawing": _lineage(store, task),
         "contents": paged([f for f in files if text in f["name"].casefold()], request, FILES_PER_PAGE),
-        "tables": tables,
-        "plots": (drawn := [name for name in plots if (name["metric"], name["variant"]) not in shown]),
-        "charts": bool(drawn),
+        "plots": plots,
+        "charts": bool(plots) or is_live(task),
         "artifacts": artifacts_of(task),
     }
 

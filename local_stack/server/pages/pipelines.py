@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 from ..store import Document, Store
-from .charts import plot_names, table_of
+from .charts import plot_names
 from .console import tail
 from .graph import Node, drawing
 from .tasks import parameters_of
 from .views import (
     found_task,
     heading,
+    is_live,
     is_pipeline,
     model_row,
     seconds_run,
@@ -30,14 +31,11 @@ def page(store: Store, request: dict) -> dict:
     steps = steps_of(store, task)
     nodes = [Node(step["name"], step["parents"], step) for step in steps]
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
-    found = [(name, table_of(store, task["id"], name)) for name in plots]
     return {
         **heading(store, task),
-        "steps": steps,
         "drawing": drawing(nodes) if nodes else None,
-        "tables": [{**name, "table": table} for name, table in found if table],
-        "plots": (drawn := [name for name, table in found if not table]),
-        "charts": bool(drawn),
+        "plots": plots,
+        "charts": bool(plots) or is_live(task),
         "parameters": [
             section
             for section in parameters_of(store, task)
@@ -66,7 +64,6 @@ def steps_of(store: Store, controller: Document) -> list[dict]:
                 "task": task,
                 "status": _status(step, task),
                 "seconds": task and seconds_run(task),
-                "type": task["type"] if task else str(step.get("job_type") or ""),
             }
         )
     return steps

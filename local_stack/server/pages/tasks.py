@@ -78,7 +78,7 @@ def _overview(store: Store, task: Document, request: dict) -> dict:
     return {
         "parent": reference(store, task.get("parent")),
         "children": [
-            {**reference(store, child["id"]), "type": child["type"], "seconds": seconds_run(child)}
+            {**reference(store, child["id"]), "seconds": seconds_run(child)}
             for child in children[:MOST_CHILDREN]
         ],
         "more_children": len(children) - MOST_CHILDREN,

@@ -57,34 +57,53 @@ function note(text) {
   return made;
 }
 
-async function draw(chart) {
-  const answer = await fetch(chart.dataset.source, { cache: "no-store" });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  const found = await answer.json();
-  const place = chart.querySelector(".drawing");
+async function show(place, found, title) {
   if (found.figure) {
-    if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
+    if (!place.querySelector(".plot-container")) place.replaceChildren();
+    place.classList.remove("fits");
     await Plotly.react(place, found.figure.data, dressed(found.figure.layout), CONFIG);
-  } else if (found.tables) {
-    place.classList.add("fits");
+    return;
+  }
+  Plotly.purge(place);
+  place.classList.toggle("fits", Boolean(found.tables));
+  if (found.tables) {
     place.replaceChildren(...found.tables.flatMap((one) => [
-      table(one), ...(one.left_out ? [note(`${one.left_out} more rows are not shown.`)] : []),
+      table(one),
+      ...(one.left_out ? [note(`${one.left_out} more rows are not shown.`)] : []),
+      ...(one.columns_left_out ? [note(`${one.columns_left_out} more columns are not shown.`)] : []),
     ]));
   } else if (found.image) {
     const image = document.createElement("img");
     image.src = found.image;
-    image.alt = chart.querySelector("figcaption").textContent;
+    image.alt = title;
     place.replaceChildren(image);
   } else {
     place.replaceChildren(note(found.problem || "This image is not on this server."));
   }
-  chart.dataset.drawn = "";
 }
 
-function drawSafely(chart) {
-  return draw(chart).catch((error) => {
-    chart.querySelector(".drawing").replaceChildren(note(`This cannot be drawn (${error.message}).`));
-  });
+// Bring the chart up to date. Where that fails, what was drawn stays, and the next round tries again.
+async function draw(chart) {
+  const place = chart.querySelector(".drawing");
+  const known = chart.dataset.version;
+  let found;
+  try {
+    const query = known === undefined ? "" : `&known=${encodeURIComponent(known)}`;
+    found = await (await get(chart.dataset.source + query)).json();
+  } catch (error) {
+    if (known === undefined || error instanceof Gone) await show(place, { problem: error.message });
+    chart.toggleAttribute("data-drawn", error instanceof Gone);
+    return;
+  }
+  if (found.version !== known) {
+    chart.dataset.version = found.version;
+    try {
+      await show(place, found, chart.querySelector("figcaption").textContent);
+    } catch (error) {
+      await show(place, { problem: `This cannot be drawn (${error.message}).` });
+    }
+  }
+  chart.dataset.drawn = "";
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -94,24 +113,31 @@ document.addEventListener("DOMContentLoaded", () => {
       if (!isIntersecting) visible.delete(target);
       else if (!visible.has(target)) {
         visible.add(target);
-        if (!("asked" in target.dataset)) {
-          target.dataset.asked = "";
-          drawSafely(target);
-        }
+        draw(target);
       }
     }
   }, { rootMargin: "200px" });
   for (const chart of document.querySelectorAll(".chart")) watcher.observe(chart);
   // While a task runs, it may report something that was not there when the page was opened.
   const newcomers = new MutationObserver((changes) => {
-    for (const { addedNodes } of changes) addedNodes.forEach((node) => watcher.observe(node));
+    for (const { addedNodes } of changes) {
+      for (const node of addedNodes) if (node instanceof Element) watcher.observe(node);
+    }
   });
   for (const list of document.querySelectorAll("[data-grows]")) newcomers.observe(list, { childList: true });
 
-  const drawn = () => [...visible].filter((chart) => "drawn" in chart.dataset);
   // The colours of a drawing are fixed when it is made.
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn().forEach(drawSafely));
-  setInterval(() => {
-    if (!document.hidden && document.querySelector("main").hasAttribute("data-live")) drawn().forEach(drawSafely);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const chart of document.querySelectorAll(".chart")) delete chart.dataset.version;
+    visible.forEach(draw);
+  });
+  let wasLive = isLive();
+  repeat(async () => {
+    const live = isLive();
+    // When the task has ended, once more: its last points may have come since.
+    const late = [...visible].filter((chart) => live || wasLive || !("drawn" in chart.dataset));
+    wasLive = live;
+    await Promise.all(late.map(draw));
+    return true;
   }, REDRAW_MILLISECONDS);
 });

@@ -14,38 +14,70 @@ function isLive() {
   return main().hasAttribute("data-live");
 }
 
+// What the server will not have again: there is no use in asking on.
+class Gone extends Error {}
+
+async function get(url) {
+  const answer = await fetch(url, { cache: "no-store" });
+  if (answer.status === 401) throw new Gone("This browser may not see it any more: open the stack's link again.");
+  if (answer.status === 404) throw new Gone("It is not there any more.");
+  if (!answer.ok) throw new Error(`The server answers with status ${answer.status}.`);
+  return answer;
+}
+
+// Say why the page changes no more.
+function stop(text) {
+  main().removeAttribute("data-live");
+  const said = document.getElementById("gone") ?? document.createElement("p");
+  said.id = "gone";
+  said.className = "trouble";
+  said.setAttribute("role", "status");
+  said.textContent = text;
+  main().prepend(said);
+}
+
 // Take over the parts of the page that have changed on the server. The server writes them, with all that
 // users named made harmless; scripts in a document that was parsed like this do not run.
 async function refresh() {
-  const answer = await fetch(location.href, { cache: "no-store" });
-  if (!answer.ok) return;
+  const answer = await get(location.href);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other || part.isEqualNode(other)) continue;
     const focused = part.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const scrolled = [...part.querySelectorAll(".scroll, pre")].map((box) => [box.scrollLeft, box.scrollTop]);
     part.replaceChildren(...other.childNodes);
+    part.querySelectorAll(".scroll, pre").forEach((box, i) => box.scrollTo(...(scrolled[i] ?? [0, 0])));
     if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   }
   for (const list of document.querySelectorAll("[data-grows]")) {
-    const known = new Set([...list.children].map((item) => item.dataset.source));
+    const source = (item) => item.dataset.source;
     const items = [...(fresh.getElementById(list.id)?.children ?? [])];
-    list.append(...items.filter((item) => !known.has(item.dataset.source)));
+    const wanted = new Set(items.map(source));
+    for (const item of [...list.children]) if (!wanted.has(source(item))) item.remove();
+    const known = new Set([...list.children].map(source));
+    list.append(...items.filter((item) => !known.has(source(item))));
   }
   main().toggleAttribute("data-live", fresh.querySelector("main").hasAttribute("data-live"));
 }
 
-// Call `step` again and again for as long as it answers true, but not while nobody looks.
-function repeat(step, milliseconds) {
+// Call `step` again and again for as long as it answers true, but not while nobody looks, and less often
+// where it takes long: the server has others to answer.
+function repeat(step, milliseconds, pause = milliseconds) {
   setTimeout(async () => {
+    const begun = performance.now();
     let more = true;
     try {
       if (!document.hidden) more = await step();
-    } catch {
-      // The server is away, perhaps to come back.
+    } catch (error) {
+      // Otherwise the server is away, perhaps to come back.
+      if (error instanceof Gone) {
+        stop(error.message);
+        more = false;
+      }
     }
-    if (more) repeat(step, milliseconds);
-  }, milliseconds);
+    if (more) repeat(step, milliseconds, Math.max(milliseconds, 5 * (performance.now() - begun)));
+  }, pause);
 }
 
 function showConsole(log) {
@@ -77,9 +109,7 @@ function showConsole(log) {
   }
 
   async function ask(query) {
-    const answer = await fetch(log.dataset.source + query, { cache: "no-store" });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    return answer.json();
+    return (await get(log.dataset.source + query)).json();
   }
 
   function tell(live, empty) {
@@ -126,7 +156,7 @@ function showConsole(log) {
     log.dataset.loaded = "";
     if (answer.live) repeat(step, TAIL_MILLISECONDS);
   }).catch((error) => {
-    state.textContent = `The console cannot be read (${error.message}).`;
+    state.textContent = `The console cannot be read. ${error.message}`;
   });
 }
 
