@@ -53,9 +53,9 @@ def test_without_the_cookie_there_is_no_data_but_the_way_to_get_it(api, task, pa
         assert "shown" not in answer.text
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c"])
+@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "http://["])
 def test_a_wrong_token_is_refused_and_leaves_no_cookie(api, token):
-    answer = requests.get(f"{api.url}/?token={token}", timeout=10, allow_redirects=False)
+    answer = requests.get(api.url, params={"token": token}, timeout=10, allow_redirects=False)
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
     assert "is not of this stack" in answer.text
 
@@ -72,6 +72,12 @@ def test_the_link_works_for_any_page_and_keeps_the_rest_of_the_address(api):
     answer = requests.get(url, timeout=10, allow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/projects/*?name=a+b%26c&page=2")
     assert re.search("HttpOnly; Max-Age=2[0-9]{6}; Path=/; SameSite=lax", answer.headers["Set-Cookie"])
+
+
+def test_the_link_works_for_a_file(api):
+    requests.post(f"{api.url}/files", files={"linked.txt": b"inside"}, headers=api.headers, timeout=10)
+    link = {"token": api.token}
+    assert requests.get(f"{api.url}/files/linked.txt", params=link, headers=HTML, timeout=10).text == "inside"
 
 
 def test_the_cookie_opens_no_api_and_changes_no_file(api, browser, task):
@@ -97,6 +103,7 @@ def test_the_cookie_of_one_stack_does_not_replace_that_of_another(api, browser):
 
 
 def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser):
+    requests.post(f"{api.url}/files", files={"seen.txt": b"inside"}, headers=api.headers, timeout=10)
     port = api.url.rpartition(":")[2]
     for host, status in (
         (f"evil.example:{port}", 403),
@@ -105,7 +112,8 @@ def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser
     ):
         (cookie,) = browser.cookies
         headers = {**HTML, "Host": host, "Cookie": f"{cookie.name}={cookie.value}"}
-        assert requests.get(api.url, headers=headers, timeout=10).status_code == status
+        for path in ("/", "/files/seen.txt"):
+            assert requests.get(api.url + path, headers=headers, timeout=10).status_code == status
 
 
 POLICY = (
@@ -356,7 +364,7 @@ def test_samples_from_a_place_that_is_none_begin_with_the_newest(api, browser, t
 
 @pytest.mark.parametrize("query", [{"before": "x"}, {"before": "1_2"}, {"after": "-1"}, {"after": "9" * 30}])
 def test_a_place_that_is_none_is_refused(api, browser, task, query):
-    assert browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10).status_code == 404
+    assert browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10).status_code == 400
 
 
 # Plots

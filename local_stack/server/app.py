@@ -60,7 +60,10 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
 
     async def file(request: Request) -> Response:
         # Browsers send the cookie along with whatever any page makes them ask for: it is good for reading.
-        if not (request.method in ("GET", "HEAD") and access.has_cookie(request)):
+        if request.method in ("GET", "HEAD") and "authorization" not in request.headers:
+            if opened := access.check(request):
+                return opened
+        else:
             credentials.check(request.headers.get("authorization"))
         path = request.path_params.get("path", "")
         match request.method:
@@ -76,8 +79,8 @@ def create_app(store: Store, credentials: Credentials, file_store: FileStore) ->
     def on_api_error(request: Request, error: ApiError) -> Response:
         call = CALL.match(request.url.path)
         if not call and pages.wants_page(request):
-            if error.code == 401:
-                return pages.refusal(request, Refused(401))
+            if isinstance(error, Refused):
+                return pages.refusal(request, error)
             return pages.failure(request, error)
         return envelope(call["name"] if call else request.url.path, NEWEST, {}, error)
 

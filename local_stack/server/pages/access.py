@@ -8,18 +8,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..auth import PAGES, Credentials
+from ..errors import ApiError
+from .rendering import ALWAYS_NEW, HEADERS
 
 # The names by which a browser on this machine reaches it. Any other may be a trick to read the pages from
 # a foreign site, whose name was made to lead here.
-OWN_NAMES = ("127.0.0.1", "localhost", "::1")
+OWN_NAMES = ("127.0.0.1", "localhost")
 
 
-class Refused(Exception):
-    """The page may not be shown. `status` is that of HTTP; the message says why, or is empty."""
+class Refused(ApiError):
+    """The page may not be shown. `why` tells people more than that they need the link, or is empty."""
 
-    def __init__(self, status: int, message: str = "") -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, status: int, why: str = "") -> None:
+        super().__init__(status, 20, why or "Unauthorized (missing credentials)")
+        self.why = why
 
 
 class Access:
@@ -35,11 +37,11 @@ class Access:
             raise Refused(403, "These pages are for browsers on this machine: open them at 127.0.0.1.")
         if "token" in request.query_params:
             return self._let_in(request, token_in(request.query_params["token"]))
-        if not self.has_cookie(request):
+        if not self._has_cookie(request):
             raise Refused(401)
         return None
 
-    def has_cookie(self, request: Request) -> bool:
+    def _has_cookie(self, request: Request) -> bool:
         try:
             cookie = request.cookies.get(cookie_name(request), "")
             jwt.decode(cookie, self._credentials.token_secret, algorithms=["HS256"], audience=PAGES)
@@ -58,7 +60,7 @@ class Access:
         seconds = max(1, int(claims["exp"] - time.time()))
         left = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
         target = request.url.path + ("?" + urlencode(left) if left else "")
-        answer = RedirectResponse(target, status_code=303)
+        answer = RedirectResponse(target, status_code=303, headers={**HEADERS, **ALWAYS_NEW})
         answer.set_cookie(
             cookie_name(request),
             # Browsers send it to every port of this machine, so it opens nothing but the pages.
@@ -79,4 +81,7 @@ def cookie_name(request: Request) -> str:
 def token_in(text: str) -> str:
     """The token, of itself or of a link that was pasted whole."""
     text = text.strip()
-    return dict(parse_qsl(urlsplit(text).query)).get("token", text)
+    try:
+        return dict(parse_qsl(urlsplit(text).query)).get("token", text)
+    except ValueError:  # such as http://[
+        return text

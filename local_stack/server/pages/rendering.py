@@ -24,6 +24,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# A browser that goes back should see what is, and the next user of a shared one nothing.
+ALWAYS_NEW = {"Cache-Control": "no-store"}
 # plotly.js writes style attributes into its drawings, of heat maps for one. No other page allows them, and
 # no page inline style sheets.
 CHART_HEADERS = {

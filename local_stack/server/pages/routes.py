@@ -13,13 +13,11 @@ from ..errors import ApiError
 from ..store import Store
 from . import charts, console, datasets, listings, models, pipelines, tasks
 from .access import Access, Refused
-from .rendering import CHART_HEADERS, HEADERS, STATIC, plotly_asset, plotly_file, render
+from .rendering import ALWAYS_NEW, CHART_HEADERS, HEADERS, STATIC, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, dict], dict]
 
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-# A browser that goes back should see what is, and the next user of a shared one nothing.
-ALWAYS_NEW = {"Cache-Control": "no-store"}
 
 # (address, template, handler). What the SDK prints, and what people who know ClearML's own pages type.
 PAGES: list[tuple[str, str, Page]] = [
@@ -75,7 +73,6 @@ async def _page(
     try:
         opened = access.check(request)
         if opened:
-            opened.headers.update({**HEADERS, **ALWAYS_NEW})
             return opened
         with store.transaction():
             found = handler(store, _asked(request))
@@ -115,12 +112,11 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
 
 def refusal(request: Request, refused: Refused) -> Response:
     """What whoever has no cookie sees: how to get one, and nothing of the data."""
-    return _html(request, "refused.html", {"why": str(refused), "status": refused.status}, refused.status)
+    return _html(request, "refused.html", {"why": refused.why, "status": refused.code}, refused.code)
 
 
 def failure(request: Request, error: ApiError) -> Response:
-    code = 404 if error.code == 400 else error.code  # the API's code for an id that it does not know
-    return _html(request, "error.html", {"message": str(error), "code": code}, code)
+    return _html(request, "error.html", {"message": str(error), "code": error.code}, error.code)
 
 
 def wants_page(request: Request) -> bool:
