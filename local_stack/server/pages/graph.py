@@ -6,7 +6,7 @@ from typing import Any
 WIDTH, HEIGHT = 200, 76  # of a box, in pixels
 GAP_X, GAP_Y = 44, 22
 MARGIN = 12
-MOST_NODES = 400  # that are drawn: nobody could find anything among more
+MOST_NODES, MOST_ARROWS = 400, 2000  # that are drawn: nobody could find anything among more
 
 
 @dataclass
@@ -37,9 +37,11 @@ def drawing(nodes: list[Node]) -> dict:
         for place, node in enumerate(column):
             node.x = MARGIN + number * (WIDTH + GAP_X)
             node.y = (height - used) / 2 + place * (HEIGHT + GAP_Y)
+    pairs = [(parent, node) for node in nodes for parent in parents[node.key]]
     return {
         "nodes": nodes,
-        "arrows": [_arrow(parent, node) for node in nodes for parent in parents[node.key]],
+        "arrows": [_arrow(parent, node) for parent, node in pairs[:MOST_ARROWS]],
+        "arrows_left_out": len(pairs) - MOST_ARROWS,
         "width": 2 * MARGIN + len(columns) * WIDTH + max(0, len(columns) - 1) * GAP_X,
         "height": height,
         "left_out": left_out,
@@ -48,15 +50,19 @@ def drawing(nodes: list[Node]) -> dict:
 
 
 def _columns(nodes: list[Node], parents: dict[str, list[Node]]) -> list[list[Node]]:
-    """Each node one column behind the last of its parents. A circle, which no pipeline has, ends it."""
-    for _ in nodes:
-        moved = False
-        for node in nodes:
-            column = max((parent.column + 1 for parent in parents[node.key]), default=0)
-            if column != node.column and column < len(nodes):
-                node.column, moved = column, True
-        if not moved:
-            break
+    """Each node one column behind the last of its parents, as far as they do not wait for each other."""
+    waiting = {node.key: len(parents[node.key]) for node in nodes}
+    children: dict[str, list[Node]] = {node.key: [] for node in nodes}
+    for node in nodes:
+        for parent in parents[node.key]:
+            children[parent.key].append(node)
+    ready = [node for node in nodes if not waiting[node.key]]
+    for node in ready:
+        for child in children[node.key]:
+            child.column = max(child.column, node.column + 1)
+            waiting[child.key] -= 1
+            if not waiting[child.key]:
+                ready.append(child)
     columns: list[list[Node]] = [[] for _ in range(max((node.column for node in nodes), default=-1) + 1)]
     for node in nodes:
         columns[node.column].append(node)
