@@ -12,7 +12,7 @@ from local_stack.server.app import create_app  # noqa: F401  (registers what the
 from local_stack.server.pages import console
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
-from local_stack.server.pages.graph import HEIGHT, MOST_NODES, WIDTH, Node, drawing
+from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, drawing
 from local_stack.server.pages.rendering import safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.stack import Stack
@@ -482,7 +482,9 @@ def test_a_plot_that_is_an_image_comes_from_this_server_or_not_at_all(api, brows
         return plot(api, browser, task, json.dumps({"data": [], "layout": {"images": [{"source": source}]}}))
 
     assert image(f"{api.url}/files/a/b.png") == {"image": "/files/a/b.png"}
-    assert image("javascript:alert(1)") == {"image": None}
+    assert image("data:image/png;base64,AA==") == {"image": "data:image/png;base64,AA=="}
+    for foreign in ("https://example.com/a.png", "javascript:alert(1)", "data:text/html,x"):
+        assert image(foreign) == {"image": None}
 
 
 # Datasets and graphs
@@ -517,6 +519,14 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
 def test_of_too_many_steps_the_first_are_drawn():
     drawn = drawing([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
     assert (len(drawn["nodes"]), drawn["left_out"]) == (MOST_NODES, 7)
+
+
+def test_where_each_step_waits_for_all_before_it_the_first_arrows_are_drawn():
+    nodes = [Node(str(number), list(map(str, range(number)))) for number in reversed(range(MOST_NODES))]
+    drawn = drawing(nodes)
+    assert [node.column for node in nodes] == list(reversed(range(MOST_NODES)))
+    arrows = MOST_NODES * (MOST_NODES - 1) // 2
+    assert (len(drawn["arrows"]), drawn["arrows_left_out"]) == (MOST_ARROWS, arrows - MOST_ARROWS)
 
 
 def test_a_parameter_that_names_a_dataset_leads_to_it(api, browser):

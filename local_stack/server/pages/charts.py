@@ -13,7 +13,7 @@ from ..events.plots import get_task_plots, newest_plot
 from ..events.scalars import scalar_metrics_iter_histogram
 from ..events.storage import PLOT, variants_of
 from ..store import Document, Store
-from .rendering import safe_link, text_size
+from .rendering import picture, text_size
 from .views import found_task
 
 SAMPLES = 500  # points of a series: more than a chart is pixels wide
@@ -90,10 +90,10 @@ def _shown(event: dict, files: str) -> dict:
     layout = figure["layout"]
     images = layout.get("images")
     if not figure["data"] and isinstance(images, list) and len(images) == 1 and isinstance(images[0], dict):
-        return {"image": safe_link(images[0].get("source"), files)}
+        return {"image": picture(images[0].get("source"), files)}
     for image in images if isinstance(images, list) else []:
         if isinstance(image, dict):
-            image["source"] = safe_link(image.get("source"), files)
+            image["source"] = picture(image.get("source"), files)
     return {"figure": figure}
 
 

@@ -26,6 +26,7 @@ HEADERS = {
 }
 # A browser that goes back should see what is, and the next user of a shared one nothing.
 ALWAYS_NEW = {"Cache-Control": "no-store"}
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
 # plotly.js writes style attributes into its drawings, of heat maps for one. No other page allows them, and
 # no page inline style sheets.
 CHART_HEADERS = {
@@ -98,10 +99,23 @@ def safe_link(url: Any, files: str) -> str | None:
     """An address that may be linked to: a file of this server, or something of the web."""
     if not isinstance(url, str):
         return None
-    return own_path(url, files) or (url if urlsplit_scheme(url) in ("http", "https") else None)
+    return own_path(url, files) or (url if scheme_of(url) in ("http", "https") else None)
 
 
-def urlsplit_scheme(url: str) -> str:
+def picture(url: Any, files: str) -> str | None:
+    """The address of a picture that a page shows: a file of ours, or one that the address holds whole.
+
+    Others are not shown: it would tell their servers who looks.
+    """
+    if not isinstance(url, str):
+        return None
+    if url.startswith("data:image/"):
+        return url
+    path = own_path(url, files)
+    return path if path and path.lower().endswith(PICTURES) else None
+
+
+def scheme_of(url: str) -> str:
     try:
         return urlsplit(url).scheme
     except ValueError:  # such as http://[

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from ..events.plots import debug_images
-from ..events.storage import IMAGE, variants_of
 from ..store import Document, Store
 from .charts import plot_names
-from .rendering import safe_link
+from .rendering import picture, safe_link
 from .views import (
     MONITOR,
     best_path,
@@ -25,7 +24,6 @@ MOST_CHILDREN = 200
 MOST_TEXT = 200_000  # characters of one configuration object or difference that are shown
 IMAGE_ITERATIONS = 5  # on one page of samples
 MOST_IMAGES = 60
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
 
 # The words in addresses, ours and those of ClearML's own pages, that lead to each section.
 SECTIONS = {
@@ -125,18 +123,14 @@ def _samples(store: Store, task: Document, request: dict) -> dict:
         ],
         "newer": str(max(0, first - IMAGE_ITERATIONS)) if first else None,
         "older": str(first + IMAGE_ITERATIONS) if len(found["iterations"]) == IMAGE_ITERATIONS else None,
-        "any": bool(variants_of(store, task["id"], IMAGE)),
     }
 
 
 def _image(event: dict, files: str) -> dict:
-    url = safe_link(event.get("url"), files)
-    # Files of other servers are linked to: showing them would tell those servers who looks.
-    shown = url and url.startswith("/files/") and url.lower().endswith(PICTURES)
     return {
         "name": " / ".join(filter(None, (event.get("metric"), event.get("variant")))),
-        "url": url,
-        "shown": bool(shown),
+        "url": safe_link(event.get("url"), files),
+        "picture": picture(event.get("url"), files),
     }
 
 
