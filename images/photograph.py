@@ -11,7 +11,6 @@ from playwright.sync_api import Page, sync_playwright
 
 from images.style import SCALE, WIDTH
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
 # Whether some part of the steps or the tables is to be seen only by scrolling sideways.
 CUT_OFF = """
@@ -20,12 +19,16 @@ CUT_OFF = """
 """
 
 
+def find_chromium() -> str | None:
+    """The browser on PATH, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 @contextmanager
 def open_page(width: int, height: int) -> Iterator[Page]:
     """An empty page in a window of so many CSS pixels; in playwright's own Chromium if none is on PATH."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=find_chromium())
         try:
             window = {"width": width, "height": height}
             yield browser.new_page(viewport=window, device_scale_factor=SCALE, color_scheme="dark")

@@ -5,9 +5,7 @@ fail, nothing may be wider than the window, and names that would be scripts stay
 """
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +17,7 @@ import pytest
 from deployment import skip_outside_ci
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from images.photograph import CHROMIUM
+from images.photograph import find_chromium
 from local_stack.stack import Stack
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
@@ -93,13 +91,11 @@ def dataset_url(scripts) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    chromium = find_chromium()
     if chromium is None:
         skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
     with sync_playwright() as playwright:
-        # Chromium's own sandbox does not work for root, which tests in containers often are.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        started = playwright.chromium.launch(executable_path=chromium)
         yield started
         started.close()
 
@@ -312,6 +308,9 @@ def test_a_pipeline_shows_its_steps_live_and_leads_to_their_tasks(window, api, p
     draw_all(page)
     assert f"candidate {HOSTILE}" in page.locator("#charts").inner_text()
     assert page.locator("#graph .node[href]").count() == 1
+    page.set_viewport_size(PHONE)
+    graph = page.locator("#graph .graph")
+    graph.evaluate("box => box.scrollLeft = 60")
     queued = page.locator("#graph .node.queued")
     expect(queued).to_contain_text("first")
     step = queued.get_attribute("href").split("/")[-1]
@@ -319,6 +318,7 @@ def test_a_pipeline_shows_its_steps_live_and_leads_to_their_tasks(window, api, p
     api("tasks.dequeue", task=step, new_status="in_progress")
     api("tasks.started", task=step, force=True)
     expect(page.locator("#graph .node.in_progress")).to_contain_text("running")
+    assert graph.evaluate("box => box.scrollLeft") == 60  # the page was refreshed and did not jump
     api("tasks.completed", task=step)
     expect(page.locator("#graph .node.completed")).to_contain_text("first")
     expect(page.locator("#graph .node.queued")).to_have_count(2, timeout=20000)
@@ -352,6 +352,24 @@ def test_a_chart_appears_and_grows_while_its_task_runs(window, api):
     api.events({**point, "iter": 3, "value": 0.5})
     api("tasks.completed", task=task)
     expect(chart(page, "loss").locator("path.point")).to_have_count(4, timeout=15000)
+
+
+def test_a_page_that_is_open_follows_a_reset_and_says_that_its_task_is_gone(window, api):
+    task = api("tasks.create", name="to be deleted", type="training")["id"]
+    api("tasks.started", task=task)
+    api.events({"type": "training_stats_scalar", "task": task, "metric": "loss", "value": 1})
+    page = window.open(f"/projects/*/tasks/{task}/scalars")
+    draw_all(page)
+    api("tasks.reset", task=task)
+    expect(page.get_by_text("No scalars yet.")).to_be_visible(timeout=15000)
+    assert page.locator(".chart").count() == 0
+    api("tasks.delete", task=task)
+    expect(page.get_by_text("It is not there any more.")).to_be_visible(timeout=15000)
+    window.requests.clear()
+    page.wait_for_timeout(6000)  # longer than any pause between two questions
+    assert window.requests == []
+    assert all("404" in problem for problem in window.problems)
+    window.problems.clear()
 
 
 def test_a_chart_outlives_a_server_that_is_away(window, api):

@@ -9,12 +9,13 @@ import pytest
 import requests
 
 from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
-from local_stack.server.pages import console
+from local_stack.server.pages import console, listings
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
 from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, drawing
-from local_stack.server.pages.rendering import safe_link, text_moment
+from local_stack.server.pages.rendering import render, safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
+from local_stack.server.store import Store
 from local_stack.stack import Stack
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -267,6 +268,16 @@ def test_a_name_that_is_no_unicode_text_takes_no_page_down(api, browser):
     for path in ("", f"/projects/*/tasks/{task}", "/projects/*"):
         assert "half ? of it" in text_of(browser.get(api.url + path, timeout=10))
     assert read(api, browser, task)["lines"] == ["half \ud83d of it"]
+
+
+def test_the_first_task_of_all_appears_on_a_front_page_that_is_open():
+    page = render("front.html", **listings.front(Store(":memory:"), {}), query={})
+    assert "Nothing has run here yet" in page
+    assert re.findall('<main[^>]* (data-live)|<div id="(.*)" data-part>', page) == [
+        ("data-live", ""),
+        ("", "projects"),
+        ("", "recent"),
+    ]
 
 
 def test_hidden_projects_are_not_listed(api, browser):

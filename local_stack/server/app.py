@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +17,7 @@ from .auth import API_VERSION, COMPANY, SERVER_VERSION, USER, Credentials
 from .errors import ApiError, validation_error
 from .events import console, ingest, plots, raw, scalars  # noqa: F401
 from .files import FileStore
+from .json_text import parse_json
 from .pages import routes as pages
 from .pages.access import Access, Refused
 from .registry import ENDPOINTS
@@ -159,19 +159,13 @@ async def parameters_of(request: Request, name: str) -> dict:
 
 def parse(text: bytes) -> Any:
     try:
-        # NaN and infinity are no JSON, but Python's clients send them; no other client could read them back.
-        parsed = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
+        parsed = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise validation_error(f"the body is not JSON: {error}") from error
     # Counting brackets is quick, and spares nearly all bodies the walk.
     if text.count(b"[") + text.count(b"{") > DEEPEST_BODY and depth(parsed) > DEEPEST_BODY:
         raise validation_error(f"the body is nested more than {DEEPEST_BODY} levels deep")
     return parsed
-
-
-def finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 def depth(value: Any) -> int:

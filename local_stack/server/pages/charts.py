@@ -3,8 +3,6 @@
 Each answer has a `version`. To whoever has it already, as `known`, nothing else is answered.
 """
 
-import json
-import math
 import re
 from typing import Any
 
@@ -12,6 +10,7 @@ from ..errors import ApiError
 from ..events.plots import get_task_plots, newest_plot
 from ..events.scalars import scalar_metrics_iter_histogram
 from ..events.storage import PLOT, variants_of
+from ..json_text import parse_json
 from ..store import Document, Store
 from .rendering import picture, text_size
 from .views import found_task
@@ -100,8 +99,7 @@ def _shown(event: dict, files: str) -> dict:
 def _figure(event: dict) -> dict | None:
     """The plot as plotly takes it, or None where it is something else."""
     try:
-        # NaN and infinity are no JSON for browsers; a gap is what plotly makes of null.
-        figure = json.loads(event.get("plot_str") or "", parse_constant=lambda _: None, parse_float=_finite)
+        figure = parse_json(event.get("plot_str") or "")  # plotly makes a gap of what is None
     except (TypeError, ValueError, RecursionError):
         return None
     if not isinstance(figure, dict):
@@ -115,11 +113,6 @@ def _figure(event: dict) -> dict | None:
         if AXIS.fullmatch(name) and isinstance(axis, dict) and isinstance(axis.get("title"), str):
             axis["title"] = {"text": axis["title"]}
     return {"data": data, "layout": layout}
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 def _tables(figure: dict | None) -> list[dict]:

@@ -10,7 +10,6 @@ from ..store import Document, Store
 from .rendering import number
 from .views import (
     is_dataset,
-    is_live,
     is_pipeline,
     model_row,
     paged,
@@ -46,27 +45,31 @@ def front(store: Store, request: dict) -> dict:
     return {
         "projects": paged(rows, request),
         "recent": [row(store, task) for task in latest],
-        "live": any(is_live(task) for task in latest),
+        "live": True,
     }
 
 
 def project(store: Store, request: dict) -> dict:
     """One project's tasks; "*" stands for all projects, as in the SDK's addresses."""
     found = _project(store, request)
-    inside: Callable[[Document], bool] = lambda task: not found or task.get("project") == found["id"]  # noqa: E731
-    page = paged(_newest(_named(filter(inside, store.all("task")), request)), request)
+    inside = [task for task in store.all("task") if not found or task.get("project") == found["id"]]
     children = [
-        {"name": child["basename"], "path": f"/projects/{child['id']}"}
+        (child["basename"], f"/projects/{child['id']}")
         for child in store.all("project")
         if found and child["parent"] == found["id"] and HIDDEN not in child["system_tags"]
     ]
     return {
         "project": found,
         "parents": _parents(store, found),
-        "children": sorted(children, key=lambda child: child["name"].casefold()),
-        "tasks": {**page, "items": [row(store, task) for task in page["items"]]},
-        "live": any(is_live(task) for task in page["items"]),
+        "children": sorted(children, key=lambda child: child[0].casefold()),
+        **_listed(store, request, inside),
     }
+
+
+def _listed(store: Store, request: dict, tasks: list[Document]) -> dict:
+    """One page of the tasks, which a new one may join at any time."""
+    page = paged(_newest(_named(tasks, request)), request)
+    return {"tasks": {**page, "items": [row(store, task) for task in page["items"]]}, "live": True}
 
 
 def _project(store: Store, request: dict) -> Document | None:
@@ -78,15 +81,15 @@ def _project(store: Store, request: dict) -> Document | None:
     return found
 
 
-def _parents(store: Store, found: Document | None) -> list[dict]:
-    """The projects that the project is in, the outermost first."""
-    parents: list[dict] = []
+def _parents(store: Store, found: Document | None) -> list[tuple[str, str]]:
+    """Names and addresses of the projects that the project is in, the outermost first."""
+    parents: list[tuple[str, str]] = []
     while found and (found := store.get("project", found["parent"])):
-        parents.insert(0, {"name": found["basename"], "path": f"/projects/{found['id']}"})
+        parents.insert(0, (found["basename"], f"/projects/{found['id']}"))
     return parents
 
 
-def _named(documents, request: dict) -> list[Document]:
+def _named(documents: list[Document], request: dict) -> list[Document]:
     """Those whose names hold the text that was asked for."""
     text = request.get("name", "").strip().casefold()
     return [document for document in documents if text in document["name"].casefold()]
@@ -103,12 +106,7 @@ def _of_kind(store: Store, request: dict, belongs: Callable[[Document], bool]) -
     tasks = [
         task for task in store.all("task") if belongs(task) and (ids is None or task.get("project") in ids)
     ]
-    page = paged(_newest(_named(tasks, request)), request)
-    return {
-        "project": found,
-        "tasks": {**page, "items": [row(store, task) for task in page["items"]]},
-        "live": any(is_live(task) for task in page["items"]),
-    }
+    return {"project": found, **_listed(store, request, tasks)}
 
 
 def datasets(store: Store, request: dict) -> dict:

@@ -4,7 +4,7 @@ from ..errors import ApiError
 from ..models import users
 from ..store import Store
 from .tasks import shortened
-from .views import model_row, reference
+from .views import project_of, reference
 
 MOST_USERS = 50
 
@@ -16,7 +16,8 @@ def page(store: Store, request: dict) -> dict:
     design = model["design"]
     return {
         "model": model,
-        **{key: value for key, value in model_row(store, model).items() if key in ("project", "task")},
+        "project": project_of(store, model),
+        "task": reference(store, model.get("task")),
         "metadata": sorted(model["metadata"].values(), key=lambda item: item["key"]),
         "labels": sorted(model["labels"].items(), key=lambda item: item[1]),
         # The SDK stores a text as {"design": text}.

@@ -113,7 +113,7 @@ function showConsole(log) {
   }
 
   function tell(live, empty) {
-    state.textContent = live ? "The task is running: new lines appear by themselves." : empty ? "No lines." : "";
+    state.textContent = live ? "New lines appear by themselves." : empty ? "No lines." : "";
   }
 
   function place(answer) {
