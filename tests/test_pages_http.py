@@ -13,7 +13,7 @@ from local_stack.server.pages import console, listings
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
 from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, drawing
-from local_stack.server.pages.rendering import render, safe_link, text_moment
+from local_stack.server.pages.rendering import asset, render, safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.server.store import Store
 from local_stack.stack import Stack
@@ -139,6 +139,17 @@ def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, t
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["Cache-Control"] == "no-store"
+
+
+def test_our_own_files_are_served_with_their_types_at_their_present_versions_only(api):
+    for name, type_ in {
+        "pages.js": "text/javascript",
+        "pages.css": "text/css",
+        "icon.svg": "image/svg",
+    }.items():
+        found = requests.get(api.url + asset(name), timeout=10)
+        assert (found.status_code, found.headers["Content-Type"][: len(type_)]) == (200, type_)
+        assert requests.get(f"{api.url}/static/0123/{name}", timeout=10).status_code == 404
 
 
 # Addresses

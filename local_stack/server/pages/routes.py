@@ -13,10 +13,12 @@ from ..errors import ApiError
 from ..store import Store
 from . import charts, console, datasets, listings, models, pipelines, tasks
 from .access import Access, Refused
-from .rendering import ALWAYS_NEW, CHART_HEADERS, HEADERS, STATIC, plotly_asset, plotly_file, render
+from .rendering import ALWAYS_NEW, CHART_HEADERS, HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, dict], dict]
 
+# Said here, since a system may hold other types for these names, and browsers would not run the scripts.
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 # (address, template, handler). What the SDK prints, and what people who know ClearML's own pages type.
@@ -129,9 +131,9 @@ def wants_page(request: Request) -> bool:
 
 
 async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    if request.url.path == plotly_asset():
-        return FileResponse(plotly_file(), headers={**HEADERS, **FOR_EVER})
-    if name not in {path.name for path in STATIC.iterdir()}:
-        return failure(request, ApiError(404, 0, f"No such file: {name}"))
-    return FileResponse(STATIC / name, headers={**HEADERS, **FOR_EVER})
+    """One of our files, at the address of what is in it now."""
+    known = {plotly_asset(): plotly_file(), **{asset(file.name): file for file in STATIC.iterdir()}}
+    file = known.get(request.url.path)
+    if file is None:
+        return failure(request, ApiError(404, 0, f"No such file: {request.url.path}"))
+    return FileResponse(file, headers={**HEADERS, **FOR_EVER}, media_type=TYPES[file.suffix])
