@@ -194,11 +194,13 @@ def rectangle(
     edge: str,
     rounding: float,
     dashed: bool = False,
+    opacity: float = 1,
 ) -> str:
+    """`opacity` is that of the filling."""
     dashes = ' stroke-dasharray="2 4"' if dashed else ""
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{rounding}" fill="{fill}" '
-        f'stroke="{edge}"{dashes}/>'
+        f'fill-opacity="{opacity}" stroke="{edge}"{dashes}/>'
     )
 
 
@@ -212,7 +214,7 @@ def draw_box(box: Box) -> list[str]:
     y -= LINE * (len(box.name) + len(box.text)) / 2 - 11
     parts = [
         rectangle(*box[:4], PANEL, box.colour, rounding=7),
-        rectangle(*box[:4], f'{box.colour}" fill-opacity="0.16', "none", rounding=7),
+        rectangle(*box[:4], box.colour, "none", rounding=7, opacity=0.16),
     ]
     bold = f' font-weight="bold" font-size="{SIZE}" fill="{INK}"'
     for number, line in enumerate([*box.name, *box.text]):
@@ -237,7 +239,7 @@ def legend() -> list[str]:
     """The colours, in a row below the bands."""
     parts, y = [], BANDS[-1].y + BANDS[-1].height + 25
     for x, (kind, colour) in zip(LEGEND_X, KINDS.items(), strict=True):
-        parts.append(rectangle(x, y - 10, 12, 12, f'{colour}" fill-opacity="0.4', colour, rounding=3))
+        parts.append(rectangle(x, y - 10, 12, 12, colour, colour, rounding=3, opacity=0.4))
         parts.append(text(x + 18, y, kind))
     parts.append(text(RIGHT, y, "arrows follow the data", "end"))
     return parts

@@ -190,8 +190,9 @@ def stretches(values: np.ndarray) -> list[tuple[int, int]]:
 def draw_bargauge(axes: Axes, panel: dict, _: np.ndarray, series: Sequence[Series]) -> None:
     """A bar for the last value of each series, on a ground as long as the greatest that there may be."""
     defaults = panel["fieldConfig"]["defaults"]
+    series = [each for each in series if not np.isnan(each.values).all()]
     last = [values[~np.isnan(values)][-1] for _, values in series]
-    full = defaults.get("max", max(last))
+    full = defaults.get("max", max(last, default=1))
     for row, (value, colour) in enumerate(zip(last, PALETTE, strict=False)):
         axes.barh(row, full, 0.5, color=EDGE, alpha=0.5)
         axes.barh(row, value, 0.5, color=colour, alpha=0.8)

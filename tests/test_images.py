@@ -7,14 +7,17 @@ import re
 import struct
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
 from images import alert, diagram, make_images
 from images.dashboard import COLUMNS, WHAT_IT_IS, draw_dashboard
+from images.panels import Series, draw_bargauge
 from images.style import PIXELS_AN_INCH, SCALE, WIDTH, Card
 from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic
 from local_stack.prometheus import INTERVAL_SECONDS
@@ -91,6 +94,13 @@ def test_an_unknown_picture_is_refused_before_anything_is_run(monkeypatch, capsy
         make_images.main()
     assert ended.value.code == 2
     assert "no such picture: dashbord; there are diagram, pipeline" in capsys.readouterr().err
+
+
+def test_a_gauge_leaves_out_a_series_that_has_no_value():
+    series = [Series("silent", np.array([np.nan])), Series("heard", np.array([np.nan, 2.0]))]
+    axes = Figure().subplots()
+    draw_bargauge(axes, {"fieldConfig": {"defaults": {}}}, np.array([]), series)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["heard"]
 
 
 # The diagram.
