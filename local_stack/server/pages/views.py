@@ -133,6 +133,7 @@ def reference(store: Store, task_id: str | None) -> dict | None:
 
 def model_row(store: Store, model: Document) -> dict:
     return {
+        "id": model["id"],
         "name": model["name"],
         "path": model_path(model),
         "tags": model["tags"],
