@@ -66,7 +66,7 @@ def run(home: Path | None) -> int:
 
 def run_script(life: Life, script: str, *arguments: str) -> None:
     """Run a script of the example to its end, showing what it prints."""
-    run_command(life, Path(script).stem, [sys.executable, str(REPOSITORY / script), *arguments])
+    run_command(life, script, [sys.executable, str(REPOSITORY / script), *arguments])
 
 
 def run_command(life: Life, name: str, command: list[str]) -> None:

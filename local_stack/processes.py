@@ -127,6 +127,8 @@ class Processes:
     def _spawn(
         self, name: str, command: Sequence[str], env: Mapping[str, str] | None, **options
     ) -> subprocess.Popen:
+        if name in self.running and self.running[name].poll() is None:
+            raise ValueError(f"a process of the name {name} is running")  # nobody would stop it any more
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -51,6 +51,14 @@ def test_leaving_ends_what_a_child_started_and_detached(logs):
     assert marked(processes.mark) == []
 
 
+def test_two_children_of_one_name_are_refused_for_the_first_would_never_be_stopped(logs):
+    with Processes(logs) as processes:
+        first = start_and_wait(processes, "sleeper", SLEEP)
+        with pytest.raises(ValueError, match="a process of the name sleeper is running"):
+            processes.spawn("sleeper", SLEEP)
+        assert processes.running["sleeper"] is first
+
+
 def test_a_child_that_ignores_the_request_to_end_is_killed(logs, monkeypatch):
     monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 0.2)
     with Processes(logs) as processes:
