@@ -26,7 +26,7 @@ POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 REQUESTS_A_SECOND = 50
-NORMAL_REQUESTS, DRIFTED_REQUESTS = 750, 2500
+NORMAL_REQUESTS, DRIFTED_REQUESTS = 500, 2500
 COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
 ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
 
