@@ -30,6 +30,8 @@ DATASET_ID_ARTIFACT = "dataset_id"
 # empties them, so that no task ever shows the reason of another run. (Its description would stay.)
 ERROR_PROPERTY = "error"
 
+FINISHED = ("completed", "closed", "published")
+
 # How long another process may take to unpack the same dataset.
 UNPACKING_SECONDS = 600
 
@@ -85,8 +87,9 @@ def check_local_server() -> None:
     server = urlparse(Session.get_api_server_host())
     if server.hostname not in LOOPBACK_HOSTS:
         return
+    port = server.port or (443 if server.scheme == "https" else 80)
     try:
-        socket.create_connection((server.hostname, server.port or 80), timeout=5).close()
+        socket.create_connection((server.hostname, port), timeout=5).close()
     except OSError as error:
         raise InputError(
             f"no ClearML server answers at {server.geturl()}: `python -m local_stack up` starts the local one"
@@ -157,7 +160,9 @@ def new_dataset_version(name: str, parents: Sequence[str] = ()) -> Iterator[Data
             # Looked up, as Dataset.create may have failed half-way.
             begun = {"parent": task.id, "system_tags": ["dataset"], "search_hidden": True}
             for version in Task.get_tasks(task_filter=begun):
-                version.delete()
+                # One that an earlier attempt of this task has finished may be in use: it stays.
+                if version.status not in FINISHED or (dataset and version.id == dataset.id):
+                    version.delete()
         raise
 
 

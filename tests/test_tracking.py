@@ -107,6 +107,15 @@ def test_a_version_whose_making_fails_is_deleted(checkout, sdk):
     assert versions(sdk, checkout) == []
 
 
+def test_a_version_that_an_earlier_attempt_of_the_task_finished_stays(checkout, sdk):
+    *beginning, block, failure = FAILING_BLOCK.splitlines()
+    done = checkout.run("-c", "\n".join([*beginning, block, "    pass", block, failure]), check=False)
+    assert "RuntimeError: half-way" in done.stderr
+    (version,) = versions(sdk, checkout)
+    assert version["version"] == "1.0.0"
+    sdk.Dataset.delete(dataset_id=version["id"])
+
+
 def test_ctrl_c_leaves_no_version_behind(checkout, sdk):
     command = [sys.executable, "get_data.py"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
