@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from clearml import PipelineController, Task
+from clearml.automation.job import LocalClearmlJob
 from clearml.backend_api.session.client import APIClient
 
 from global_config import (
@@ -140,7 +141,7 @@ def select_best_model(
     try:
         champion_scores = judge(champion, test_set) if champion else None
         promote, reason = compare(winner_scores, champion_scores)
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         promote = False
         reason = (
             f"it cannot be judged on this test set ({error}); take its tag away to replace it all the same"
@@ -277,6 +278,8 @@ def on_status_change(pipeline: PipelineController, node: PipelineController.Node
     if node.status == "failed":
         print(f"Step {node.name} failed: {reason(task)}")
     elif node.status == "aborted" and str(task.data.status_message).lower() == NOT_RESPONDING:
+        if isinstance(node.job, LocalClearmlJob):  # its process may only have slept, with the whole machine
+            return
         revivals = int(task.get_user_properties().get("revivals", {}).get("value", 0))
         if revivals >= REVIVALS:
             task.mark_failed(force=True, status_message=f"its agents died {revivals + 1} times")

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from clearml.automation.job import LocalClearmlJob
 from conftest import Checkout
 
 import pipeline
@@ -137,6 +138,13 @@ def test_a_step_that_is_queued_again_no_longer_shows_why_it_failed(sdk):
     on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": queue}), node, "running")
     assert node.job.task.status == "queued"
     assert "no asteroids" not in reason(node.job.task)
+
+
+def test_a_step_on_this_machine_that_fell_silent_is_not_given_to_agents(sdk):
+    node = failed_step(sdk)
+    node.job = Mock(spec=LocalClearmlJob, task=node.job.task)
+    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": "no queue"}), node, "running")
+    assert node.job.task.status == "stopped"
 
 
 # Launching
