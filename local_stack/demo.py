@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -161,8 +161,9 @@ def wait_until(life: Life, condition: Callable[[], object], seconds: float, fail
     while True:
         if story := life.stack.processes.ended():
             raise ProcessError(story)
-        if condition():
-            return
+        with suppress(OSError):  # what was asked is busy, or dying
+            if condition():
+                return
         if time.monotonic() > deadline:
             raise ProcessError(f"{failure} within {seconds} s.")
         time.sleep(POLL_SECONDS)

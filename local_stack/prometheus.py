@@ -23,6 +23,8 @@ STATISTICS_JOB = "clearml-inference-stats"
 # As often as the dashboard refreshes, and as clearml-serving's own prometheus.yml has it.
 INTERVAL_SECONDS = 5
 
+REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up to it now
+
 INSTALL = (
     "apt install prometheus (Debian, Ubuntu), brew install prometheus (macOS), "
     "or put prometheus and promtool on PATH"
@@ -170,12 +172,17 @@ def query_range(
 
 
 def ask(url: str, kind: str, **parameters: object) -> list[dict]:
-    """The result of a query of Prometheus's API; ValueError, with its reason, if Prometheus refuses it."""
+    """The result of a query of Prometheus's API.
+
+    ValueError, with its reason, if Prometheus refuses the query; OSError if it does not answer.
+    """
     body = urllib.parse.urlencode(parameters).encode()
     try:
         with open_loopback(f"{url}/api/v1/{kind}", body, timeout=30) as answer:
             return json.load(answer)["data"]["result"]
     except urllib.error.HTTPError as error:
+        if error.code not in REFUSALS:
+            raise
         raise ValueError(
             f"Prometheus refuses {parameters['query']!r}: {json.load(error)['error']}"
         ) from error

@@ -2,11 +2,17 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
 from local_stack import prometheus
+from local_stack.demo import wait_until
 from local_stack.prometheus import PrometheusNotFound, Tools, find_tools, prometheus_command
 
 FAILING_APT = """#!/bin/sh
@@ -77,3 +83,47 @@ def test_prometheus_listens_on_the_loopback_address_and_keeps_its_files_at_home(
 
 def test_nobody_at_the_address_is_not_ready():
     assert not prometheus.is_ready("http://127.0.0.1:9")
+
+
+# Queries
+
+
+@pytest.fixture
+def refusing() -> Iterator[Callable[[int, bytes], str]]:
+    """Starts a stand-in for Prometheus that answers everything with a status and a text; its address."""
+    with ExitStack() as running:
+
+        def start(status: int, text: bytes) -> str:
+            class Handler(BaseHTTPRequestHandler):
+                def do_POST(self) -> None:
+                    self.rfile.read(int(self.headers["Content-Length"]))
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text)
+
+            server = running.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            running.callback(server.shutdown)
+            Thread(target=server.serve_forever).start()
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+def test_a_query_that_is_refused_is_told_with_the_reason(refusing):
+    url = refusing(400, b'{"status": "error", "error": "unclosed parenthesis"}')
+    with pytest.raises(ValueError, match=r"^Prometheus refuses 'sum\(': unclosed parenthesis$"):
+        prometheus.query(url, "sum(")
+
+
+def test_a_prometheus_that_is_not_up_to_it_now_is_asked_again(refusing):
+    url = refusing(503, b"Service Unavailable")
+    asked = []
+
+    def condition() -> bool:
+        asked.append(True)
+        return len(asked) > 1 or prometheus.query(url, "up")
+
+    running = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(ended=lambda: None)))
+    wait_until(running, condition, 10, "It never answered")
+    assert len(asked) == 2
