@@ -564,7 +564,9 @@ def test_steps_that_wait_for_each_other_are_drawn_all_the_same():
     assert len(drawing(nodes)["arrows"]) == 3
 
 
-@pytest.mark.parametrize("stored", ["no JSON", "[]", '{"a": 5}', '{"a": {"parents": 5, "job_id": 7}}', "{}"])
+@pytest.mark.parametrize(
+    "stored", ["no JSON", "[]", '{"a": 5}', '{"a": {"parents": 5, "job_id": [7]}}', "{}"]
+)
 def test_a_pipeline_whose_steps_are_stored_as_something_else_still_opens(api, browser, stored):
     task = api(
         "tasks.create",

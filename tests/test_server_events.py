@@ -354,6 +354,12 @@ def test_images_come_by_iteration_newest_first_and_scroll_back(api, task, report
     assert images_of(back) == images_of(second)
 
 
+def test_images_are_not_scrolled_to_by_what_no_one_gave(api, task):
+    for scroll_id in ("x", "9" * 5000):
+        answer = api.send("events.debug_images", scroll_id=scroll_id, metrics=[{"task": task}])
+        assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 1104)
+
+
 def test_images_of_all_metrics_and_of_one_variant_may_be_asked_for(api, task, report):
     report(image("i", "v", 1), image("i", "w", 1), image("j", "v", 1))
     assert images_of(api("events.debug_images", metrics=[{"task": task}])) == [(1, ["v", "w", "v"])]

@@ -1,4 +1,4 @@
-"""HTTP: routes, ClearML's envelope, authentication. Nothing else here knows of it."""
+"""HTTP: routes, ClearML's envelope, authentication. The API's handlers know nothing of it."""
 
 import json
 import logging

@@ -216,6 +216,11 @@ def _first(request: dict) -> int:
     scroll_id = request.get("scroll_id")
     if not scroll_id:
         return request.get("page", 0) * _size(request)
+    return offset(scroll_id)
+
+
+def offset(scroll_id: str) -> int:
+    """How many were handed out before this scroll id was."""
     if not scroll_id.isdecimal() or len(scroll_id) > 18:
         raise invalid_scroll_id(scroll_id)
     return int(scroll_id)

@@ -1,6 +1,6 @@
 """Plots and debug images."""
 
-from ..errors import invalid_scroll_id
+from ..query import offset
 from ..registry import endpoint
 from ..shapes import METRICS_OF_TASKS
 from ..store import Store
@@ -64,9 +64,7 @@ def _by_iteration(store: Store, request: dict, kind: str) -> dict:
     count = request.get("iters") or 1
     first = 0
     if request.get("scroll_id"):
-        if not request["scroll_id"].isdecimal():
-            raise invalid_scroll_id(request["scroll_id"])
-        first = int(request["scroll_id"])
+        first = offset(request["scroll_id"])
         if request.get("navigate_earlier") is False:
             first = max(0, first - 2 * count)
     wanted: dict[str, list] = {}

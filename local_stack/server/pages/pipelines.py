@@ -52,7 +52,8 @@ def steps_of(store: Store, controller: Document) -> list[dict]:
     for name, step in stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
             continue
-        task = store.get("task", step.get("job_id") or step.get("executed"))
+        task_id = step.get("job_id") or step.get("executed")
+        task = store.get("task", task_id) if isinstance(task_id, str) else None
         parents = step.get("parents")
         steps.append(
             {

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from ..events.ingest import MONITOR_PREFIX
 from ..events.plots import debug_images
 from ..store import Document, Store
 from .charts import plot_names
 from .rendering import picture, safe_link
 from .views import (
-    MONITOR,
     best_path,
     found_task,
     heading,
@@ -92,7 +92,7 @@ def _scalars(store: Store, task: Document, request: dict) -> dict:
         last["metric"]
         for variants in task["last_metrics"].values()
         for last in variants.values()
-        if last["metric"].startswith(MONITOR)
+        if last["metric"].startswith(MONITOR_PREFIX)
     }
     return {
         "singles": [value for value in values if value["single"]],

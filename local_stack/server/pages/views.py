@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 from ..errors import ApiError
+from ..events.ingest import MONITOR_PREFIX
 from ..events.storage import SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
 from ..store import Document, Store
+from ..tasks.lifecycle import ENDED
 from .rendering import moment
 
-ENDED = {"completed", "failed", "stopped", "closed", "published"}
-MONITOR = ":monitor:"  # how the names of machine statistics begin
 SHOWN_METRICS = 3
 PER_PAGE = 50
 
@@ -82,7 +82,7 @@ def last_values(task: Document) -> list[dict]:
         last
         for variants in task["last_metrics"].values()
         for last in variants.values()
-        if not last["metric"].startswith(MONITOR)
+        if not last["metric"].startswith(MONITOR_PREFIX)
     ]
     values = [
         {
