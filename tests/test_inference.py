@@ -384,7 +384,7 @@ def test_leaving_the_loop_ends_the_sending(stand_in, table):
     server = stand_in(HARMLESS)
     for _ in send(server.url, itertools.cycle(table), rate=50):
         break
-    time.sleep(0.2)
+    time.sleep(1)  # time for a request that was under way
     sent = len(server.rows)
     time.sleep(0.3)
     assert len(server.rows) == sent

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -95,7 +94,9 @@ def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_lo
 
 def test_a_child_that_ends_while_another_process_answers_for_it_is_not_ready(logs):
     with Processes(logs) as processes, pytest.raises(ProcessError, match="ended with code 0 before it was"):
-        processes.start("brief", [sys.executable, "-c", ""], ready=lambda: not time.sleep(1))
+        processes.start(
+            "brief", [sys.executable, "-c", ""], ready=lambda: processes.running["brief"].wait() == 0
+        )
 
 
 def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):

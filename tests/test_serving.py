@@ -165,7 +165,7 @@ def test_what_is_not_sent_as_json_is_refused(deployment, body, headers):
 def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
     began = time.monotonic()
     assert deployment.post({**ROW, **{f"column {n}": n for n in range(200_000)}}).status_code == 200
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # to list them took minutes
 
 
 # Metrics
