@@ -167,7 +167,10 @@ def introduce(serving: Serving) -> None:
 
 def tell_commands(serving: Serving) -> bool:
     """Say what to type to deploy the champion and to watch it, once there is one; whether there is."""
-    commands = serving.deployment()
+    try:
+        commands = serving.deployment()
+    except OSError:  # the server has just died, which is told elsewhere
+        return False
     if commands:
         print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
         for command in commands:

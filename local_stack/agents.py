@@ -35,4 +35,5 @@ def start_agent(
         [*command, "--queue", queue, "--create-queue"],
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
         ready=has_asked,
+        timeout=60,
     )

@@ -140,7 +140,10 @@ class Stack:
 
     def _start_agent(self, name: str) -> None:
         queue = CONTROLLER_QUEUE if name == SERVICES_AGENT else STEP_QUEUE
-        environment = self.environment() | own_settings(self.home / "agent")
+        # An agent writes its configuration, credentials and all, into a temporary file that anyone may read.
+        temporary = self._scratch / "agent" / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        environment = self.environment() | own_settings(self.home / "agent") | {"TMPDIR": str(temporary)}
         start_agent(self.processes, name, queue, environment)
 
     def environment(self) -> dict[str, str]:
@@ -165,13 +168,14 @@ class Stack:
 
     def _take_home(self, cleanup: ExitStack) -> int:
         """Make the home if need be, and hold it for as long as the stack runs; the lock's descriptor."""
-        if self._fresh and self.home == DEFAULT_HOME:
+        default = self.home == DEFAULT_HOME.resolve()
+        if self._fresh and default:
             raise StackError(f"{self.home} holds more than one stack's files: choose another with --home.")
         if self.home.exists() and not self.home.is_dir():
             raise StackError(f"{self.home} is not a folder: choose another with --home.")
         try:
             # The default home is ours also when it has only the folders of demos and tools in it.
-            ours = self.home == DEFAULT_HOME or (self.home / LOCK).exists()
+            ours = default or (self.home / LOCK).exists()
             if not ours and self.home.exists() and any(self.home.iterdir()):
                 raise StackError(
                     f"{self.home} holds files that are no local stack's: choose another with --home."

@@ -1,11 +1,14 @@
 """`python -m local_stack`: starting, stopping, and saying in one line why it cannot."""
 
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,8 +17,9 @@ import requests
 from deployment import is_alive, require_programs
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
-from local_stack.__main__ import exemption, main
+from local_stack.__main__ import exemption, main, tell_commands
 from local_stack.processes import REPOSITORY
+from local_stack.serving import Serving
 from local_stack.stack import Stack, StackError
 
 COMMAND = [sys.executable, "-m", "local_stack"]
@@ -74,6 +78,14 @@ def test_up_ends_with_an_explanation_when_the_server_dies(up):
     _, errors = up.communicate(timeout=20)
     assert up.returncode == 1
     assert "The server process ended by itself with code -9" in errors
+
+
+def test_a_server_that_dies_before_there_is_a_champion_is_no_traceback(tmp_path):
+    with Stack(tmp_path / "home", port=0) as stack:
+        serving = Serving.__new__(Serving)  # none of its parts is needed to look for a champion
+        serving.stack, serving.service_id = stack, "a service"
+        assert not tell_commands(serving)
+    assert not tell_commands(serving)
 
 
 def test_up_under_nohup_outlives_its_terminal(tmp_path):
@@ -152,9 +164,12 @@ def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
 def test_a_demo_does_not_empty_the_folder_of_all_stacks(tmp_path, monkeypatch):
     home = tmp_path / ".local_stack"
     (home / "tools").mkdir(parents=True)
-    monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
-    with pytest.raises(StackError, match="more than one stack's files"), Stack(home, port=0, fresh=True):
-        pass
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    for default in (home, link):
+        monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", default)
+        with pytest.raises(StackError, match="more than one stack's files"), Stack(home, port=0, fresh=True):
+            pass
     assert (home / "tools").exists()
 
 
@@ -231,3 +246,15 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
                 STEP_QUEUE,
                 CONTROLLER_QUEUE,
             ]
+            assert exposed(stack) == []
+
+
+def exposed(stack: Stack) -> list[Path]:
+    """The temporary files of agents that everybody may read, and that hold this stack's secret key."""
+    secret = json.loads((stack.home / "server" / "credentials.json").read_text())["secret_key"]
+    found = []
+    for file in Path(tempfile.gettempdir()).glob(".clearml_agent*"):
+        with suppress(FileNotFoundError):  # of another stack, which has just ended
+            if secret in file.read_text(errors="replace"):
+                found.append(file)
+    return found
