@@ -151,8 +151,8 @@ def window(browser: Browser, stack: Stack) -> Iterator[Window]:
 
 
 def draw_all(page: Page) -> None:
-    """Bring every chart into view, and wait until it is drawn."""
-    charts = page.locator(".chart")
+    """Bring every chart into view, and wait until it is drawn; those that are folded away are not."""
+    charts = page.locator(".chart:visible")
     for number in range(charts.count()):
         charts.nth(number).scroll_into_view_if_needed()
         expect(charts.nth(number)).to_have_attribute("data-drawn", "")
