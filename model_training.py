@@ -35,6 +35,7 @@ from preprocess_serving import FEATURES
 from tracking import (
     InputError,
     check_local_server,
+    delayed_interrupt,
     get_dataset,
     local_copy,
     report_errors_in_one_line,
@@ -212,14 +213,15 @@ def main() -> None:
     report_errors_in_one_line()
     arguments = parse_arguments()
     check_local_server()
-    task = Task.init(
-        project_name=PROJECT_NAME,
-        task_name=TRAINING_TASK_NAME,
-        task_type=Task.TaskTypes.training,
-        reuse_last_task_id=False,
-        output_uri=True,  # models go to the file server
-        auto_connect_frameworks=False,  # model and curves are reported below, under names of our own
-    )
+    with delayed_interrupt():
+        task = Task.init(
+            project_name=PROJECT_NAME,
+            task_name=TRAINING_TASK_NAME,
+            task_type=Task.TaskTypes.training,
+            reuse_last_task_id=False,
+            output_uri=True,  # models go to the file server
+            auto_connect_frameworks=False,  # model and curves are reported below, under names of our own
+        )
     dataset = get_dataset(PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     features, labels, asteroids = read_training_data(dataset)
     rows = split_by_asteroid(asteroids, arguments.validation_size, arguments.random_state)

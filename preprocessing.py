@@ -31,6 +31,7 @@ from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_CO
 from tracking import (
     InputError,
     check_local_server,
+    delayed_interrupt,
     get_dataset,
     local_copy,
     new_dataset_version,
@@ -142,13 +143,14 @@ def main() -> None:
     report_errors_in_one_line()
     arguments = parse_arguments()
     check_local_server()
-    task = Task.init(
-        project_name=PROJECT_NAME,
-        task_name=PREPROCESSING_TASK_NAME,
-        task_type=Task.TaskTypes.data_processing,
-        reuse_last_task_id=False,
-        auto_connect_frameworks=False,
-    )
+    with delayed_interrupt():
+        task = Task.init(
+            project_name=PROJECT_NAME,
+            task_name=PREPROCESSING_TASK_NAME,
+            task_type=Task.TaskTypes.data_processing,
+            reuse_last_task_id=False,
+            auto_connect_frameworks=False,
+        )
     raw = get_dataset(RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
     table = read_raw_table(raw)
     features, labels = make_features(table), make_labels(table)

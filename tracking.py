@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from urllib.parse import urlparse
 
 from clearml import Dataset, Task
@@ -177,12 +177,27 @@ def storage_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def delayed_interrupt() -> Iterator[None]:
-    """A Ctrl-C within the block takes effect after it: what is half made could not be found to be deleted."""
-    received = []
-    handler = signal.signal(signal.SIGINT, lambda *interrupt: received.append(interrupt))
+    """A Ctrl-C within the block takes effect after it, a second one at once.
+
+    What is broken off while it is half made could not be found, to be deleted or marked as stopped.
+    """
+    former, received, inside = signal.getsignal(signal.SIGINT), [], True
+    if not callable(former):  # ignored, as in a script's background
+        yield
+        return
+
+    def delay(number: int, frame: FrameType | None) -> None:
+        if inside and not received:
+            received.append(number)
+        else:
+            former(number, frame)
+
+    signal.signal(signal.SIGINT, delay)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        inside = False
+        if signal.getsignal(signal.SIGINT) is delay:  # Task.init puts ClearML's own in front
+            signal.signal(signal.SIGINT, former)
     if received:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
