@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
 from clearml.backend_api.session.client import APIClient
+from clearml.config import get_remote_task_id
 
 from global_config import (
     CHAMPION_TAG,
@@ -34,6 +35,7 @@ from tracking import (
     ERROR_PROPERTY,
     InputError,
     check_local_server,
+    delayed_interrupt,
     report_errors_in_one_line,
 )
 
@@ -58,10 +60,15 @@ def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tupl
     """Whether the winner may take the champion's place, and why: on the test set it must be no worse."""
     if champion is None:
         return True, "there is no champion yet"
-    figures = [(name, winner[name], champion[name]) for name in ("PR-AUC", "F1")]
-    told = ", ".join(f"{name} {new:.4f} against {old:.4f}" for name, new, old in figures)
-    worse = [name for name, new, old in figures if new < old]
-    return not worse, f"{told} on the test set" + (f": worse in {' and '.join(worse)}" if worse else "")
+    told, worse = [], []
+    for name in ("PR-AUC", "F1"):
+        new, old, digits = winner[name], champion[name], 4
+        while new != old and f"{new:.{digits}f}" == f"{old:.{digits}f}":
+            digits += 1  # as many as it takes to see which one is greater
+        told.append(f"{name} {new:.{digits}f} against {old:.{digits}f}")
+        worse += [name] if new < old else []
+    reason = f"{', '.join(told)} on the test set"
+    return not worse, f"{reason}: worse in {' and '.join(worse)}" if worse else reason
 
 
 def find_champions(project: str, model_name: str, champion_tag: str) -> list:
@@ -185,13 +192,14 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
     `reuse` lets steps that would only repeat an earlier one take its results. ClearML knows the code by its
     repository, commit and uncommitted changes, so where there is no repository it must not.
     """
-    pipeline = PipelineController(
-        name=PIPELINE_NAME,
-        project=PROJECT_NAME,
-        pool_frequency=POLL_SECONDS / 60,
-        output_uri=True,  # models go to the file server
-        skip_global_imports=True,
-    )
+    with delayed_interrupt():
+        pipeline = PipelineController(
+            name=PIPELINE_NAME,
+            project=PROJECT_NAME,
+            pool_frequency=POLL_SECONDS / 60,
+            output_uri=True,  # models go to the file server
+            skip_global_imports=True,
+        )
     pipeline.set_default_execution_queue(arguments.step_queue)
     for name, value in vars(arguments).items():
         if name in LAUNCH_OPTIONS:
@@ -352,6 +360,32 @@ def check_changes() -> None:
         )
 
 
+def take_parameters(arguments: argparse.Namespace, edited: dict[str, str]) -> None:
+    """Put a run's parameters, as somebody may have edited them, in the place of the arguments.
+
+    ClearML does that, too, but takes the default, without a word, where it cannot read what was typed.
+    InputError names it.
+    """
+    for name in vars(arguments).keys() - LAUNCH_OPTIONS:
+        text = edited.get(f"Args/{name}")
+        if text is None:
+            continue
+        read = whole_numbers if name == "training_seeds" else type(getattr(arguments, name))
+        try:
+            setattr(arguments, name, read(text))
+        except ValueError as error:
+            wanted = "whole numbers, such as 41 42" if read is whole_numbers else "a whole number"
+            raise InputError(f"the parameter {name} of this run is '{text}': give {wanted}") from error
+
+
+def whole_numbers(text: str) -> list[int]:
+    """One or more numbers in a line, with or without commas and brackets; ValueError if they are none."""
+    numbers = [int(part) for part in text.strip().strip("[]").replace(",", " ").split()]
+    if not numbers:
+        raise ValueError(text)
+    return numbers
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
@@ -369,12 +403,14 @@ def main() -> int:
     report_errors_in_one_line()
     arguments = parse_arguments()
     if not Task.running_locally():  # an agent executes this
+        take_parameters(arguments, Task.get_task(task_id=get_remote_task_id()).get_parameters())
         pipeline = build_pipeline(arguments, reuse=True)
         pipeline.start()
         return outcome(pipeline)
 
     check_local_server()
     check_changes()
+    APIClient()  # takes over the environment in clearml.conf: the local stack's tells git of a remote
     local = arguments.local
     if not local and not has_remote():
         if arguments.require_agents:
@@ -383,7 +419,12 @@ def main() -> int:
         local = True
     if local:
         pipeline = build_pipeline(arguments, reuse=has_remote())
-        pipeline.start_locally(run_pipeline_steps_locally=True)
+        try:
+            pipeline.start_locally(run_pipeline_steps_locally=True)
+        except KeyboardInterrupt:
+            with delayed_interrupt():  # or the steps would be "running" for hours
+                pipeline.stop(mark_aborted=True)
+            raise
         return outcome(pipeline)
 
     queues = unwatched([arguments.controller_queue, arguments.step_queue])

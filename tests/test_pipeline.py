@@ -1,7 +1,12 @@
 """pipeline.py: the choice of a champion, and whole runs on real agents and without any."""
 
+import argparse
 import csv
+import json
+import os
 import re
+import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -18,7 +23,16 @@ from conftest import Checkout
 import pipeline
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
-from pipeline import LARGEST_DIFF, check_changes, compare, crown, find_champions, on_status_change, reason
+from pipeline import (
+    LARGEST_DIFF,
+    check_changes,
+    compare,
+    crown,
+    find_champions,
+    on_status_change,
+    reason,
+    take_parameters,
+)
 from tracking import ERROR_PROPERTY, InputError
 
 ENDED = ("completed", "failed", "stopped", "published", "closed")
@@ -48,6 +62,14 @@ def test_a_winner_replaces_the_champion_only_if_it_is_worse_in_nothing(winner, p
 def test_a_refusal_says_in_what_the_winner_is_worse():
     _, reason = compare({"PR-AUC": 0.9, "F1": 0.99}, {"PR-AUC": 0.95, "F1": 0.98})
     assert reason == "PR-AUC 0.9000 against 0.9500, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
+
+
+def test_figures_have_the_digits_in_which_they_differ():
+    promoted, reason = compare({"PR-AUC": 0.9983214, "F1": 0.5}, {"PR-AUC": 0.9983216, "F1": 0.5})
+    assert not promoted
+    assert reason == (
+        "PR-AUC 0.998321 against 0.998322, F1 0.5000 against 0.5000 on the test set: worse in PR-AUC"
+    )
 
 
 class Contest:
@@ -119,6 +141,36 @@ def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatc
     assert contest.champions() == [contest.second]
 
 
+# Parameters
+
+
+@pytest.mark.parametrize("text", ["41 42", "41, 42", "[41, 42]", " [41,42] "])
+def test_seeds_that_were_edited_may_be_written_in_many_ways(text):
+    arguments = argparse.Namespace(training_seeds=[42, 420], num_boost_round=1000, query_date="2022-01-01")
+    take_parameters(arguments, {"Args/training_seeds": text, "Args/num_boost_round": "7", "Args/other": "x"})
+    assert vars(arguments) == {
+        "training_seeds": [41, 42],
+        "num_boost_round": 7,
+        "query_date": "2022-01-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("training_seeds", "foo", "whole numbers, such as 41 42"),
+        ("training_seeds", "", "whole numbers, such as 41 42"),
+        ("training_seeds", "[41.5]", "whole numbers, such as 41 42"),
+        ("num_boost_round", "many", "a whole number"),
+    ],
+)
+def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_default(name, text, wanted):
+    arguments = argparse.Namespace(training_seeds=[42], num_boost_round=1000)
+    with pytest.raises(InputError) as error:
+        take_parameters(arguments, {f"Args/{name}": text})
+    assert str(error.value) == f"the parameter {name} of this run is '{text}': give {wanted}"
+
+
 # Why a step failed
 
 
@@ -164,6 +216,7 @@ def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, 
     monkeypatch.setattr(pipeline, "git", lambda command, *_: answers[command])
     monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
     monkeypatch.setattr(pipeline, "check_local_server", lambda: None)
+    monkeypatch.setattr(pipeline, "APIClient", Mock())
     monkeypatch.setattr(pipeline, "outcome", lambda _: 0)
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
@@ -190,6 +243,50 @@ def test_queues_that_no_agent_listens_to_are_named_with_the_commands(checkout):
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("No agent listens to")]
     assert 'clearml-agent daemon --queue "no one here"' in line
     assert "created new task" not in done.stdout
+
+
+def test_code_without_a_remote_is_enqueued_where_clearml_conf_tells_git_of_one(checkout, tmp_path):
+    environment, git = {}, {}
+    for name, value in checkout.environment.items():
+        (git if name.startswith("GIT_CONFIG_") else environment)[name] = value
+    told = ", ".join(f"{name}: {json.dumps(value)}" for name, value in git.items())
+    text = Path(environment["CLEARML_CONFIG_FILE"]).read_text()
+    (tmp_path / "clearml.conf").write_text(f"{text}\nsdk.apply_environment: true\nenvironment {{ {told} }}\n")
+    environment["CLEARML_CONFIG_FILE"] = str(tmp_path / "clearml.conf")
+    options = ["--require-agents", "--step-queue", "no one here"]
+    done = checkout.run("pipeline.py", *options, check=False, environment=environment)
+    assert done.returncode == 1
+    assert "No agent listens to" in done.stdout
+
+
+def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk):
+    command = [sys.executable, "-u", "pipeline.py", "--local", "--query-date", "2004-01-01"]
+    with subprocess.Popen(
+        command,
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        for line in process.stdout:
+            if "Launching step [get_data]" in line:
+                break
+        (step,) = running_steps(checkout, sdk)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        printed = process.stdout.read()
+    assert process.returncode == -signal.SIGINT
+    assert printed.splitlines()[-1] == "pipeline.py: interrupted"
+    assert sdk.Task.get_task(step).status in ("stopped", "failed")  # whoever is first to say so
+    assert running_steps(checkout, sdk) == []
+
+
+def running_steps(checkout: Checkout, sdk) -> list[str]:
+    """The ids of the running tasks of the checkout's project."""
+    return sdk.Task.query_tasks(
+        project_name=checkout.project, task_filter={"status": ["in_progress"], "search_hidden": True}
+    )
 
 
 @pytest.mark.parametrize("state", ["without a remote", "no git checkout"])
