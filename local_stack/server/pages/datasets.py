@@ -2,7 +2,7 @@
 
 from ..store import Document, Store
 from .charts import plot_names
-from .graph import Node, drawing
+from .graph import WIDE, Node, drawing
 from .pipelines import stored_json
 from .tasks import artifacts_of
 from .views import (
@@ -69,7 +69,7 @@ def _lineage(store: Store, task: Document) -> dict:
         if is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get("value", ""):
             _add(store, nodes, other)
     nodes[task["id"]].facts["current"] = True
-    return drawing(list(nodes.values()))
+    return drawing(list(nodes.values()), WIDE)
 
 
 def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH, HEIGHT = 200, 76  # of a box, in pixels
+WIDTH, WIDE, HEIGHT = 200, 280, 76  # of a box, in pixels; wide ones have room for longer names
 GAP_X, GAP_Y = 44, 22
 MARGIN = 12
 MOST_NODES, MOST_ARROWS = 400, 2000  # that are drawn: nobody could find anything among more
@@ -22,8 +22,8 @@ class Node:
     y: float = 0.0
 
 
-def drawing(nodes: list[Node]) -> dict:
-    """Where the boxes and arrows are, and how large the whole is."""
+def drawing(nodes: list[Node], width: int = WIDTH) -> dict:
+    """Where the boxes, so wide, and arrows are, and how large the whole is."""
     left_out = len(nodes) - MOST_NODES
     nodes = nodes[:MOST_NODES]
     known = {node.key: node for node in nodes}
@@ -35,17 +35,17 @@ def drawing(nodes: list[Node]) -> dict:
     for number, column in enumerate(columns):
         used = len(column) * HEIGHT + (len(column) - 1) * GAP_Y
         for place, node in enumerate(column):
-            node.x = MARGIN + number * (WIDTH + GAP_X)
+            node.x = MARGIN + number * (width + GAP_X)
             node.y = (height - used) / 2 + place * (HEIGHT + GAP_Y)
     pairs = [(parent, node) for node in nodes for parent in parents[node.key]]
     return {
         "nodes": nodes,
-        "arrows": [_arrow(parent, node) for parent, node in pairs[:MOST_ARROWS]],
+        "arrows": [_arrow(parent, node, width) for parent, node in pairs[:MOST_ARROWS]],
         "arrows_left_out": len(pairs) - MOST_ARROWS,
-        "width": 2 * MARGIN + len(columns) * WIDTH + max(0, len(columns) - 1) * GAP_X,
+        "width": 2 * MARGIN + len(columns) * width + max(0, len(columns) - 1) * GAP_X,
         "height": height,
         "left_out": left_out,
-        "box": {"width": WIDTH, "height": HEIGHT},
+        "box": {"width": width, "height": HEIGHT},
     }
 
 
@@ -80,9 +80,9 @@ def _order(columns: list[list[Node]], parents: dict[str, list[Node]]) -> None:
             node.place = place - (len(column) - 1) / 2
 
 
-def _arrow(parent: Node, node: Node) -> str:
+def _arrow(parent: Node, node: Node, width: int) -> str:
     """The path of an SVG curve from the parent's right side to the node's left."""
-    x1, y1 = parent.x + WIDTH, parent.y + HEIGHT / 2
+    x1, y1 = parent.x + width, parent.y + HEIGHT / 2
     x2, y2 = node.x - 7, node.y + HEIGHT / 2  # room for the head
     middle = (x1 + x2) / 2
     return f"M{x1:g} {y1:g}C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}"
