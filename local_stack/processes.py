@@ -51,8 +51,9 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self.running.values()):
-            stop(process)
+        children = list(self.running.values())
+        stop(*children[1:])
+        stop(*children[:1])  # the server of a stack: the others tell it of their end
         # Closing the pipe sets the guardian to work; it ends when nothing is left.
         self._guardian.communicate()
 
@@ -157,14 +158,17 @@ class Processes:
         return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
 
 
-def stop(process: subprocess.Popen) -> None:
-    """Ask a child to end, and kill it if it has not after a while."""
-    process.terminate()
-    try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def stop(*processes: subprocess.Popen) -> None:
+    """Ask children to end, all at once, and kill those that have not after a while."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def end(processes: Sequence[psutil.Process]) -> None:
