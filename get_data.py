@@ -101,9 +101,12 @@ def parse_date(text: str) -> date:
 def create_asteroids_view(database: duckdb.DuckDBPyConnection, table_path: Path) -> None:
     """Make the file queryable as `asteroids`; nothing of it is read into memory yet."""
     if not table_path.is_file():
-        raise InputError(f"{table_path}: no such file; give --csv a CSV or Parquet file, or leave it out")
+        what = "a folder" if table_path.is_dir() else "no such file"
+        raise InputError(f"{table_path}: {what}; give --csv a CSV or Parquet file, or leave it out")
+    if not table_path.stat().st_size:
+        raise InputError(f"{table_path} is empty: it needs a header line with the 40 columns, and rows")
     path = glob.escape(str(table_path))  # DuckDB takes a path for a pattern
-    if table_path.suffix == ".parquet":
+    if table_path.suffix.lower() == ".parquet":
         table = database.read_parquet(path)
     else:
         # The form is given, for DuckDB would go far to find one that fits a broken file. All columns are

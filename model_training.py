@@ -192,6 +192,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """InputError for what the libraries take without learning, or refuse without naming the option."""
+    if not 0 <= arguments.random_state < 2**32:
+        raise InputError(f"--random-state {arguments.random_state} is not from 0 to {2**32 - 1}")
+    if not 0 < arguments.eta <= 1:
+        raise InputError(f"--eta {arguments.eta:g} is not above 0, and 1 at most")
+
+
 def xgboost_parameters(arguments: argparse.Namespace) -> dict:
     """XGBoost's own parameters from the script's arguments."""
     names = ["eta", "max_depth", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda", "gamma"]
@@ -212,6 +220,7 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict:
 def main() -> None:
     report_errors_in_one_line()
     arguments = parse_arguments()
+    check_arguments(arguments)
     check_local_server()
     with delayed_interrupt():
         task = Task.init(

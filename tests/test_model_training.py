@@ -12,6 +12,7 @@ from asteroid_tables import asteroid_table
 
 from evaluation import score, split_by_asteroid
 from model_training import (
+    check_arguments,
     decile_edges,
     metrics_command,
     read_training_data,
@@ -126,6 +127,23 @@ def test_a_parameter_that_xgboost_refuses_is_named_in_one_line(features, labels,
     with pytest.raises(InputError, match=f"XGBoost refuses the parameters: .*({named})") as error:
         fit(features, labels, asteroids, **change)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("random_state", -1, "--random-state -1 is not from 0 to 4294967295"),
+        ("random_state", 2**32, "--random-state 4294967296 is not from 0 to 4294967295"),
+        ("eta", 0.0, "--eta 0 is not above 0, and 1 at most"),
+        ("eta", float("nan"), "--eta nan is not above 0, and 1 at most"),
+        ("eta", 2.0, "--eta 2 is not above 0, and 1 at most"),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_named(option, value, told):
+    arguments = SimpleNamespace(**{"random_state": 42, "eta": 0.05, option: value})
+    with pytest.raises(InputError) as error:
+        check_arguments(arguments)
+    assert str(error.value) == told
 
 
 @pytest.mark.parametrize("rounds", [(0, 10), (10, 0), (-1, 10)])
