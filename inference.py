@@ -193,7 +193,9 @@ class Tally:
         """Answers by class and status, and percentiles of the latency; `rate` is what was asked for."""
         total = self.counts.total()
         seconds = max(time.monotonic() - self.start, total / rate)  # the last one takes up its turn as well
-        lines = [f"{total} requests in {seconds:.1f} s, {total / seconds:.1f} a second"]
+        lines = [
+            f"{total} request{'' if total == 1 else 's'} in {seconds:.1f} s, {total / seconds:.1f} a second"
+        ]
         kinds = sorted(self.counts, key=lambda kind: (kind not in CLASSES.values(), kind))
         lines += [f"  {kind:<20}{self.counts[kind]:>8}{self.counts[kind] / total:>9.1%}" for kind in kinds]
         if self.latencies:
@@ -229,16 +231,18 @@ def show_progress(answers: Iterable[Answer], tally: Tally, count: int | None) ->
                 break
 
 
-def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-    """An argparse type: a number of this kind, above 0 and finite."""
+def number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: a number of this kind in this range, both ends included."""
 
     def parse(text: str) -> float:
-        number = kind(text)
-        if not 0 < number < math.inf:
-            raise ValueError
-        return number
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not from {least:,} to {most:,}")
+        return value
 
-    parse.__name__ = f"positive {kind.__name__}"  # argparse names it in its error
     return parse
 
 
@@ -246,7 +250,7 @@ def http_address(text: str) -> str:
     """An argparse type: an address that can be posted to."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"'{text}' is not an address that begins with http:// or https://")
     return text
 
 
@@ -258,10 +262,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--url", type=http_address, default=URL, help="the endpoint (%(default)s)")
-    add("--rate", type=positive(float), default=20, help="requests a second (%(default)s)")
-    add("--count", type=positive(int), help="requests in all (until Ctrl-C)")
-    add("--concurrency", type=positive(int), default=16, help="requests under way at most (%(default)s)")
-    add("--timeout", type=positive(float), default=10, help="seconds to wait for an answer (%(default)s)")
+    add("--rate", type=number(float, 0.001, 100_000), default=20, help="requests a second (%(default)s)")
+    add("--count", type=number(int, 1, 10**12), help="requests in all (until Ctrl-C)")
+    at_once, seconds = number(int, 1, 1000), number(float, 0.001, 3600)
+    add("--concurrency", type=at_once, default=16, help="requests under way at most (%(default)s)")
+    add("--timeout", type=seconds, default=10, help="seconds to wait for an answer (%(default)s)")
     add("--seed", type=int, default=42, help="draws other rows (%(default)s)")
     traffic = parser.add_mutually_exclusive_group()
     traffic.add_argument("--scenario", choices=SCENARIOS, default="normal", help="how rows differ, see below")
@@ -304,7 +309,8 @@ def main() -> int:
     if tally.counts:
         print(tally.table(rate))
     if tally.failed:
-        print(f"inference.py: error: {tally.complaint}", file=sys.stderr)
+        stopped = " (no more were sent)" if tally.hopeless and not interrupted else ""
+        print(f"inference.py: error: {tally.complaint}{stopped}", file=sys.stderr)
         return 1
     return 130 if interrupted and count else 0
 
