@@ -413,9 +413,12 @@ def main() -> int:
     APIClient()  # takes over the environment in clearml.conf: the local stack's tells git of a remote
     local = arguments.local
     if not local and not has_remote():
+        why = (
+            "git knows no remote here" if git("ls-files", Path(__file__).name) else "it is in no git checkout"
+        )
         if arguments.require_agents:
-            raise InputError("agents could not get this code, as git knows no remote here: push it to one")
-        print("Agents could not get this code, as git knows no remote here: running on this machine")
+            raise InputError(f"agents could not get this code, as {why}: push it to a remote")
+        print(f"Agents could not get this code, as {why}: running on this machine")
         local = True
     if local:
         pipeline = build_pipeline(arguments, reuse=has_remote())

@@ -86,7 +86,7 @@ def find_problems(body: object) -> list[str]:
     answers, and clearml-serving stops itself on an error that contains certain words.
     """
     if not isinstance(body, dict):
-        return ["the body must be a JSON object, one row of the NASA table"]
+        return ["the body must be a JSON object, one row of the NASA table, sent as application/json"]
     problems = []
     for name, (words, is_valid) in RAW_COLUMNS.items():
         if name not in body:

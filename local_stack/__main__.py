@@ -96,7 +96,7 @@ def port(text: str) -> int:
 
 def natural(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 up")
     return int(text)
 
 

@@ -6,6 +6,7 @@ Starts a stack of its own in a temporary folder. What is measured: the time from
 of the kinds that clients make most, ingesting scalars, large lists, and a large file's way in and out.
 """
 
+import argparse
 import itertools
 import json
 import statistics
@@ -159,6 +160,7 @@ def measure_file(api: Client, server: psutil.Process) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()  # --help alone
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         measure_start(home, "empty")

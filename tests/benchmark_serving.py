@@ -5,6 +5,7 @@
 Clients, clearml-serving, its metrics and the local stack share this machine's cores.
 """
 
+import argparse
 import http.client
 import json
 import os
@@ -118,6 +119,7 @@ def requests_a_second(deployment: Deployment, bodies: list[bytes]) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()  # --help alone
     rows = table_rows()[:1000]
     bodies = [json.dumps(row).encode() for row in rows]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, xgboost {xgboost.__version__}")

@@ -218,9 +218,9 @@ def test_help_is_given_without_starting_anything(arguments):
     [
         ("--port", "70000", "70000 is no port"),
         ("--port", "http", "http is no port"),
-        ("--agents", "-1", "-1 is no whole number"),
+        ("--agents", "-1", "-1 is no whole number from 0 up"),
         ("--workers", "0", "it takes 1 at least"),
-        ("--silence", "1.5", "1.5 is no whole number"),
+        ("--silence", "1.5", "1.5 is no whole number from 0 up"),
     ],
 )
 def test_an_impossible_number_is_refused(option, value, told, capsys):

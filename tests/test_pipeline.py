@@ -295,7 +295,8 @@ def test_code_that_agents_could_not_get_runs_where_it_is_and_says_why(checkout, 
     if state == "no git checkout":
         environment["GIT_DIR"] = str(tmp_path / "nothing here")
     done = checkout.run("pipeline.py", "--query-date", "soon", check=False, environment=environment)
-    assert "git knows no remote here: running on this machine" in done.stdout
+    why = "git knows no remote here" if state == "without a remote" else "it is in no git checkout"
+    assert f"Agents could not get this code, as {why}: running on this machine" in done.stdout
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == (
         "Pipeline failed in step get_data: "
