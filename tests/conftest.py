@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # The files that take longest. Begun first, none of them is left to one process in the end.
 LONGEST = ["test_serving", "test_pipeline", "test_scripts", "test_pipeline_revival", "test_inference"]
-LONGEST += ["test_pages", "test_alerts", "test_dashboard", "test_command_line"]
+LONGEST += ["test_pages", "test_container", "test_alerts", "test_dashboard", "test_command_line"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,16 +19,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
 import requests
+import xgboost
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus
 from local_stack.processes import REPOSITORY
 from local_stack.serving import SYNC_SECONDS, find_programs
 from local_stack.stack import StackError
+from preprocess_serving import build_features
 
 # Moves the champion's tag to a model, as pipeline.py does, and prints where every model's file is.
 PROMOTE = f"""
@@ -158,6 +161,13 @@ def run(command: list[str], environment: dict[str, str], **options) -> str:
     done = subprocess.run(command, **settings, **options)
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def predict(model_file: Path, rows: list[dict]) -> np.ndarray:
+    """What a model itself says of rows: its probabilities."""
+    features = np.array([build_features(row) for row in rows])
+    booster = xgboost.Booster(model_file=model_file)
+    return booster.predict(xgboost.DMatrix(features, feature_names=booster.feature_names))
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 40) -> None:

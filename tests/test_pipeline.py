@@ -19,6 +19,7 @@ from unittest.mock import Mock
 import pytest
 from clearml.automation.job import LocalClearmlJob
 from conftest import Checkout
+from deployment import wait_until
 
 import pipeline
 from local_stack.agents import start_agent
@@ -259,25 +260,26 @@ def test_code_without_a_remote_is_enqueued_where_clearml_conf_tells_git_of_one(c
     assert "No agent listens to" in done.stdout
 
 
-def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk):
+def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, tmp_path):
     command = [sys.executable, "-u", "pipeline.py", "--local", "--query-date", "2004-01-01"]
-    with subprocess.Popen(
-        command,
-        cwd=checkout.folder,
-        env=checkout.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        for line in process.stdout:
-            if "Launching step [get_data]" in line:
-                break
-        (step,) = running_steps(checkout, sdk)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        printed = process.stdout.read()
-    assert process.returncode == -signal.SIGINT
-    assert printed.splitlines()[-1] == "pipeline.py: interrupted"
+    with (tmp_path / "printed").open("w+") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=checkout.folder,
+            env=checkout.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: running_steps(checkout, sdk))
+            (step,) = running_steps(checkout, sdk)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            assert process.wait(60) == -signal.SIGINT
+        finally:
+            process.kill()
+        output.seek(0)
+        assert output.read().splitlines()[-1] == "pipeline.py: interrupted"
     assert sdk.Task.get_task(step).status in ("stopped", "failed")  # whoever is first to say so
     assert running_steps(checkout, sdk) == []
 

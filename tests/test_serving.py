@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -24,8 +23,8 @@ from deployment import (
     AUTO_UPDATE,
     Deployment,
     deploy,
+    predict,
     require_programs,
-    skip_outside_ci,
     table_rows,
     up,
     wait_until,
@@ -33,8 +32,7 @@ from deployment import (
 from test_notebook import check_story, printed
 
 from local_stack.processes import REPOSITORY
-from local_stack.stack import DEFAULT_HOME
-from preprocess_serving import RAW_COLUMNS, build_features
+from preprocess_serving import RAW_COLUMNS
 
 ROWS = table_rows()
 ROW = ROWS[0]
@@ -47,13 +45,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     with up(tmp_path_factory.mktemp("deployment") / "home") as running:
         deploy(running)
         yield running
-
-
-def predict(model_file: Path, rows: list[dict]) -> np.ndarray:
-    """What a model itself says of rows: its probabilities."""
-    features = np.array([build_features(row) for row in rows])
-    booster = xgboost.Booster(model_file=model_file)
-    return booster.predict(xgboost.DMatrix(features, feature_names=booster.feature_names))
 
 
 def champion_file(deployment: Deployment) -> Path:
@@ -313,60 +304,6 @@ def test_inference_is_started_again_with_the_models_it_had(deployment):
 
     wait_until(lambda: answer() == before, 60)
     assert deployment.part("serving_inference").pid != dead.pid
-
-
-# The official container's versions
-
-# What clearml-serving's inference image installs of what the hook imports, and what its xgboost needs.
-CONTAINER_PACKAGES = ["numpy==1.26.4", "scipy<1.12", "xgboost==1.7.6"]
-
-# Loads the hook as clearml-serving does, from the file alone, and answers requests with it.
-ANSWER = """
-import importlib.util, json, sys
-specification = importlib.util.spec_from_file_location("Preprocess", sys.argv[1])
-module = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(module)
-hook = module.Preprocess()
-model = hook.load(sys.argv[2])
-rows = json.load(open(sys.argv[3]))
-answers = [hook.postprocess(model.predict(hook.preprocess(row, {})), {}) for row in rows]
-print(json.dumps([module.xgboost.__version__, answers]))
-"""
-
-
-@pytest.fixture(scope="module")
-def container_python() -> Path:
-    """A Python 3.11 with the container's packages and no others. It is made once and kept."""
-    folder = DEFAULT_HOME / "tools" / "container"
-    python, done = folder / "bin" / "python", folder / "done"
-    if not done.exists():
-        found = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
-        works = found and subprocess.run([found, "--version"], capture_output=True).returncode == 0
-        if not works:
-            skip_outside_ci("the container's packages need a Python 3.11: put python3.11 on PATH")
-        subprocess.run([found, "-m", "venv", "--clear", str(folder)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        installed = subprocess.run([*pip, *CONTAINER_PACKAGES], capture_output=True, text=True)
-        if installed.returncode:
-            skip_outside_ci(f"the container's packages cannot be installed: {installed.stderr[-300:]}")
-        done.touch()
-    return python
-
-
-def test_the_hook_predicts_in_the_container_what_it_does_where_it_was_trained(
-    deployment, container_python, tmp_path
-):
-    (tmp_path / "rows.json").write_text(json.dumps(ROWS[:1000]))
-    hook = shutil.copy(REPOSITORY / "preprocess_serving.py", tmp_path)
-    model = champion_file(deployment)
-    command = [str(container_python), "-I", "-c", ANSWER, str(hook), str(model), "rows.json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    version, answers = json.loads(done.stdout)
-    assert version == "1.7.6" != xgboost.__version__
-    np.testing.assert_allclose(
-        [answer["y_raw"] for answer in answers], predict(model, ROWS[:1000]), rtol=0, atol=1e-6
-    )
 
 
 # The story
