@@ -10,6 +10,7 @@ A run can be cloned in the ClearML UI and its parameters edited: more seeds make
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,8 @@ POLL_SECONDS = 1.0
 # again: the same code on the same data would fail the same way.
 REVIVALS = 2
 
+GRACE_SECONDS = 5  # for a step to end when the pipeline is interrupted
+
 LARGEST_DIFF = 500_000  # characters: ClearML stores a remark in place of a larger one
 
 # What ClearML says of a task that has not been heard of for too long.
@@ -63,7 +66,7 @@ def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tupl
     told, worse = [], []
     for name in ("PR-AUC", "F1"):
         new, old, digits = winner[name], champion[name], 4
-        while new != old and f"{new:.{digits}f}" == f"{old:.{digits}f}":
+        while new != old and digits < 17 and f"{new:.{digits}f}" == f"{old:.{digits}f}":
             digits += 1  # as many as it takes to see which one is greater
         told.append(f"{name} {new:.{digits}f} against {old:.{digits}f}")
         worse += [name] if new < old else []
@@ -308,6 +311,32 @@ def reason(task: Task) -> str:
     return told[-1] if told else task.data.status_message or task.data.status_reason or "no reason given"
 
 
+def stop_here(pipeline: PipelineController) -> None:
+    """Stop a pipeline whose steps run on this machine, and their processes.
+
+    ClearML leaves the processes alone: one that is just starting would call its task running again, and
+    nobody would ever say otherwise.
+    """
+    if pipeline.is_running():  # not while it is still being made
+        pipeline.stop(mark_aborted=True)
+    jobs = [
+        node.job for node in pipeline.get_pipeline_dag().values() if isinstance(node.job, LocalClearmlJob)
+    ]
+    processes = [job._job_process for job in jobs if job._job_process]
+    for process in processes:
+        process.send_signal(signal.SIGINT)  # does nothing to one that has ended
+    for process in processes:
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for job in jobs:
+        job.task.reload()
+        if job.task.status == "in_progress":
+            job.task.mark_stopped(force=True)
+
+
 def outcome(pipeline: PipelineController) -> int:
     """Print how a finished pipeline went, in its last lines, and return the exit code."""
     nodes = pipeline.get_pipeline_dag()
@@ -366,9 +395,9 @@ def take_parameters(arguments: argparse.Namespace, edited: dict[str, str]) -> No
     ClearML does that, too, but takes the default, without a word, where it cannot read what was typed.
     InputError names it.
     """
-    for name in vars(arguments).keys() - LAUNCH_OPTIONS:
+    for name in list(vars(arguments)):
         text = edited.get(f"Args/{name}")
-        if text is None:
+        if text is None or name in LAUNCH_OPTIONS:
             continue
         read = whole_numbers if name == "training_seeds" else type(getattr(arguments, name))
         try:
@@ -425,8 +454,8 @@ def main() -> int:
         try:
             pipeline.start_locally(run_pipeline_steps_locally=True)
         except KeyboardInterrupt:
-            with delayed_interrupt():  # or the steps would be "running" for hours
-                pipeline.stop(mark_aborted=True)
+            with delayed_interrupt():
+                stop_here(pipeline)
             raise
         return outcome(pipeline)
 

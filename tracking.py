@@ -177,7 +177,7 @@ def storage_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def delayed_interrupt() -> Iterator[None]:
-    """A Ctrl-C within the block takes effect after it, a second one at once.
+    """A Ctrl-C within the block takes effect after it, unless it fails; a second one at once.
 
     What is broken off while it is half made could not be found, to be deleted or marked as stopped.
     """

@@ -260,9 +260,10 @@ def test_code_without_a_remote_is_enqueued_where_clearml_conf_tells_git_of_one(c
     assert "No agent listens to" in done.stdout
 
 
-def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, tmp_path):
+@pytest.mark.parametrize("to", ["all of them", "the pipeline alone"])
+def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, tmp_path, to):
     command = [sys.executable, "-u", "pipeline.py", "--local", "--query-date", "2004-01-01"]
-    with (tmp_path / "printed").open("w+") as output:
+    with (tmp_path / "printed").open("w") as output:
         process = subprocess.Popen(
             command,
             cwd=checkout.folder,
@@ -271,16 +272,21 @@ def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, tmp_path):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        try:
-            wait_until(lambda: running_steps(checkout, sdk))
-            (step,) = running_steps(checkout, sdk)
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-            assert process.wait(60) == -signal.SIGINT
-        finally:
-            process.kill()
-        output.seek(0)
-        assert output.read().splitlines()[-1] == "pipeline.py: interrupted"
-    assert sdk.Task.get_task(step).status in ("stopped", "failed")  # whoever is first to say so
+    steps = []
+    try:
+        wait_until(lambda: steps.extend(running_steps(checkout, sdk)) or steps)
+        time.sleep(1)  # its process has started, and its own part in ClearML not yet
+        if to == "all of them":  # as a terminal does
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == -signal.SIGINT
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        process.kill()
+    assert "pipeline.py: interrupted" in (tmp_path / "printed").read_text().splitlines()
+    assert sdk.Task.get_task(steps[0]).status in ("stopped", "failed")  # whoever is first to say so
     assert running_steps(checkout, sdk) == []
 
 
