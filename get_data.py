@@ -104,7 +104,7 @@ def create_asteroids_view(database: duckdb.DuckDBPyConnection, table_path: Path)
         what = "a folder" if table_path.is_dir() else "no such file"
         raise InputError(f"{table_path}: {what}; give --csv a CSV or Parquet file, or leave it out")
     if not table_path.stat().st_size:
-        raise InputError(f"{table_path} is empty: it needs a header line with the 40 columns, and rows")
+        raise InputError(f"{table_path} is empty: it needs the 40 columns, and rows")
     path = glob.escape(str(table_path))  # DuckDB takes a path for a pattern
     if table_path.suffix.lower() == ".parquet":
         table = database.read_parquet(path)

@@ -240,7 +240,8 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"'{text}' is not from {least:,} to {most:,}")
+            what = "no whole number" if kind is int else "no number"
+            raise argparse.ArgumentTypeError(f"'{text}' is {what} from {least:,} to {most:,}")
         return value
 
     return parse
@@ -248,9 +249,13 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
 
 def http_address(text: str) -> str:
     """An argparse type: an address that can be posted to."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an address that begins with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # an impossible port, say
+        right = False
+    if not right:
+        raise argparse.ArgumentTypeError(f"'{text}' is no address such as {URL}")
     return text
 
 
@@ -309,8 +314,9 @@ def main() -> int:
     if tally.counts:
         print(tally.table(rate))
     if tally.failed:
-        stopped = " (no more were sent)" if tally.hopeless and not interrupted else ""
-        print(f"inference.py: error: {tally.complaint}{stopped}", file=sys.stderr)
+        if tally.hopeless and tally.counts.total() != count and not interrupted:
+            print("  given up: none of them got an answer of use")
+        print(f"inference.py: error: {tally.complaint}", file=sys.stderr)
         return 1
     return 130 if interrupted and count else 0
 

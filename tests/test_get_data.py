@@ -208,8 +208,9 @@ def test_a_query_that_cannot_be_answered_leaves_no_task_behind(monkeypatch, argu
         get_data.main()
 
 
-def test_a_file_with_nothing_in_it_is_called_empty(tmp_path):
-    file = tmp_path / "asteroids.csv"
+@pytest.mark.parametrize("name", ["asteroids.csv", "asteroids.parquet"])
+def test_a_file_with_nothing_in_it_is_called_empty(tmp_path, name):
+    file = tmp_path / name
     file.touch()
-    with pytest.raises(InputError, match=r"asteroids\.csv is empty"):
+    with pytest.raises(InputError, match=f"{name} is empty"):
         query_asteroids(file, "2022-01-01")
