@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -157,15 +157,17 @@ def show_drift(life: Life) -> None:
 
 def wait_until(life: Life, condition: Callable[[], object], seconds: float, failure: str) -> None:
     """Wait until it is true; ProcessError if that takes too long, or if a process dies meanwhile."""
-    deadline = time.monotonic() + seconds
+    deadline, trouble = time.monotonic() + seconds, ""
     while True:
         if story := life.stack.processes.ended():
             raise ProcessError(story)
-        with suppress(OSError):  # what was asked is busy, or dying
+        try:
             if condition():
                 return
+        except OSError as error:  # what was asked is busy, or dying
+            trouble = f" ({error})"
         if time.monotonic() > deadline:
-            raise ProcessError(f"{failure} within {seconds} s.")
+            raise ProcessError(f"{failure} within {seconds} s{trouble}.")
         time.sleep(POLL_SECONDS)
 
 

@@ -53,7 +53,7 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         children = list(self.running.values())
         stop(*children[1:])
-        stop(*children[:1])  # the server of a stack: the others tell it of their end
+        stop(*children[:1])  # the first one started: the others may tell it of their end
         # Closing the pipe sets the guardian to work; it ends when nothing is left.
         self._guardian.communicate()
 

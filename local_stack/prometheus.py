@@ -174,7 +174,7 @@ def query_range(
 def ask(url: str, kind: str, **parameters: object) -> list[dict]:
     """The result of a query of Prometheus's API.
 
-    ValueError, with its reason, if Prometheus refuses the query; OSError if it does not answer.
+    ValueError, with its reason, if Prometheus refuses the query; OSError if it cannot answer now.
     """
     body = urllib.parse.urlencode(parameters).encode()
     try:

@@ -28,6 +28,7 @@ DEFAULT_HOME = REPOSITORY / ".local_stack"
 DEFAULT_PORT = 8008
 LOCK = "local_stack.lock"  # it tells that a folder is a stack's home, too
 SERVICES_AGENT = "agent-services"
+AGENTS_TEMPORARY = Path("agent", "tmp")
 SILENCE_SECONDS = 2 * 3600  # ClearML's own
 
 CONFIGURATION = """\
@@ -123,6 +124,8 @@ class Stack:
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
+            shutil.rmtree(self._scratch / AGENTS_TEMPORARY, ignore_errors=True)  # of agents that were killed
+            (self._scratch / AGENTS_TEMPORARY).mkdir(parents=True)
             for name in self.agents:
                 self._start_agent(name)
             self._cleanup = cleanup.pop_all()
@@ -140,10 +143,10 @@ class Stack:
 
     def _start_agent(self, name: str) -> None:
         queue = CONTROLLER_QUEUE if name == SERVICES_AGENT else STEP_QUEUE
-        # An agent writes its configuration, credentials and all, into a temporary file that anyone may read.
-        temporary = self._scratch / "agent" / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
-        environment = self.environment() | own_settings(self.home / "agent") | {"TMPDIR": str(temporary)}
+        # An agent writes its configuration, credentials and all, into a temporary file that in /tmp anyone
+        # may read.
+        temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
+        environment = self.environment() | own_settings(self.home / "agent") | temporary
         start_agent(self.processes, name, queue, environment)
 
     def environment(self) -> dict[str, str]:

@@ -250,11 +250,11 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
 
 
 def exposed(stack: Stack) -> list[Path]:
-    """The temporary files of agents that everybody may read, and that hold this stack's secret key."""
+    """The files of agents in the folder that all users share, and that hold this stack's secret key."""
     secret = json.loads((stack.home / "server" / "credentials.json").read_text())["secret_key"]
     found = []
     for file in Path(tempfile.gettempdir()).glob(".clearml_agent*"):
-        with suppress(FileNotFoundError):  # of another stack, which has just ended
+        with suppress(OSError):  # it is gone, or another user's
             if secret in file.read_text(errors="replace"):
                 found.append(file)
     return found

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,23 @@ def test_a_child_that_ignores_the_request_to_end_is_killed(logs, monkeypatch):
     with Processes(logs) as processes:
         child = start_and_wait(processes, "stubborn", IGNORES_TERM)
     assert child.returncode == -signal.SIGKILL
+
+
+def test_all_are_asked_to_end_at_once_and_the_first_one_started_last(logs, monkeypatch):
+    monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 1)
+    with Processes(logs) as processes:
+        first = start_and_wait(processes, "first", SLEEP)
+        for number in range(5):
+            start_and_wait(processes, f"stubborn {number}", IGNORES_TERM)
+        polled = []
+        monkeypatch.setattr(first, "terminate", lambda: (polled.append(others_run(processes)), first.kill()))
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    assert polled == [False]
+
+
+def others_run(processes: Processes) -> bool:
+    return any(child.poll() is None for child in list(processes.running.values())[1:])
 
 
 def test_the_children_of_a_killed_parent_are_ended(tmp_path):
