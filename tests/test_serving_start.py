@@ -59,11 +59,19 @@ def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp
     with Processes(tmp_path / "logs") as processes:
         running = object.__new__(serving.Serving)  # with one part, which cannot live
         running.stack = SimpleNamespace(processes=processes)
-        dies = [sys.executable, "-c", "print('out of disk space')"]
-        running.parts = [serving.Part("broker", dies, {}, ready=lambda: True)]
+        told = "import time; print('out of disk space', flush=True); time.sleep(600)"
+        running.parts = [
+            serving.Part(
+                "broker",
+                [sys.executable, "-c", told],
+                {},
+                ready=lambda: "out of disk space" in processes.log("broker").read_text(),
+            )
+        ]
         running._start(running.parts[0])
         with pytest.raises(ProcessError) as failure:
             for _ in range(serving.MOST_SHORT_LIVES):
+                processes.running["broker"].kill()
                 processes.running["broker"].wait()
                 running.tend()
     assert "The broker process died 3 times within 5 s of its start" in str(failure.value)
