@@ -373,11 +373,13 @@ def git(*arguments: str) -> str:
         return ""
 
 
-def has_remote() -> bool:
-    """Whether git knows this code, and names an address that agents could clone it from."""
+def unreachable() -> str | None:
+    """Why agents could not get this code, or None: git has to know it, and an address to clone it from."""
     if not git("ls-files", Path(__file__).name):  # a repository around this folder may be of something else
-        return False
-    return git("ls-remote", "--get-url").strip() not in ("", "origin")  # the latter where there is none
+        return "it is in no git checkout"
+    if git("ls-remote", "--get-url").strip() in ("", "origin"):  # the latter where there is none
+        return "git knows no remote here"
+    return None
 
 
 def check_changes() -> None:
@@ -440,17 +442,13 @@ def main() -> int:
     check_local_server()
     check_changes()
     APIClient()  # takes over the environment in clearml.conf: the local stack's tells git of a remote
-    local = arguments.local
-    if not local and not has_remote():
-        why = (
-            "git knows no remote here" if git("ls-files", Path(__file__).name) else "it is in no git checkout"
-        )
+    why = unreachable()
+    if why and not arguments.local:
         if arguments.require_agents:
             raise InputError(f"agents could not get this code, as {why}: push it to a remote")
         print(f"Agents could not get this code, as {why}: running on this machine")
-        local = True
-    if local:
-        pipeline = build_pipeline(arguments, reuse=has_remote())
+    if why or arguments.local:
+        pipeline = build_pipeline(arguments, reuse=not why)
         try:
             pipeline.start_locally(run_pipeline_steps_locally=True)
         except KeyboardInterrupt:
