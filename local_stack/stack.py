@@ -124,8 +124,10 @@ class Stack:
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
-            shutil.rmtree(self._scratch / AGENTS_TEMPORARY, ignore_errors=True)  # of agents that were killed
-            (self._scratch / AGENTS_TEMPORARY).mkdir(parents=True)
+            if self.agents:
+                leftovers = self._scratch / AGENTS_TEMPORARY  # of agents that were killed
+                shutil.rmtree(leftovers, ignore_errors=True)
+                leftovers.mkdir(parents=True)
             for name in self.agents:
                 self._start_agent(name)
             self._cleanup = cleanup.pop_all()
