@@ -21,16 +21,15 @@ from global_config import (
     ASTEROID_COLUMN,
     GET_DATA_TASK_NAME,
     LABEL_COLUMN,
-    PROJECT_NAME,
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
 from tracking import (
     InputError,
     check_local_server,
-    delayed_interrupt,
     new_dataset_version,
     report_errors_in_one_line,
+    start_task,
 )
 
 SHIPPED_TABLE = Path(__file__).parent / "data" / "nasa.csv"
@@ -154,14 +153,7 @@ def main() -> None:
     rows = query_asteroids(Path(arguments.csv or SHIPPED_TABLE), arguments.query_date)
 
     check_local_server()
-    with delayed_interrupt():
-        task = Task.init(
-            project_name=PROJECT_NAME,
-            task_name=GET_DATA_TASK_NAME,
-            task_type=Task.TaskTypes.data_processing,
-            reuse_last_task_id=False,
-            auto_connect_frameworks=False,
-        )
+    task = start_task(GET_DATA_TASK_NAME, Task.TaskTypes.data_processing)
     report_rows(task.get_logger(), rows)
     with tempfile.TemporaryDirectory() as folder, new_dataset_version(RAW_DATASET_NAME) as dataset:
         rows.to_csv(Path(folder, RAW_FILE_NAME), index=False)

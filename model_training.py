@@ -26,7 +26,6 @@ from global_config import (
     MODEL_FILE_STEM,
     MODEL_NAME,
     PREPROCESSED_DATASET_NAME,
-    PROJECT_NAME,
     SERVING_ENDPOINT,
     TEST_SET_ARTIFACT,
     TRAINING_TASK_NAME,
@@ -35,10 +34,10 @@ from preprocess_serving import FEATURES
 from tracking import (
     InputError,
     check_local_server,
-    delayed_interrupt,
     get_dataset,
     local_copy,
     report_errors_in_one_line,
+    start_task,
     storage_errors,
 )
 from training_plots import (
@@ -222,15 +221,7 @@ def main() -> None:
     arguments = parse_arguments()
     check_arguments(arguments)
     check_local_server()
-    with delayed_interrupt():
-        task = Task.init(
-            project_name=PROJECT_NAME,
-            task_name=TRAINING_TASK_NAME,
-            task_type=Task.TaskTypes.training,
-            reuse_last_task_id=False,
-            output_uri=True,  # models go to the file server
-            auto_connect_frameworks=False,  # model and curves are reported below, under names of our own
-        )
+    task = start_task(TRAINING_TASK_NAME, Task.TaskTypes.training, output_uri=True)  # to the file server
     dataset = get_dataset(PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     features, labels, asteroids = read_training_data(dataset)
     rows = split_by_asteroid(asteroids, arguments.validation_size, arguments.random_state)

@@ -23,7 +23,6 @@ from global_config import (
     LABELS_FILE_NAME,
     PREPROCESSED_DATASET_NAME,
     PREPROCESSING_TASK_NAME,
-    PROJECT_NAME,
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
@@ -31,11 +30,11 @@ from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_CO
 from tracking import (
     InputError,
     check_local_server,
-    delayed_interrupt,
     get_dataset,
     local_copy,
     new_dataset_version,
     report_errors_in_one_line,
+    start_task,
 )
 
 LABELS = {"True": 1, "False": 0}
@@ -143,14 +142,7 @@ def main() -> None:
     report_errors_in_one_line()
     arguments = parse_arguments()
     check_local_server()
-    with delayed_interrupt():
-        task = Task.init(
-            project_name=PROJECT_NAME,
-            task_name=PREPROCESSING_TASK_NAME,
-            task_type=Task.TaskTypes.data_processing,
-            reuse_last_task_id=False,
-            auto_connect_frameworks=False,
-        )
+    task = start_task(PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
     raw = get_dataset(RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
     table = read_raw_table(raw)
     features, labels = make_features(table), make_labels(table)

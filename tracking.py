@@ -96,6 +96,22 @@ def check_local_server() -> None:
         ) from error
 
 
+def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
+    """A new task in PROJECT_NAME that tracks the running script; `options` are further ones of Task.init.
+
+    Nothing of frameworks is tracked by itself: the scripts report and upload it under names of their own.
+    """
+    with delayed_interrupt():
+        return Task.init(
+            project_name=PROJECT_NAME,
+            task_name=name,
+            task_type=kind,
+            reuse_last_task_id=False,
+            auto_connect_frameworks=False,
+            **options,
+        )
+
+
 def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
     """The dataset version with this id, or without one the newest whole version of the dataset `name`.
 
