@@ -20,7 +20,9 @@ from .files import FileStore
 from .store import Store
 from .watchdog import watch
 
-KEEP_ALIVE_SECONDS = 75  # longer than clients leave a connection idle, so that they do not meet a closed one
+# One request a connection, as the ClearML server has it. The SDK forks: processes that share a connection
+# would read each other's answers.
+HEADERS = [("Connection", "close")]
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_config=None,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        headers=HEADERS,
         timeout_graceful_shutdown=3,
     )
     try:
