@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import xgboost
 
 # What a value must be, in words and as a test that works on one number and on a whole column alike.
 # Only the impossible is refused. An unheard-of absolute magnitude is no error: it is drift, which
@@ -109,7 +108,9 @@ class Model:
 
     def __init__(self, path: str):
         """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
-        refuse_misread(Path(path))
+        import xgboost  # here, as it takes a second that preprocessing.py can do without
+
+        refuse_misread(Path(path), xgboost.__version__)
         self.booster = xgboost.Booster(model_file=str(path))
         # One row gains nothing from threads, and on a busy machine their hand-over costs milliseconds.
         self.booster.set_param({"nthread": 1})
@@ -128,17 +129,17 @@ class Model:
         return self.booster.inplace_predict(features)
 
 
-def refuse_misread(path: Path) -> None:
-    """ValueError if this xgboost would load the file without complaint and predict wrongly from it.
+def refuse_misread(path: Path, version: str) -> None:
+    """ValueError if this version of xgboost would load the file without an error and predict wrongly from it.
 
     From version 3.1 on xgboost writes `base_score` as a list, "[1.5E-1]". Older versions take that for
     their default of 0.5, which shifts every prediction by up to 0.4.
     """
     # Between key and value stand `":"` in JSON, and in UBJSON "SL", a string with a length of eight bytes.
     is_list = re.search(rb'base_score("\s*:\s*"|SL.{8})\[', path.read_bytes(), re.DOTALL)
-    if is_list and version_numbers(xgboost.__version__) < (3, 1):
+    if is_list and version_numbers(version) < (3, 1):
         raise ValueError(
-            f"the model was saved by xgboost 3.1 or newer, which xgboost {xgboost.__version__} here would "
+            f"the model was saved by xgboost 3.1 or newer, which xgboost {version} here would "
             "misread without an error: train with xgboost below 3.1, or serve with 3.1 or newer"
         )
 
