@@ -20,7 +20,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import GroupShuffleSplit
 
-from tracking import InputError
+from errors import InputError
 
 TEST_SHARE = 0.2
 

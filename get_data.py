@@ -17,6 +17,8 @@ import duckdb
 import pandas as pd
 from clearml import Logger, Task
 
+from connection import connect
+from errors import InputError, report_errors_in_one_line
 from global_config import (
     ASTEROID_COLUMN,
     GET_DATA_TASK_NAME,
@@ -24,13 +26,7 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
-from tracking import (
-    InputError,
-    check_local_server,
-    new_dataset_version,
-    report_errors_in_one_line,
-    start_task,
-)
+from tracking import keep_reason, new_dataset_version, start_task
 
 SHIPPED_TABLE = Path(__file__).parent / "data" / "nasa.csv"
 
@@ -135,7 +131,7 @@ def report_rows(logger: Logger, rows: pd.DataFrame) -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--query-date",
         default="2022-01-01",
@@ -147,12 +143,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    report_errors_in_one_line()
+    report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
     # Before there is a task: a query that cannot be answered leaves nothing behind in ClearML.
     rows = query_asteroids(Path(arguments.csv or SHIPPED_TABLE), arguments.query_date)
 
-    check_local_server()
+    connect()
     task = start_task(GET_DATA_TASK_NAME, Task.TaskTypes.data_processing)
     report_rows(task.get_logger(), rows)
     with tempfile.TemporaryDirectory() as folder, new_dataset_version(RAW_DATASET_NAME) as dataset:

@@ -27,15 +27,10 @@ from urllib.parse import urlsplit
 import requests
 from tqdm import tqdm
 
+from errors import report_errors_in_one_line
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
 from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
-from tracking import (
-    LOOPBACK_HOSTS,
-    check_local_server,
-    get_dataset,
-    local_copy,
-    report_errors_in_one_line,
-)
+from network import LOOPBACK_HOSTS, connection_error_text
 
 DATA = Path(__file__).parent / "data"
 URL = f"http://127.0.0.1:8080/serve/{SERVING_ENDPOINT}"
@@ -75,22 +70,13 @@ def ask(session: requests.Session, url: str, row: dict, timeout: float) -> tuple
     except requests.Timeout:
         return TOO_LATE, f"no answer within {timeout:g} s"
     except requests.RequestException as error:
-        return NO_CONNECTION, f"no connection ({reason(error)})"
+        return NO_CONNECTION, f"no connection ({connection_error_text(error)})"
     if response.status_code != 200:
         return f"status {response.status_code}", f"status {response.status_code}, {excerpt(response.text)}"
     try:
         return CLASSES[response.json()["y"]], ""
     except (ValueError, LookupError, TypeError, RecursionError):
         return "not understood", f"status 200, but no answer of this model: {excerpt(response.text)}"
-
-
-def reason(error: BaseException | None) -> str:
-    """The operating system's words for a failed connection, from below the libraries' own."""
-    while error:
-        if isinstance(error, OSError) and error.strerror:
-            return error.strerror
-        error = error.__context__
-    return "it broke off"
 
 
 def excerpt(text: str) -> str:
@@ -209,7 +195,11 @@ class Tally:
 
 def download_table() -> Path:
     """The table in the newest version of the raw dataset in ClearML, as a local file."""
-    check_local_server()
+    # Here, as ClearML takes a second to import, and requests alone do not need it.
+    from connection import connect
+    from tracking import get_dataset, local_copy
+
+    connect()
     dataset = get_dataset(RAW_DATASET_NAME, None, made_by="get_data.py")
     return local_copy(dataset) / RAW_FILE_NAME
 
@@ -261,7 +251,7 @@ def http_address(text: str) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0],
+        description=(__doc__ or "").partition("\n")[0],
         epilog="\n".join(["scenarios:", *(f"  {key:<11}{each.summary}" for key, each in SCENARIOS.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

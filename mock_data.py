@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from errors import InputError
 from global_config import LABEL_COLUMN
 from preprocess_serving import find_problems
-from tracking import InputError
 
 MAGNITUDE = "Absolute Magnitude"
 MOID = "Minimum Orbit Intersection"

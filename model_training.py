@@ -16,6 +16,8 @@ import pandas as pd
 import xgboost
 from clearml import Dataset, Model, OutputModel, Task
 
+from connection import connect
+from errors import InputError, report_errors_in_one_line, storage_errors
 from evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
 from global_config import (
     ASTEROID_COLUMN,
@@ -31,15 +33,7 @@ from global_config import (
     TRAINING_TASK_NAME,
 )
 from preprocess_serving import FEATURES
-from tracking import (
-    InputError,
-    check_local_server,
-    get_dataset,
-    local_copy,
-    report_errors_in_one_line,
-    start_task,
-    storage_errors,
-)
+from tracking import get_dataset, keep_reason, local_copy, start_task
 from training_plots import (
     CLASSES,
     report_comparison,
@@ -172,7 +166,7 @@ def register_model(
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
     add("--dataset-id", help=f"version of {PREPROCESSED_DATASET_NAME} to take; without it, the newest")
@@ -217,10 +211,10 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    report_errors_in_one_line()
+    report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
     check_arguments(arguments)
-    check_local_server()
+    connect()
     task = start_task(TRAINING_TASK_NAME, Task.TaskTypes.training, output_uri=True)  # to the file server
     dataset = get_dataset(PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     features, labels, asteroids = read_training_data(dataset)

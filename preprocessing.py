@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
+from connection import connect
+from errors import InputError, report_errors_in_one_line
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -27,15 +29,7 @@ from global_config import (
     RAW_FILE_NAME,
 )
 from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
-from tracking import (
-    InputError,
-    check_local_server,
-    get_dataset,
-    local_copy,
-    new_dataset_version,
-    report_errors_in_one_line,
-    start_task,
-)
+from tracking import get_dataset, keep_reason, local_copy, new_dataset_version, start_task
 
 LABELS = {"True": 1, "False": 0}
 
@@ -133,15 +127,15 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dataset-id", help=f"version of {RAW_DATASET_NAME} to take (the newest)")
     return parser.parse_args()
 
 
 def main() -> None:
-    report_errors_in_one_line()
+    report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
-    check_local_server()
+    connect()
     task = start_task(PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
     raw = get_dataset(RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
     table = read_raw_table(raw)
@@ -150,13 +144,14 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        new_dataset_version(PREPROCESSED_DATASET_NAME, parents=[raw.id]) as dataset,
+        new_dataset_version(PREPROCESSED_DATASET_NAME, parents=[raw]) as dataset,
     ):
         features.to_csv(Path(folder, FEATURES_FILE_NAME), index=False)
         labels.to_csv(Path(folder, LABELS_FILE_NAME), index=False)
         table[[ASTEROID_COLUMN]].to_csv(Path(folder, GROUPS_FILE_NAME), index=False)
         # A child begins with the files of its parents. This one holds what is in the folder, and no more.
-        dataset.sync_folder(folder)
+        dataset.remove_files("*")
+        dataset.add_files(folder)
     print(
         f"{PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
         f"{len(FEATURES)} features, {labels[LABEL_COLUMN].mean():.1%} hazardous"

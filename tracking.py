@@ -1,24 +1,20 @@
-"""What the tracked scripts share: errors in one line, and dataset versions that are whole or not there.
+"""What the tracked scripts share: tasks with all their code, dataset versions that are whole or not there.
 
 Nothing here knows about asteroids.
 """
 
+import re
 import signal
-import socket
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
-from urllib.parse import urlparse
+from types import FrameType
 
 from clearml import Dataset, Task
-from clearml.backend_api import Session
-from clearml.backend_api.session.defs import MissingConfigError
-from clearml.backend_api.session.session import LoginError
 from clearml.config import get_cache_dir, get_remote_task_id, running_remotely
 from filelock import FileLock
 
+from errors import InputError, storage_errors
 from global_config import PROJECT_NAME
 
 # Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
@@ -26,74 +22,27 @@ from global_config import PROJECT_NAME
 # are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
 DATASET_ID_ARTIFACT = "dataset_id"
 
-# Under this name it keeps why it failed, among the runtime properties: a clone does not copy them and a reset
-# empties them, so that no task ever shows the reason of another run. (Its description would stay.)
-ERROR_PROPERTY = "error"
-
 FINISHED = ("completed", "closed", "published")
+ENDED = (*FINISHED, "failed", "stopped")
 
 # How long another process may take to unpack the same dataset.
 UNPACKING_SECONDS = 600
 
-# The names of this machine for itself.
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+# Under this name a task keeps why it failed, among the runtime properties: a clone does not copy them and a
+# reset empties them, so that no task ever shows the reason of another run. (Its description would stay.)
+ERROR_PROPERTY = "error"
+
+REQUIREMENTS = str(Path(__file__).with_name("requirements-steps.txt"))  # a path is not taken
 
 
-class InputError(ValueError):
-    """Something that whoever runs a script can put right. The message says what it is, and how."""
+def keep_reason(text: str) -> None:
+    """Keep why a script fails where nothing overwrites it, for the pipeline to tell; see ERROR_PROPERTY.
 
-
-def report_errors_in_one_line() -> None:
-    """From here on, an InputError ends the script with one line and exit code 1, without a traceback.
-
-    To be called before Task.init, which wraps what it finds here and marks the task as failed, with the
-    error as the reason. Under an agent the reason is the agent's own, "worker execution exit code 1", so
-    the error is also kept where nothing overwrites it: see ERROR_PROPERTY.
+    Under an agent the task's own reason is the agent's, "worker execution exit code 1".
     """
-    sys.excepthook = _report_error
-
-
-def _report_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    script = Path(sys.argv[0]).name
-    if isinstance(error, InputError):
-        print(f"{script}: error: {error}", file=sys.stderr)
-        task = Task.get_task(task_id=get_remote_task_id()) if running_remotely() else Task.current_task()
-        if task:
-            task._set_runtime_properties({ERROR_PROPERTY: str(error)})
-    elif isinstance(error, MissingConfigError):
-        print(
-            f"{script}: error: no ClearML server is configured: run `python -m local_stack up` and the "
-            "export line that it prints, or `clearml-init` for a server of your own",
-            file=sys.stderr,
-        )
-    elif isinstance(error, LoginError):
-        print(
-            f"{script}: error: the ClearML server refused the credentials: run the export line of "
-            f"`python -m local_stack up` again, or `clearml-init` with new ones ({error})",
-            file=sys.stderr,
-        )
-    elif isinstance(error, KeyboardInterrupt):
-        print(f"{script}: interrupted", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
-
-
-def check_local_server() -> None:
-    """InputError if the configured ClearML server is one on this machine and does not run.
-
-    The client itself would try again, silently, for ever. Servers elsewhere are left to it: they may be
-    behind a proxy, or away for a moment.
-    """
-    server = urlparse(Session.get_api_server_host())
-    if server.hostname not in LOOPBACK_HOSTS:
-        return
-    port = server.port or (443 if server.scheme == "https" else 80)
-    try:
-        socket.create_connection((server.hostname, port), timeout=5).close()
-    except OSError as error:
-        raise InputError(
-            f"no ClearML server answers at {server.geturl()}: `python -m local_stack up` starts the local one"
-        ) from error
+    task = Task.get_task(task_id=get_remote_task_id()) if running_remotely() else Task.current_task()
+    if task:
+        task._set_runtime_properties({ERROR_PROPERTY: text})
 
 
 def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
@@ -101,6 +50,8 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
 
     Nothing of frameworks is tracked by itself: the scripts report and upload it under names of their own.
     """
+    # Otherwise ClearML would look through all files here for what they import, and agents install all of it.
+    Task.force_requirements_env_freeze(requirements_file=REQUIREMENTS)
     with delayed_interrupt():
         return Task.init(
             project_name=PROJECT_NAME,
@@ -108,6 +59,7 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
             task_type=kind,
             reuse_last_task_id=False,
             auto_connect_frameworks=False,
+            auto_resource_monitoring=False,  # it begins after 30 s, and complains where there is no GPU
             **options,
         )
 
@@ -118,7 +70,11 @@ def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
     The current task records which it was. InputError if there is none; `made_by` is the script that
     makes it.
     """
-    which = {"ids": [dataset_id]} if dataset_id else {"dataset_project": PROJECT_NAME, "partial_name": name}
+    which = (
+        {"ids": [dataset_id]}
+        if dataset_id
+        else {"dataset_project": PROJECT_NAME, "partial_name": re.escape(name)}
+    )
     if name not in [found["name"] for found in Dataset.list_datasets(**which)]:
         raise InputError(
             f"--dataset-id '{dataset_id}' is not a finished version of '{name}': {made_by} prints the id of "
@@ -151,7 +107,7 @@ def local_copy(dataset: Dataset) -> Path:
 
 
 @contextmanager
-def new_dataset_version(name: str, parents: Sequence[str] = ()) -> Iterator[Dataset]:
+def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[Dataset]:
     """A new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
 
     The current task keeps its id as the artifact DATASET_ID_ARTIFACT. InputError if ClearML cannot store it.
@@ -180,15 +136,6 @@ def new_dataset_version(name: str, parents: Sequence[str] = ()) -> Iterator[Data
                 if version.status not in FINISHED or (dataset and version.id == dataset.id):
                     version.delete()
         raise
-
-
-@contextmanager
-def storage_errors(what: str) -> Iterator[None]:
-    """Turn the errors of a file server or storage that cannot be written to into an InputError."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise InputError(f"ClearML could not store {what}: {error}") from error
 
 
 @contextmanager

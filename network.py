@@ -1,0 +1,23 @@
+"""Requests to this machine: its names, how to keep them from a proxy, and why a connection failed."""
+
+import os
+
+# The names of this machine for itself.
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def exempt_loopback_from_proxies() -> None:
+    """Send no request to this machine through a proxy, in this process and in its children."""
+    exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if exempt != "*":
+        exempt = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), *LOOPBACK_HOSTS]))
+    os.environ.update(no_proxy=exempt, NO_PROXY=exempt)
+
+
+def connection_error_text(error: BaseException | None) -> str:
+    """Return the operating system's words for a failed connection, from below the libraries' own."""
+    while error:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__context__
+    return "it broke off"
