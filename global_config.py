@@ -19,6 +19,7 @@ ASTEROID_COLUMN = "Neo Reference ID"
 GET_DATA_TASK_NAME = "get data"
 PREPROCESSING_TASK_NAME = "preprocess data"
 TRAINING_TASK_NAME = "model training"
+SELECTION_TASK_NAME = "model selection"
 MODEL_FILE_STEM = "best_model"
 MODEL_NAME = f"{TRAINING_TASK_NAME} - {MODEL_FILE_STEM}"
 
