@@ -87,11 +87,12 @@ def score_model(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
     """Return the training tasks of these ids; InputError for one that has made no model."""
-    tasks = [Task.get_task(task_id=task_id) for task_id in task_ids]
-    for task_id, task in zip(task_ids, tasks, strict=True):
+    found = {task.id: task for task in Task.get_tasks(task_ids=task_ids)}
+    for task_id in task_ids:
+        task = found.get(task_id)
         if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
             raise InputError(f"--candidates: '{task_id}' is no task of model_training.py that has completed")
-    return tasks
+    return [found[task_id] for task_id in task_ids]
 
 
 def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:

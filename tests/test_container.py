@@ -24,7 +24,7 @@ CONTAINER_PACKAGES = ["numpy==1.26.4", "scipy<1.12", "xgboost==1.7.6"]
 
 # Loads the hook as clearml-serving does, from the file alone, and answers requests with it.
 ANSWER = """
-import importlib.util, json, sys
+import importlib.util, json, sys, xgboost
 specification = importlib.util.spec_from_file_location("Preprocess", sys.argv[1])
 module = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(module)
@@ -32,7 +32,7 @@ hook = module.Preprocess()
 model = hook.load(sys.argv[2])
 rows = json.load(open(sys.argv[3]))
 answers = [hook.postprocess(model.predict(hook.preprocess(row, {})), {}) for row in rows]
-print(json.dumps([module.xgboost.__version__, answers]))
+print(json.dumps([xgboost.__version__, answers]))
 """
 
 

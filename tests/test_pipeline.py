@@ -1,4 +1,4 @@
-"""pipeline.py: the choice of a champion, and whole runs on real agents and without any."""
+"""pipeline.py: its parameters, and whole runs on real agents and without any."""
 
 import argparse
 import csv
@@ -22,124 +22,14 @@ from conftest import Checkout
 from deployment import wait_until
 
 import pipeline
+from errors import InputError
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
-from pipeline import (
-    LARGEST_DIFF,
-    check_changes,
-    compare,
-    crown,
-    find_champions,
-    on_status_change,
-    reason,
-    take_parameters,
-)
-from tracking import ERROR_PROPERTY, InputError
+from pipeline import on_status_change, reason, take_parameters
+from tracking import ERROR_PROPERTY
 
 ENDED = ("completed", "failed", "stopped", "published", "closed")
 STEPS_BEFORE_TRAINING = ["get_data", "preprocess_data"]
-
-
-# The choice
-
-
-def test_the_first_winner_becomes_champion():
-    assert compare({"PR-AUC": 0.5, "F1": 0.5}, None) == (True, "there is no champion yet")
-
-
-@pytest.mark.parametrize(
-    ("winner", "promoted"),
-    [
-        ({"PR-AUC": 0.99, "F1": 0.98}, True),  # the same is no worse
-        ({"PR-AUC": 0.995, "F1": 0.98}, True),
-        ({"PR-AUC": 0.995, "F1": 0.979}, False),
-        ({"PR-AUC": 0.989, "F1": 0.99}, False),
-    ],
-)
-def test_a_winner_replaces_the_champion_only_if_it_is_worse_in_nothing(winner, promoted):
-    assert compare(winner, {"PR-AUC": 0.99, "F1": 0.98})[0] is promoted
-
-
-def test_a_refusal_says_in_what_the_winner_is_worse():
-    _, reason = compare({"PR-AUC": 0.9, "F1": 0.99}, {"PR-AUC": 0.95, "F1": 0.98})
-    assert reason == "PR-AUC 0.9000 against 0.9500, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
-
-
-def test_figures_have_the_digits_in_which_they_differ():
-    promoted, reason = compare({"PR-AUC": 0.9983214, "F1": 0.5}, {"PR-AUC": 0.9983216, "F1": 0.5})
-    assert not promoted
-    assert reason == (
-        "PR-AUC 0.998321 against 0.998322, F1 0.5000 against 0.5000 on the test set: worse in PR-AUC"
-    )
-
-
-class Contest:
-    """Models without a file, in a project of their own."""
-
-    def __init__(self, sdk) -> None:
-        self.sdk = sdk
-        self.project = f"Contest {uuid.uuid4().hex[:8]}"
-        self.names = (self.project, "a model", "champion")
-        ids = [self._model(number) for number in range(3)]
-        self.first, self.second, self.third = sorted(ids)
-
-    def _model(self, number: int) -> str:
-        url = f"https://files.invalid/{self.project}/{number}".replace(" ", "_")
-        return self.sdk.InputModel.import_model(url, name="a model", project=self.project).id
-
-    def champions(self) -> list[str]:
-        return [model.id for model in find_champions(*self.names)]
-
-
-@pytest.fixture
-def contest(sdk) -> Contest:
-    return Contest(sdk)
-
-
-def test_the_champions_tag_moves_from_the_old_champion_to_the_winner(contest, sdk):
-    assert crown(contest.third, None, 0.9, *contest.names) == contest.third
-    assert crown(contest.first, contest.third, 0.9, *contest.names) == contest.first
-    assert contest.champions() == [contest.first]
-    assert sdk.Model(contest.third).tags == ["former champion"]
-    assert sdk.Model(contest.third).published
-
-
-def test_a_former_champion_can_become_champion_again(contest, sdk):
-    judged = None
-    for winner in (contest.first, contest.second, contest.first):
-        crown(winner, judged, 0.9, *contest.names)
-        judged = winner
-    assert contest.champions() == [contest.first]
-    assert sdk.Model(contest.first).tags == ["champion"]
-    assert sdk.Model(contest.second).tags == ["former champion"]
-
-
-@pytest.mark.parametrize("better", ["first", "second"])
-def test_of_two_that_were_judged_against_the_same_champion_the_better_stays(contest, better):
-    crown(contest.third, None, 0.9, *contest.names)
-    scores = {"first": 0.95, "second": 0.95, better: 0.97}
-    for name, score in scores.items():  # the second one comes when the first one is champion already
-        crown(getattr(contest, name), contest.third, score, *contest.names)
-    assert contest.champions() == [getattr(contest, better)]
-
-
-def test_a_champion_that_was_judged_against_a_later_one_stays(contest):
-    crown(contest.third, None, 0.9, *contest.names)
-    crown(contest.second, contest.third, 0.92, *contest.names)
-    crown(contest.first, None, 0.99, *contest.names)  # judged before there was any
-    assert contest.champions() == [contest.second]
-
-
-def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatch):
-    def find_just_before_the_other_is_crowned(*names: str) -> list:
-        monkeypatch.undo()
-        found = find_champions(*names)
-        crown(contest.second, None, 0.95, *names)
-        return found
-
-    monkeypatch.setattr(pipeline, "find_champions", find_just_before_the_other_is_crowned)
-    crown(contest.first, None, 0.9, *contest.names)
-    assert contest.champions() == [contest.second]
 
 
 # Parameters
@@ -203,39 +93,18 @@ def test_a_step_on_this_machine_that_fell_silent_is_not_given_to_agents(sdk):
 # Launching
 
 
-@pytest.mark.parametrize(
-    ("known", "remote", "reused"),
-    [
-        ("pipeline.py\n", "", False),
-        ("pipeline.py\n", "origin\n", False),
-        ("pipeline.py\n", "https://git.invalid/asteroids.git\n", True),
-        ("", "https://git.invalid/dotfiles.git\n", False),
-    ],
-)
-def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, known, remote, reused):
-    answers = {"ls-files": known, "ls-remote": remote, "diff": ""}
-    monkeypatch.setattr(pipeline, "git", lambda command, *_: answers[command])
+@pytest.mark.parametrize("reused", [True, False])
+def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
+    monkeypatch.setattr(pipeline, "why_unreachable", lambda: None if reused else "it is in no git checkout")
+    for name in ("connect", "uncommitted_edits", "record_edits", "outcome"):
+        monkeypatch.setattr(pipeline, name, Mock(return_value=0))
     monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
-    monkeypatch.setattr(pipeline, "check_local_server", lambda: None)
-    monkeypatch.setattr(pipeline, "APIClient", Mock())
-    monkeypatch.setattr(pipeline, "outcome", lambda _: 0)
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
     assert pipeline.main() == 0
-    scripts = controller().add_step.call_args_list
-    assert [call.kwargs["cache_executed_step"] for call in scripts] == [reused] * 5
-
-
-def test_more_changes_than_clearml_keeps_are_refused(monkeypatch):
-    diff = "x" * LARGEST_DIFF
-    monkeypatch.setattr(pipeline, "git", lambda *_: diff)
-    check_changes()
-    diff += "y"
-    with pytest.raises(InputError) as error:
-        check_changes()
-    assert str(error.value) == (
-        "the uncommitted changes have 500,001 characters, ClearML keeps 500,000: commit them"
-    )
+    steps = {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
+    assert steps.pop("select_best_model")["cache_executed_step"] is False
+    assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
 
 
 def test_queues_that_no_agent_listens_to_are_named_with_the_commands(checkout):
@@ -382,8 +251,7 @@ def test_trainings_overlap_in_time_on_two_agents(pipelines, first_run):
 
 def test_every_step_ran_the_uncommitted_code(pipelines, first_run, checkout):
     # The edit is the project's name: a step that ran the committed code would have worked in another one.
-    assert all(checkout.project in step.data.script.diff for name, step in pipelines.steps(first_run).items()
-               if name != "select_best_model")  # fmt: skip
+    assert all(checkout.project in step.data.script.diff for step in pipelines.steps(first_run).values())
 
 
 def test_the_winner_is_published_as_champion_with_its_name_and_lineage(pipelines, first_run, checkout, sdk):

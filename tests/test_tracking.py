@@ -1,4 +1,4 @@
-"""tracking.py: errors in one line, interrupts that wait, and dataset versions that are whole or not there."""
+"""tracking.py and errors.py: errors in one line, interrupts that wait, dataset versions that are whole."""
 
 import os
 import signal
@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 import tracking
+from errors import InputError, report_errors_in_one_line, shell_quoted
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
 from pipeline import reason
-from tracking import InputError, check_local_server, delayed_interrupt, get_dataset, local_copy
+from tracking import delayed_interrupt, get_dataset, local_copy
 
 REPOSITORY = Path(tracking.__file__).parent
 
@@ -23,7 +24,7 @@ def told_of(error: BaseException, monkeypatch, capsys) -> str:
     """What a script that ends with this error leaves on the terminal."""
     monkeypatch.setattr(sys, "argv", ["/somewhere/script.py"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # or the next line would set it for good
-    tracking.report_errors_in_one_line()
+    report_errors_in_one_line()
     try:
         raise error
     except BaseException:
@@ -45,7 +46,7 @@ def test_an_error_of_the_program_itself_keeps_its_traceback(monkeypatch, capsys)
 
 def test_ctrl_c_is_one_line_and_the_end_by_that_signal(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import tracking\ntracking.report_errors_in_one_line()\nraise KeyboardInterrupt\n")
+    script.write_text("import errors\nerrors.report_errors_in_one_line()\nraise KeyboardInterrupt\n")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
     done = subprocess.run([sys.executable, str(script)], **options)
@@ -68,18 +69,12 @@ def test_an_interrupt_after_the_block_comes_at_once():
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_local_server_that_does_not_run_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(tracking.Session, "get_api_server_host", lambda: "http://127.0.0.1:1")
-    with pytest.raises(InputError) as error:
-        check_local_server()
-    assert str(error.value) == (
-        "no ClearML server answers at http://127.0.0.1:1: `python -m local_stack up` starts the local one"
-    )
-
-
-def test_servers_elsewhere_are_not_looked_for(monkeypatch):
-    monkeypatch.setattr(tracking.Session, "get_api_server_host", lambda: "https://api.invalid")
-    check_local_server()
+def test_names_are_quoted_as_a_shell_takes_them():
+    for name in ("CPU Queue", "a (b) [c] {d}|?*+.^", "$HOME", "a `b`", 'a "b"', "a\\b", "a'b", "what!"):
+        done = subprocess.run(
+            ["bash", "-c", f"printf %s {shell_quoted(name)}"], capture_output=True, text=True
+        )
+        assert done.stdout == name
 
 
 # Dataset versions, on a server
