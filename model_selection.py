@@ -87,7 +87,7 @@ def score_model(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
     """Return the training tasks of these ids; InputError for one that has made no model."""
-    found = {task.id: task for task in Task.get_tasks(task_ids=task_ids)}
+    found = {task.id: task for task in Task.get_tasks(task_filter={"id": task_ids})}
     for task_id in task_ids:
         task = found.get(task_id)
         if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
