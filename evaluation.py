@@ -20,14 +20,21 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import GroupShuffleSplit
 
+from asteroid_ids import asteroid_id
 from errors import InputError
 
 TEST_SHARE = 0.2
 
 
-def is_test_asteroid(asteroid_id: object) -> bool:
-    """Whether an asteroid belongs to the test set: decided by its id alone, for ever and on any machine."""
-    digest = hashlib.sha256(str(asteroid_id).encode()).digest()
+def is_test_asteroid(value: object) -> bool:
+    """Whether an asteroid belongs to the test set: decided by its id alone, for ever and on any machine.
+
+    However the id is written; InputError if it is none.
+    """
+    text = asteroid_id(value)
+    if text is None:
+        raise InputError(f"{value!r} is no asteroid's id, which is a whole number such as 2446862")
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
 
 
@@ -42,8 +49,9 @@ def split_by_asteroid(
     in_test = asteroids.map(is_test_asteroid).to_numpy(bool)
     rest, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
     # The splitter draws from the sorted ids: in the order of numbers, be they numbers or text.
-    ids = sorted(map(str, asteroids.unique()), key=lambda text: (len(text), text))
-    ranks = asteroids.map(str).map({text: rank for rank, text in enumerate(ids)})
+    asteroids = asteroids.map(asteroid_id)
+    ids = sorted(asteroids.unique(), key=lambda text: (len(text), text))
+    ranks = asteroids.map({text: rank for rank, text in enumerate(ids)})
     try:
         splitter = GroupShuffleSplit(n_splits=1, test_size=validation_size, random_state=random_state)
         train, validation = next(splitter.split(rest, groups=ranks.iloc[rest]))

@@ -32,9 +32,37 @@ def test_a_fifth_of_the_asteroids_are_in_the_test_set():
     assert sum(map(is_test_asteroid, range(10_000))) == 2052
 
 
-def test_an_id_is_the_same_as_a_number_and_as_a_text():
-    assert all(is_test_asteroid(number) == is_test_asteroid(str(number)) for number in range(1000))
-    assert is_test_asteroid(np.int64(2000002))
+def test_an_asteroid_stays_where_it_is_however_its_id_is_written():
+    for spell in (str, float, np.int64, "{}.0".format, " {} ".format):
+        assert all(is_test_asteroid(number) == is_test_asteroid(spell(number)) for number in range(1000))
+
+
+SPELLINGS = {
+    "text": str,
+    "floats": float,
+    "text of floats": lambda number: f"{number}.0",
+    "blanks": lambda number: f" {number} ",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_split_is_the_same_row_for_row_however_the_ids_are_written(asteroids, spelling):
+    parts = split_by_asteroid(asteroids, 0.25, 42)
+    spelled = split_by_asteroid(asteroids.map(SPELLINGS[spelling]), 0.25, 42)
+    assert [part.tolist() for part in spelled] == [part.tolist() for part in parts]
+
+
+def test_two_spellings_of_one_asteroid_are_on_one_side(asteroids):
+    mixed = asteroids.astype(object)
+    mixed[::2] = mixed[::2].map(lambda number: f"{number}.0")
+    parts = [part.tolist() for part in split_by_asteroid(mixed, 0.25, 42)]
+    assert parts == [part.tolist() for part in split_by_asteroid(asteroids, 0.25, 42)]
+
+
+@pytest.mark.parametrize("value", [None, np.nan, "", "2446862.5"])
+def test_what_is_no_id_cannot_be_split(value):
+    with pytest.raises(InputError, match="is no asteroid's id"):
+        split_by_asteroid(pd.Series([2000001, 2000002, value]), 0.25, 42)
 
 
 def test_each_row_is_in_one_part_and_no_asteroid_in_two(asteroids):

@@ -1,0 +1,33 @@
+"""The one spelling of an asteroid's id.
+
+A hash of the id decides whether an asteroid is in the test set (evaluation.py). Software respells ids: a
+column with an empty cell becomes one of floats, 2446862.0, and exports put blanks around. Spelled otherwise,
+an asteroid would change sides, and a model would be judged on what it has learned. So every script that
+reads ids passes them through here.
+"""
+
+import re
+from decimal import Decimal, InvalidOperation
+
+# How software writes that there is nothing, or a truth value from a column that was moved.
+NO_NAMES = {"na", "n/a", "<na>", "nat", "none", "null", "true", "false"}
+
+
+def asteroid_id(value: object) -> str | None:
+    """Return the id, a number or a text, as "2446862"; None if it is empty or cannot be an id.
+
+    Leading zeros belong to the id. A table may have names for ids: a text with letters is kept as it is,
+    without the blanks around it.
+    """
+    text = str(value).strip()
+    whole = re.fullmatch(r"([0-9]+)(\.0*)?", text)
+    if whole:
+        return whole[1]
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        is_name = text.isprintable() and any(map(str.isalpha, text)) and text.lower() not in NO_NAMES
+        return text if is_name else None
+    # 2.446862e6 has all digits of a whole number. 2.01517E+10 has lost the last ones of 20151708003.
+    is_whole = number.is_finite() and number.as_tuple().exponent <= 0 and number == number.to_integral_value()
+    return f"{number:.0f}" if is_whole and number > 0 else None
