@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
+from asteroid_ids import asteroid_id
 from connection import connect
 from errors import InputError, report_errors_in_one_line
 from global_config import (
@@ -53,8 +54,13 @@ def find_problems(table: pd.DataFrame) -> list[str]:
         problems += describe(f"'{name}' is not {words}", is_number & ~is_valid(numbers[name]))
     for low, high in ORDERED_COLUMNS:
         problems += describe(f"'{high}' is below '{low}'", numbers[high] < numbers[low])
-    problems += describe(f"'{ASTEROID_COLUMN}' is empty", table[ASTEROID_COLUMN].isna())
-    label = table[LABEL_COLUMN].astype(str)
+    ids = table[ASTEROID_COLUMN]
+    is_empty = ids.isna() | (ids.astype(str).str.strip() == "")
+    is_wrong = ids.map(asteroid_id).isna() & ~is_empty
+    problems += describe(f"'{ASTEROID_COLUMN}' is empty", is_empty)
+    for example in ids[is_wrong].head(1):
+        problems += describe(f"'{ASTEROID_COLUMN}' is no id such as 2446862, but '{example}',", is_wrong)
+    label = label_texts(table)
     problems += describe(f"'{LABEL_COLUMN}' is neither True nor False", ~label.isin(LABELS))
     if label.nunique() == 1:
         problems.append(
@@ -77,22 +83,29 @@ def make_features(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def label_texts(table: pd.DataFrame) -> pd.Series:
+    """The labels as texts of LABELS, whatever their capitals; other values stay something else."""
+    return table[LABEL_COLUMN].astype(str).str.strip().str.capitalize()
+
+
 def make_labels(table: pd.DataFrame) -> pd.DataFrame:
     """y: 1 where the row's asteroid is potentially hazardous, else 0."""
-    return pd.DataFrame({LABEL_COLUMN: table[LABEL_COLUMN].astype(str).map(LABELS)})
+    return pd.DataFrame({LABEL_COLUMN: label_texts(table).map(LABELS)})
 
 
 def read_raw_table(dataset: Dataset) -> pd.DataFrame:
     """The table in a version of the raw dataset; InputError if it has none or cannot be preprocessed."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
-        # Ids as text, lest "0012" become 12 and another asteroid.
+        # Ids as text, lest "0012" become 12 and another asteroid, or an empty one make floats of all.
         table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype={ASTEROID_COLUMN: str})
     except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{source} holds no readable {RAW_FILE_NAME}: {error}") from error
+        raise InputError(f"{source} holds no readable {RAW_FILE_NAME}: {str(error).strip()}") from error
     problems = find_problems(table)
     if problems:
         raise InputError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
+    # get_data.py has done it. But a dataset may come from elsewhere, or from an earlier version.
+    table[ASTEROID_COLUMN] = table[ASTEROID_COLUMN].map(asteroid_id)
     return table
 
 

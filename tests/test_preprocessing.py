@@ -48,10 +48,19 @@ def test_serving_makes_the_same_features_of_each_row(table):
     assert np.array_equal(make_features(table), served)
 
 
-@pytest.mark.parametrize("spelling", [{True: True, False: False}, {True: "True", False: "False"}])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {True: True, False: False},
+        {True: "True", False: "False"},
+        {True: "true", False: "FALSE"},
+        {True: " TRUE", False: "false "},
+    ],
+)
 def test_labels_are_1_for_hazardous_and_0_for_not(table, spelling):
     hazardous = table["Hazardous"].copy()
     table["Hazardous"] = hazardous.map(spelling)
+    assert find_problems(table) == []
     labels = make_labels(table)
     assert list(labels.columns) == ["Hazardous"]
     assert labels["Hazardous"].tolist() == hazardous.astype(int).tolist()
@@ -110,9 +119,10 @@ def test_a_largest_diameter_below_the_smallest_is_a_problem(table):
     ]
 
 
-def test_a_label_other_than_true_or_false_is_a_problem(table):
+@pytest.mark.parametrize("value", ["maybe", "", None, np.nan, 1, 0, "1", "yes"])
+def test_a_label_other_than_true_or_false_is_a_problem(table, value):
     table["Hazardous"] = table["Hazardous"].astype(object)
-    table.loc[1, "Hazardous"] = "maybe"
+    table.loc[1, "Hazardous"] = value
     assert find_problems(table) == [
         f"'Hazardous' is neither True nor False in 1 of {len(table)} rows, first in row 2"
     ]
@@ -131,13 +141,27 @@ def test_a_row_about_no_asteroid_is_a_problem(table):
     assert find_problems(table) == [f"'Neo Reference ID' is empty in 1 of {len(table)} rows, first in row 1"]
 
 
+@pytest.mark.parametrize("value", ["2446862.5", "inf", "2.01517E+10", -1])
+def test_what_is_no_id_is_a_problem(table, value):
+    table["Neo Reference ID"] = table["Neo Reference ID"].astype(object)
+    table.loc[[4, 6], "Neo Reference ID"] = value
+    assert find_problems(table) == [
+        f"'Neo Reference ID' is no id such as 2446862, but '{value}', in 2 of {len(table)} rows, "
+        "first in row 5"
+    ]
+
+
 def test_all_problems_are_listed_at_once(table):
+    table["Neo Reference ID"] = table["Neo Reference ID"].astype(object)
+    table.loc[:1, "Neo Reference ID"] = ["inf", " "]
     table.loc[0, "Eccentricity"] = -1
     table.loc[1, "Inclination"] = np.nan
     table["Hazardous"] = "yes"
     assert [problem.split("'")[1] for problem in find_problems(table)] == [
         "Eccentricity",
         "Inclination",
+        "Neo Reference ID",
+        "Neo Reference ID",
         "Hazardous",
         "Hazardous",
     ]
@@ -162,9 +186,24 @@ def test_ids_keep_their_leading_zeros(table, tmp_path):
     assert read_raw_table(dataset_in(tmp_path))["Neo Reference ID"].tolist() == ids
 
 
+@pytest.mark.parametrize("spelled", [float, "{}.0".format, " {} ".format])
+def test_ids_of_a_dataset_from_elsewhere_are_the_ids_of_the_table(table, tmp_path, spelled):
+    ids = table["Neo Reference ID"]
+    table.assign(**{"Neo Reference ID": ids.map(spelled)}).to_csv(tmp_path / "nasa.csv", index=False)
+    assert read_raw_table(dataset_in(tmp_path))["Neo Reference ID"].tolist() == ids.astype(str).tolist()
+
+
 def test_a_dataset_without_the_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv"):
         read_raw_table(dataset_in(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n1,2,3\n", "a,b\n1,2\n".encode("utf-16")])
+def test_a_dataset_whose_table_cannot_be_read_is_named_in_one_line(tmp_path, content):
+    (tmp_path / "nasa.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv: .") as error:
+        read_raw_table(dataset_in(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_a_dataset_with_problems_is_named_with_all_of_them(table, tmp_path):
