@@ -8,15 +8,14 @@ dates and never at today's.
 """
 
 import argparse
-import glob
 import tempfile
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 from clearml import Logger, Task
 
+from asteroid_ids import asteroid_id
 from connection import connect
 from errors import InputError, report_errors_in_one_line
 from global_config import (
@@ -26,59 +25,63 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
+from nasa_table import TABLE_COLUMNS, open_table
 from tracking import keep_reason, new_dataset_version, start_task
 
 SHIPPED_TABLE = Path(__file__).parent / "data" / "nasa.csv"
 
-# The NASA table: one row for each close approach of an asteroid to the Earth. Spelling is the table's own.
-TABLE_COLUMNS = [
-    "Neo Reference ID", "Name", "Absolute Magnitude",
-    "Est Dia in KM(min)", "Est Dia in KM(max)", "Est Dia in M(min)", "Est Dia in M(max)",
-    "Est Dia in Miles(min)", "Est Dia in Miles(max)", "Est Dia in Feet(min)", "Est Dia in Feet(max)",
-    "Close Approach Date", "Epoch Date Close Approach",
-    "Relative Velocity km per sec", "Relative Velocity km per hr", "Miles per hour",
-    "Miss Dist.(Astronomical)", "Miss Dist.(lunar)", "Miss Dist.(kilometers)", "Miss Dist.(miles)",
-    "Orbiting Body", "Orbit ID", "Orbit Determination Date", "Orbit Uncertainity",
-    "Minimum Orbit Intersection", "Jupiter Tisserand Invariant", "Epoch Osculation", "Eccentricity",
-    "Semi Major Axis", "Inclination", "Asc Node Longitude", "Orbital Period", "Perihelion Distance",
-    "Perihelion Arg", "Aphelion Dist", "Perihelion Time", "Mean Anomaly", "Mean Motion", "Equinox",
-    "Hazardous",
-]  # fmt: skip
-
-# The date of a row, or NULL if it has none. Without `trim` DuckDB leaves the cast to its CSV reader, which
-# fails on a bad date where TRY_CAST gives NULL.
-APPROACH_DAY = 'TRY_CAST(trim(CAST("Close Approach Date" AS VARCHAR)) AS DATE)'
+# A row's day as text, or NULL if it has none; a time of the day is passed over. DuckDB alone would take
+# "95-01-08" for a day of the year 95, and every query would find the row. 1900 to 2200 is the span of NASA's
+# service: a date that became one of the year 95 earlier, on its way into a Parquet file, is outside of it.
+APPROACH_DAY = r"""CAST(TRY_CAST(regexp_extract(
+    CAST("Close Approach Date" AS VARCHAR),
+    '^\s*((19|2[01])\d\d[-/]\d{1,2}[-/]\d{1,2})([ T]\d+:\d.*)?\s*$', 1
+) AS DATE) AS VARCHAR)"""
 
 
 def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
     """The rows of a CSV or Parquet file whose `Close Approach Date` is not after `query_date` (YYYY-MM-DD).
 
-    Rows and columns keep the file's order. InputError if the date is none, if the file is not the NASA
-    table, or if no row is left.
+    Rows and columns keep the file's order. Dates are texts such as 1995-01-08 and ids such as 2446862,
+    however the file has them: one table gives one dataset. InputError if the date is none, if the file is
+    not the NASA table, if a row has no date or no id, or if no row is left.
     """
-    last_day = parse_date(query_date)
-    try:
-        with duckdb.connect() as database:
-            create_asteroids_view(database, table_path)
-            rows, dated_rows, first_approach = database.execute(
-                f"SELECT count(*), count(day), min(day) FROM (SELECT {APPROACH_DAY} AS day FROM asteroids)"
-            ).fetchone()
-            found = database.execute(
-                f"SELECT * FROM asteroids WHERE {APPROACH_DAY} <= $last_day", {"last_day": last_day}
-            ).df()
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{table_path} is not a table in CSV, with a header line, or Parquet ({reason})"
-        ) from error
+    last_day = parse_date(query_date).isoformat()
+    with open_table(table_path, TABLE_COLUMNS) as database:
+        rows, dated_rows, first_approach, undated, id_type = database.execute(f"""
+            SELECT count(*), count(day), min(day), min(text) FILTER (day IS NULL), any_value(typeof(id))
+            FROM (SELECT {APPROACH_DAY} AS day, CAST("Close Approach Date" AS VARCHAR) AS text,
+                "{ASTEROID_COLUMN}" AS id FROM asteroids)
+        """).fetchone()
+        found = database.execute(
+            f"""
+            SELECT * REPLACE ({APPROACH_DAY} AS "Close Approach Date",
+                CAST("{ASTEROID_COLUMN}" AS VARCHAR) AS "{ASTEROID_COLUMN}")
+            FROM asteroids WHERE {APPROACH_DAY} <= $last_day
+            """,
+            {"last_day": last_day},
+        ).df()
     if dated_rows < rows:
         raise InputError(
-            f"{table_path}: {rows - dated_rows} of {rows} rows have no date in 'Close Approach Date'; "
-            "write dates as YYYY-MM-DD"
+            f"{table_path}: {rows - dated_rows} of {rows} rows have no date in 'Close Approach Date', "
+            f"one of them {(undated or '')!r}; write dates as YYYY-MM-DD, from 1900 to 2200"
         )
     if found.empty:
         since = f"the first is on {first_approach}" if rows else "the table is empty"
         raise InputError(f"{table_path} has no close approach up to {last_day}: {since}")
+    if id_type == "FLOAT":
+        raise InputError(
+            f"{table_path} has 32-bit floats in '{ASTEROID_COLUMN}', too short for an id: "
+            "write whole numbers or text"
+        )
+    ids = found[ASTEROID_COLUMN].map(asteroid_id)
+    wrong = found[ASTEROID_COLUMN].fillna("")[ids.isna()]
+    if len(wrong):
+        raise InputError(
+            f"{table_path}: {len(wrong)} of {len(ids)} rows have no id in '{ASTEROID_COLUMN}', "
+            f"the first of them {wrong.iloc[0]!r}; write ids such as 2446862"
+        )
+    found[ASTEROID_COLUMN] = ids
     return found
 
 
@@ -91,29 +94,6 @@ def parse_date(text: str) -> date:
     if day is None or day.isoformat() != text:  # Python takes 20100101 and 2010-W01-1 as well
         raise InputError(f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01")
     return day
-
-
-def create_asteroids_view(database: duckdb.DuckDBPyConnection, table_path: Path) -> None:
-    """Make the file queryable as `asteroids`; nothing of it is read into memory yet."""
-    if not table_path.is_file():
-        what = "a folder" if table_path.is_dir() else "no such file"
-        raise InputError(f"{table_path}: {what}; give --csv a CSV or Parquet file, or leave it out")
-    if not table_path.stat().st_size:
-        raise InputError(f"{table_path} is empty: it needs the 40 columns, and rows")
-    path = glob.escape(str(table_path))  # DuckDB takes a path for a pattern
-    if table_path.suffix.lower() == ".parquet":
-        table = database.read_parquet(path)
-    else:
-        # The form is given, for DuckDB would go far to find one that fits a broken file. All columns are
-        # text, so that what a query does not touch comes out as it went in; queries cast.
-        table = database.read_csv(
-            path, header=True, skiprows=0, delimiter=",", quotechar='"', all_varchar=True
-        )
-    missing = [name for name in TABLE_COLUMNS if name not in table.columns]
-    if missing:
-        names = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if missing[5:] else "")
-        raise InputError(f"{table_path} is not the NASA table: it lacks {names} of its 40 columns")
-    table.create_view("asteroids")
 
 
 def report_rows(logger: Logger, rows: pd.DataFrame) -> None:
@@ -138,7 +118,9 @@ def parse_arguments() -> argparse.Namespace:
         help="keep close approaches up to this day, YYYY-MM-DD (%(default)s)",
     )
     # No path as the default: the parameter travels to agents, where the repository lies elsewhere.
-    parser.add_argument("--csv", help="CSV or Parquet file shaped like the NASA table (data/nasa.csv)")
+    parser.add_argument(
+        "--csv", help="CSV (or .csv.gz) or Parquet file shaped like the NASA table (data/nasa.csv)"
+    )
     return parser.parse_args()
 
 
