@@ -271,7 +271,10 @@ def parse_arguments() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--dataset", action="store_true", help=f"draw from {RAW_DATASET_NAME} in ClearML")
     source.add_argument(
-        "--csv", type=Path, default=DATA / "nasa.csv", help="draw from this table (data/nasa.csv)"
+        "--csv",
+        type=Path,
+        default=DATA / "nasa.csv",
+        help="draw from this table, CSV (or .csv.gz) or Parquet (data/nasa.csv)",
     )
     add("--save", action="store_true", help="write data/synthetic.csv and synthetic_drift.csv, send nothing")
     return parser.parse_args()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from errors import InputError
 from global_config import LABEL_COLUMN
-from preprocess_serving import find_problems
+from nasa_table import open_table
+from preprocess_serving import RAW_COLUMNS, find_problems
 
 MAGNITUDE = "Absolute Magnitude"
 MOID = "Minimum Orbit Intersection"
@@ -44,17 +45,14 @@ SCENARIOS = {
 
 
 def read_rows(table_path: Path) -> list[dict]:
-    """The rows of a CSV file shaped like the NASA table, as requests: without the label, without a NaN.
+    """The rows of a file shaped like the NASA table, as requests: without the label, without a NaN.
 
     Rows that the serving hook would refuse are left out. InputError if there is no file or no such row.
     """
-    try:
-        with table_path.open(newline="", encoding="utf-8") as file:
-            table = [parse_row(row) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"the table cannot be read ({error}): --csv names another, --dataset takes it from ClearML"
-        ) from error
+    with open_table(table_path, RAW_COLUMNS) as database:
+        found = database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM asteroids")
+        names = [name for name, *_ in found.description]
+        table = [parse_row(names, cells) for cells in found.fetchall()]
     rows = [row for row in table if not find_problems(row)]
     if not rows:
         why = f"in the first, {find_problems(table[0])[0]}" if table else "it is empty"
@@ -64,11 +62,11 @@ def read_rows(table_path: Path) -> list[dict]:
     return rows
 
 
-def parse_row(cells: dict[str, str]) -> dict[str, float | str]:
+def parse_row(names: Sequence[str], cells: Sequence[str | None]) -> dict[str, float | str]:
     """A row with numbers as numbers; cells that are empty, NaN or infinite are missing from it."""
     row = {}
-    for name, cell in cells.items():
-        if name in (None, LABEL_COLUMN) or not cell:  # None holds what stands beyond the last column
+    for name, cell in zip(names, cells, strict=True):
+        if name == LABEL_COLUMN or not cell:
             continue
         try:
             number = float(cell)

@@ -1,5 +1,6 @@
 """mock_data.py and inference.py: rows that could be real, sent when they are due, and honest figures."""
 
+import gzip
 import itertools
 import json
 import math
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import duckdb
 import numpy as np
 import pytest
 from conftest import REPOSITORY
@@ -26,6 +28,7 @@ from preprocess_serving import find_problems
 from tracking import InputError
 
 NASA_TABLE = REPOSITORY / "data" / "nasa.csv"
+HEADER = NASA_TABLE.read_text().partition("\n")[0]
 MISS_DISTANCES = [f"Miss Dist.({unit})" for unit in ("Astronomical", "lunar", "kilometers", "miles")]
 
 
@@ -65,6 +68,18 @@ def test_a_table_is_read_as_requests_without_the_label(table):
     assert "Hazardous" not in first
 
 
+@pytest.mark.parametrize("kind", ["UTF-8 with a mark", "gzip", "Parquet", "Parquet as text"])
+def test_every_kind_of_file_that_get_data_takes_gives_the_same_rows(table, tmp_path, kind):
+    path, text = tmp_path / "table", NASA_TABLE.read_text()
+    if kind.startswith("Parquet"):
+        as_text = "true" if kind == "Parquet as text" else "false"
+        cells = f"FROM read_csv('{NASA_TABLE}', all_varchar = {as_text})"
+        duckdb.sql(f"COPY ({cells}) TO '{path}' (FORMAT parquet)")
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if kind == "gzip" else text.encode("utf-8-sig"))
+    assert read_rows(path) == table
+
+
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "n/a"])
 def test_rows_without_a_value_are_left_out_and_told(tmp_path, capsys, cell):
     lines = NASA_TABLE.read_text().splitlines()[:4]
@@ -86,9 +101,12 @@ def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "it is empty"),
-        (b"a,b\n1,2\n", "'Absolute Magnitude' is missing"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"", "is empty"),
+        (HEADER.encode(), "has no row that could be sent: it is empty"),
+        (b"a,b\n1,2\n", "its first line has none of the 40 columns' names"),
+        (HEADER.replace("Inclination", "i").encode(), "lacks 'Inclination'"),
+        (HEADER.replace(",", ";").encode(), "separated by ';'"),
+        (b"\xff\xfe\x00", "it is UTF-16"),
     ],
 )
 def test_a_file_without_a_usable_row_is_an_input_error(tmp_path, content, message):
@@ -589,7 +607,7 @@ def test_a_folder_that_cannot_be_written_is_an_input_error(monkeypatch, tmp_path
 
 
 def test_a_missing_table_is_named_with_the_remedy(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"none\.csv.*--dataset takes it from ClearML"):
+    with pytest.raises(InputError, match=r"none\.csv: no such file; give --csv a CSV or Parquet file"):
         run_here(monkeypatch, "--csv", tmp_path / "none.csv")
 
 
