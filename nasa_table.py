@@ -92,6 +92,11 @@ def read_file(database: "duckdb.DuckDBPyConnection", path: Path) -> "duckdb.Duck
         return database.read_parquet(pattern, hive_partitioning=False)
     with open_text(path) as file:
         names = read_header(file)
+        has_quotes = any('"' in line for line in file)
+    if has_quotes:
+        # Between two stray quotes, all is one cell by the rules of CSV, and DuckDB would lose rows unseen.
+        with open_text(path) as file:
+            check_rows(file)
     # The form is given, for DuckDB would go far to find one that fits a broken file. It would take a row
     # that begins with "#" for a comment, and add columns for folders such as year=2010.
     return database.sql(
@@ -146,7 +151,7 @@ def split(line: str, separator: str) -> list[str]:
 
 def check_lines(file: TextIO) -> Iterator[str]:
     """Give the lines, up to the first one with a wrong byte or another end than the one before."""
-    former = ""
+    former, quoted = "", False
     for number, line in enumerate(file, 1):
         wrong = re.search("[\udc80-\udcff]", line)
         if wrong:
@@ -157,12 +162,13 @@ def check_lines(file: TextIO) -> Iterator[str]:
             )
         if "\0" in line:
             raise Fault(f"line {number} has a zero byte, as UTF-16 and files that are not text have")
-        end = line[len(line.rstrip("\r\n")) :]
+        quoted ^= line.count('"') % 2 == 1
+        end = "" if quoted else line[len(line.rstrip("\r\n")) :]  # in quotes, it is part of a cell
         if former and end and end != former:
             raise Fault(
                 f"line {number} ends with {end!r} and the one before with {former!r}: give all lines one end"
             )
-        former = end
+        former = end or former
         yield line
 
 
@@ -180,15 +186,29 @@ def reason(error: Exception, path: Path) -> str:
 
 
 def check_rows(file: TextIO) -> None:
-    """Raise a Fault that names the first row of a CSV that is not like the header."""
-    reader, line = csv.reader(check_lines(file), strict=True), 1
+    """Raise a Fault that names the first row of a CSV that is not like the header.
+
+    Cells of columns that the NASA table does not have may have line ends in them.
+    """
+    reader = csv.reader(check_lines(file), strict=True)
+    done = 0  # lines
     try:
-        width = len(next(reader))
-        line = reader.line_num + 1
+        header = next(reader)
+        known = [position for position, name in enumerate(header) if name.strip() in TABLE_COLUMNS]
+        done = reader.line_num
         for row in reader:
-            if row and len(row) != width:
-                end = f" to {reader.line_num}, one row by their quotes," if reader.line_num > line else ""
-                raise Fault(f"line {line}{end} has {len(row)} cells, and the header {width}")
-            line = reader.line_num + 1
+            first, done = done + 1, reader.line_num
+            where = (
+                f"line {first} has"
+                if first == done
+                else f"lines {first} to {done}, one by their quotes, have"
+            )
+            # DuckDB passes over blank lines, and over superfluous commas at the end.
+            if row and (len(row) < len(header) or any(row[len(header) :])):
+                raise Fault(f"{where} {len(row)} cells, and the header {len(header)}")
+            if first < done and any(set("\r\n") & set(row[position]) for position in known):
+                raise Fault(f"lines {first} to {done} are one row by their quotes: correct these")
     except csv.Error as error:
-        raise Fault(f"in line {line}, a quote is not closed, or not where its cell ends: {error}") from error
+        raise Fault(
+            f"in line {done + 1}, a quote is not closed, or not where its cell ends: {error}"
+        ) from error

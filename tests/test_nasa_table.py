@@ -1,6 +1,7 @@
 """nasa_table.py: the kinds of files that are read, all to the same rows, and why others are refused."""
 
 import gzip
+from csv import QUOTE_ALL, QUOTE_NONNUMERIC
 from pathlib import Path
 
 import duckdb
@@ -108,6 +109,22 @@ def test_columns_without_a_name_are_kept(text, csv):
     assert [row[1:] for row in read(csv)] == cells(text)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("quoting", [QUOTE_ALL, QUOTE_NONNUMERIC])
+def test_quoted_cells_are_read_with_what_is_in_them(tmp_path, quoting, end):
+    table = asteroid_table(asteroids=20).assign(note='it is "new",\nor not')
+    table.to_csv(tmp_path / "quoted.csv", index=False, quoting=quoting, lineterminator=end)
+    rows = read(tmp_path / "quoted.csv")
+    assert [row[1] for row in rows] == table["Name"].tolist()
+    assert {row[-1] for row in rows} == {'it is "new",\nor not'}
+
+
+def test_superfluous_commas_at_the_ends_of_rows_are_passed_over(text, csv):
+    header, rows = text.split("\n", 1)
+    csv.write_text(header + "\n" + rows.replace("\n", ",,\n").replace("Earth", '"Earth"'))
+    assert read(csv) == cells(text)
+
+
 # What is refused
 
 
@@ -173,7 +190,13 @@ def test_a_quote_that_is_not_closed_is_located(text, csv):
 def test_a_quote_that_ends_in_a_later_row_is_located(csv):
     edit_line(csv, 7, ",", ',"')
     edit_line(csv, 9, "AB),", 'AB)",x,')
-    assert refusal(csv) == "line 7 to 9, one row by their quotes, has 41 cells, and the header 40"
+    assert refusal(csv) == "lines 7 to 9, one by their quotes, have 41 cells, and the header 40"
+
+
+def test_no_row_is_lost_between_two_stray_quotes(csv):
+    edit_line(csv, 7, ",", ',"')  # before the name of one asteroid
+    edit_line(csv, 9, "AB),", 'AB)",')  # and after that of another
+    assert refusal(csv) == "lines 7 to 9 are one row by their quotes: correct these"
 
 
 FIRST_LINES = {
