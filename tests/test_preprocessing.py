@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
+from evaluation import is_test_asteroid
+from get_data import query_asteroids
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess
 from preprocessing import class_shares, find_problems, make_features, make_labels, read_raw_table
 from tracking import InputError
@@ -191,6 +193,18 @@ def test_ids_of_a_dataset_from_elsewhere_are_the_ids_of_the_table(table, tmp_pat
     ids = table["Neo Reference ID"]
     table.assign(**{"Neo Reference ID": ids.map(spelled)}).to_csv(tmp_path / "nasa.csv", index=False)
     assert read_raw_table(dataset_in(tmp_path))["Neo Reference ID"].tolist() == ids.astype(str).tolist()
+
+
+@pytest.mark.parametrize("spelled", [str, float, "{}.0".format, " {} ".format, "{:.6e}".format])
+def test_one_table_has_one_test_set_however_its_ids_are_written(tmp_path, spelled):
+    """From the file through get_data.py's dataset and groups.csv to the split, row for row."""
+    table = asteroid_table(asteroids=100)
+    ids = table["Neo Reference ID"]
+    table.assign(**{"Neo Reference ID": ids.map(spelled)}).to_csv(tmp_path / "spelled.csv", index=False)
+    query_asteroids(tmp_path / "spelled.csv", "2022-01-01").to_csv(tmp_path / "nasa.csv", index=False)
+    groups = read_raw_table(dataset_in(tmp_path))["Neo Reference ID"]
+    assert groups.map(is_test_asteroid).tolist() == ids.map(is_test_asteroid).tolist()
+    assert groups.tolist() == ids.astype(str).tolist()
 
 
 def test_a_dataset_without_the_table_is_named(tmp_path):
