@@ -31,8 +31,8 @@ from tracking import keep_reason, new_dataset_version, start_task
 SHIPPED_TABLE = Path(__file__).parent / "data" / "nasa.csv"
 
 # A row's day as text, or NULL if it has none; a time of the day is passed over. DuckDB alone would take
-# "95-01-08" for a day of the year 95, and every query would find the row. 1900 to 2200 is the span of NASA's
-# service: a date that became one of the year 95 earlier, on its way into a Parquet file, is outside of it.
+# "95-01-08" for a day of the year 95, and every query would find the row. NASA's service covers 1900 to 2199
+# or so: a date that became one of the year 95 earlier, on its way into a Parquet file, is outside of that.
 APPROACH_DAY = r"""CAST(TRY_CAST(regexp_extract(
     CAST("Close Approach Date" AS VARCHAR),
     '^\s*((19|2[01])\d\d[-/]\d{1,2}[-/]\d{1,2})([ T]\d+:\d.*)?\s*$', 1
@@ -64,7 +64,7 @@ def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
     if dated_rows < rows:
         raise InputError(
             f"{table_path}: {rows - dated_rows} of {rows} rows have no date in 'Close Approach Date', "
-            f"one of them {(undated or '')!r}; write dates as YYYY-MM-DD, from 1900 to 2200"
+            f"one of them {(undated or '')!r}; write dates as YYYY-MM-DD, from 1900 to 2199"
         )
     if found.empty:
         since = f"the first is on {first_approach}" if rows else "the table is empty"
