@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tracking import InputError
+from errors import InputError
 
 if TYPE_CHECKING:
     import duckdb

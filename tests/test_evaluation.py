@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
+from errors import InputError
 from evaluation import choose_threshold, is_test_asteroid, rule_of_thumb, score, split_by_asteroid
-from tracking import InputError
 
 
 @pytest.fixture(scope="module")

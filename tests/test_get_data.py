@@ -12,8 +12,8 @@ import pytest
 from asteroid_tables import asteroid_table
 
 import get_data
+from errors import InputError
 from get_data import query_asteroids
-from tracking import InputError
 
 SCRIPT = Path(__file__).resolve().parent.parent / "get_data.py"
 

@@ -21,11 +21,11 @@ import pytest
 from conftest import REPOSITORY
 
 import inference
+from errors import InputError
 from inference import Answer, Tally, percentiles, send, show_progress
 from mock_data import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID, SCENARIOS, drift_row, mock_rows, read_rows
 from mock_data import write_rows as write_csv
 from preprocess_serving import find_problems
-from tracking import InputError
 
 NASA_TABLE = REPOSITORY / "data" / "nasa.csv"
 HEADER = NASA_TABLE.read_text().partition("\n")[0]

@@ -10,6 +10,7 @@ import pytest
 import xgboost
 from asteroid_tables import asteroid_table
 
+from errors import InputError
 from evaluation import score, split_by_asteroid
 from model_training import (
     check_arguments,
@@ -22,7 +23,6 @@ from model_training import (
 )
 from preprocess_serving import FEATURES, Preprocess
 from preprocessing import make_features, make_labels
-from tracking import InputError
 
 
 @pytest.fixture(autouse=True)

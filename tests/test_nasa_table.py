@@ -8,8 +8,8 @@ import duckdb
 import pytest
 from asteroid_tables import asteroid_table
 
+from errors import InputError
 from nasa_table import TABLE_COLUMNS, open_table
-from tracking import InputError
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
+from errors import InputError
 from evaluation import is_test_asteroid
 from get_data import query_asteroids
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess
 from preprocessing import class_shares, find_problems, make_features, make_labels, read_raw_table
-from tracking import InputError
 
 
 @pytest.fixture(autouse=True)
