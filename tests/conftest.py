@@ -147,21 +147,29 @@ class Checkout:
     The edit gives it a ClearML project of its own, so that runs in it meet no others on the same server.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], remote: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], remote: str | None = None, committed: bool = False
+    ) -> None:
         self.folder = folder
         self.project = f"Asteroid tests {uuid.uuid4().hex[:8]}"
         copy_repository(folder)
         self.git("init", "--quiet", "--initial-branch", "main")
+        if committed:
+            self.rename_project()
         self.git("add", "--all")
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
         self.git(*identity, "commit", "--quiet", "--message", "All of it")
         if remote:
             self.git("remote", "add", "origin", remote)
-        names = folder / "global_config.py"
-        names.write_text(names.read_text().replace(PROJECT_NAME, self.project))
+        if not committed:
+            self.rename_project()
         settings = folder.with_name(folder.name + "-settings")
         settings.mkdir()
         self.environment = {**environment, **(git_environment(folder, settings) or {})}
+
+    def rename_project(self) -> None:
+        names = self.folder / "global_config.py"
+        names.write_text(names.read_text().replace(PROJECT_NAME, self.project))
 
     def git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.folder, check=True, timeout=60)
