@@ -13,17 +13,9 @@ from unittest.mock import patch
 
 import pytest
 from conftest import REPOSITORY
+from readme import PAGES, TEXT, commands
 
-README = (REPOSITORY / "README.md").read_text()
 BIN = Path(sys.executable).parent
-COMMAND = re.compile(
-    r"^ {4}((?:\.venv/bin/)?(?:make|python|pytest|clearml-\w+|jupyter)\b[^#\n]*)", re.MULTILINE
-)
-
-
-def commands() -> list[str]:
-    """Every command line in an indented block, without its comment."""
-    return [match.strip() for match in COMMAND.findall(README)]
 
 
 @cache
@@ -88,14 +80,25 @@ def test_every_command_knows_the_options_it_is_given(command, pytestconfig):
         assert set(options) <= known, f"{command}: {' '.join(program)} has other options"
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
-def test_every_link_within_the_repository_leads_somewhere(target):
-    path, _, anchor = target.partition("#")
-    assert (REPOSITORY / path).exists()
+def links() -> list[tuple[Path, str]]:
+    """Every link of a page that leads into the repository, with the page."""
+    return [
+        (page, link) for page in PAGES for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(getattr(value, "name", value)))
+def test_every_link_within_the_repository_leads_somewhere(page, link):
+    path, _, anchor = link.partition("#")
+    assert (page.parent / path).exists()
     if anchor:
-        headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+        headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
         assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
 
 
+def test_its_code_fits_the_window_of_a_terminal():
+    assert [line for line in TEXT.splitlines() if line.startswith("    ") and len(line) > 100] == []
+
+
 def test_the_readme_is_short():
-    assert len(README.splitlines()) < 350
+    assert len(PAGES[0].read_text().splitlines()) < 350

@@ -17,15 +17,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import REPOSITORY, Api, Checkout, api_of
+from conftest import Api, Checkout, api_of
+from readme import commands
 
 from local_stack.stack import Stack
 
 pytestmark = pytest.mark.slow
 
-README = (REPOSITORY / "README.md").read_text()
-START = re.findall(r"^ {4}(clearml-agent daemon --detached .+)$", README, re.MULTILINE)
-STOP = re.findall(r"^ {4}(clearml-agent daemon --stop .+)$", README, re.MULTILINE)
+START, STOP = commands("clearml-agent daemon --detached"), commands("clearml-agent daemon --stop")
 
 # What of this environment leads to a package registry, where a user's own settings would.
 REGISTRY = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_")
