@@ -245,10 +245,20 @@ def record_edits(task: Task, edits: str) -> None:
                 f"ClearML did not find this script's code within {DETECTION_SECONDS} s, and agents would "
                 "have nothing to run: try again"
             )
-        time.sleep(0.5)
+        time.sleep(0.05)
     commit = text_of("rev-parse", "HEAD")
     if (script.version_num, script.diff or "") != (commit, edits):
         task.set_script(commit=commit, diff=edits)
+
+
+def record_what_can_be_kept(task: Task) -> None:
+    """Put the edits into the record of a script that was started by hand, and say which it will lack."""
+    if why_unreachable():
+        return
+    try:
+        record_edits(task, uncommitted_edits())
+    except InputError as error:
+        print(f"Note that a clone of this run would run other code: {error}")
 
 
 def names(output: bytes) -> list[str]:

@@ -35,12 +35,13 @@ DEVELOPMENT_SETTINGS = {
 }
 
 # What the SDK says, by its logger and beginning, that looks like trouble and is none.
-NOISE = {
+NOISE = [
     # Of its own calls: the scripts give an alias.
-    "clearml": "Dataset.get() did not specify alias",
-    # There need not be a remote. pipeline.py says so where it matters.
-    "clearml.Repository Detection": "Can't get url information",
-}
+    ("clearml", "Dataset.get() did not specify alias"),
+    # There need not be a remote: pipeline.py says so where it matters. checkout.py reads the edits itself.
+    ("clearml.Repository Detection", "Can't get url information"),
+    ("clearml.Repository Detection", "Can't get diff information"),
+]
 
 ATTEMPTS, ATTEMPT_SECONDS = 3, 10  # a server elsewhere may be busy for a moment
 
@@ -69,7 +70,7 @@ def connect() -> None:
     ):
         raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
-    for name, beginning in NOISE.items():
+    for name, beginning in NOISE:
         logging.getLogger(name).addFilter(
             lambda record, noise=beginning: not record.getMessage().startswith(noise)
         )

@@ -14,6 +14,7 @@ from clearml import Dataset, Task
 from clearml.config import get_cache_dir, get_remote_task_id, running_remotely
 from filelock import FileLock
 
+from checkout import record_what_can_be_kept
 from errors import InputError, storage_errors
 from global_config import PROJECT_NAME
 
@@ -53,7 +54,7 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
     # Otherwise ClearML would look through all files here for what they import, and agents install all of it.
     Task.force_requirements_env_freeze(requirements_file=REQUIREMENTS)
     with delayed_interrupt():
-        return Task.init(
+        task = Task.init(
             project_name=PROJECT_NAME,
             task_name=name,
             task_type=kind,
@@ -62,6 +63,9 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
             auto_resource_monitoring=False,  # it begins after 30 s, and complains where there is no GPU
             **options,
         )
+    if Task.running_locally():
+        record_what_can_be_kept(task)
+    return task
 
 
 def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
