@@ -247,6 +247,8 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
                 CONTROLLER_QUEUE,
             ]
             assert exposed(stack) == []
+            for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s
+                assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"
 
 
 def exposed(stack: Stack) -> list[Path]:
