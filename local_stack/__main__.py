@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,8 @@ from rich.console import Console
 from . import demo
 from .loopback import HOST, without_proxies
 from .processes import ProcessError
-from .serving import SYNC_SECONDS, Ports, Serving
+from .prometheus import PrometheusNotFound
+from .serving import SYNC_SECONDS, Ports, Serving, find_programs
 from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
 
 
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             signal.signal(name, interrupt)
     try:
         return options.run(options)
-    except (StackError, ProcessError) as error:
+    except (StackError, ProcessError, PrometheusNotFound) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -112,6 +114,8 @@ def interrupt(*_: object) -> None:
 
 def run_up(options: argparse.Namespace) -> int:
     agents = (2 if options.serving else 0) if options.agents is None else options.agents
+    if options.serving:
+        find_programs(partial(print, flush=True))  # says what it fetches the first time
     with ExitStack() as running:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
             stack = running.enter_context(
@@ -121,6 +125,7 @@ def run_up(options: argparse.Namespace) -> int:
             if options.serving:
                 ports = Ports(options.inference, options.prometheus, options.grafana)
                 serving = Serving(stack, ports, options.workers)
+                serving.wait()
         try:
             print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
             print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}{exemption()}\n")

@@ -6,12 +6,16 @@ otherwise: that takes no root, installs nothing and starts no service.
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
+import time
 import urllib.error
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +28,22 @@ STATISTICS_JOB = "clearml-inference-stats"
 INTERVAL_SECONDS = 5
 
 REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up to it now
+
+PACKAGE = "prometheus"
+POLL_SECONDS = 0.1
+
+# The lists alone that are needed. A mirror that does not answer is asked four times otherwise, for a minute
+# each time.
+APT_GET = [
+    "apt-get",
+    *("-o", "Acquire::Languages=none"),
+    *("-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"),
+    *("-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"),
+    *("-o", "Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false"),
+    *("-o", "Acquire::Retries=1"),
+    *("-o", "Acquire::http::Timeout=10"),
+    *("-o", "Acquire::https::Timeout=10"),
+]
 
 INSTALL = (
     "apt install prometheus (Debian, Ubuntu), brew install prometheus (macOS), "
@@ -42,50 +62,132 @@ class Tools(NamedTuple):
     promtool: Path
 
 
-def find_tools(cache: Path) -> Tools:
-    """Prometheus from PATH, else from Debian's package, which is unpacked into `cache` the first time."""
-    on_path = [shutil.which(name) for name in Tools._fields]
-    if all(on_path):
-        return Tools(*map(Path, on_path))
-    cache = cache.resolve()
-    folder = cache / "prometheus"
-    if not folder.exists():
-        unpack_package("prometheus", folder)
-    return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields))
+def find_tools(cache: Path, say: Callable[[str], object] = print) -> Tools:
+    """The two programs, which are fetched first if need be; see Fetch."""
+    with Fetch(cache, say) as fetch:
+        return fetch.wait()
 
 
-def unpack_package(package: str, folder: Path) -> None:
-    """Unpack a Debian package into a folder that appears whole or not at all. PrometheusNotFound if not."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise PrometheusNotFound(f"No Prometheus was found: {INSTALL}.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{package}-") as work:
+class Fetch:
+    """Looks for the programs in the background, and fetches them if need be, inside a `with`.
+
+    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time. `say` is
+    told what is fetched and how large it is, from another thread. Leaving it stops what still runs.
+    """
+
+    def __init__(self, cache: Path, say: Callable[[str], object]) -> None:
+        """PrometheusNotFound where there are none and nothing to fetch them with."""
+        self._cache, self._say = cache.resolve(), say
+        self._lock, self._stopping = threading.Lock(), False
+        self._process: subprocess.Popen | None = None
+        self._failure: Exception | None = None
+        self._tools = self._find()
+        if not self._tools and not (shutil.which("apt-get") and shutil.which("dpkg")):
+            raise PrometheusNotFound(f"No Prometheus was found: {INSTALL}.")
+        self._thread = threading.Thread(target=self._fetch)
+
+    def __enter__(self) -> "Fetch":
+        if not self._tools:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._stopping = True
+            if self._process and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGTERM)
+        if self._thread.ident:  # it was started
+            self._thread.join()
+
+    def tools(self) -> Tools | None:
+        """The two programs, None as long as they are being fetched; PrometheusNotFound if that failed."""
+        if self._failure:
+            raise self._failure
+        return self._tools
+
+    def wait(self) -> Tools:
+        """The two programs, once they are there; PrometheusNotFound if they cannot be fetched."""
+        while not (tools := self.tools()):
+            time.sleep(POLL_SECONDS)
+        return tools
+
+    def _find(self) -> Tools | None:
+        on_path = [shutil.which(name) for name in Tools._fields]
+        if all(on_path):
+            return Tools(*map(Path, on_path))
+        folder = self._cache / PACKAGE
+        return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields)) if folder.exists() else None
+
+    def _fetch(self) -> None:
         try:
-            archive, unpacked = download_package(package, Path(work)), Path(work, "unpacked")
-            run(["dpkg", "-x", str(archive), str(unpacked)], work)
+            self._unpack_package()
+            self._tools = self._find()
         except subprocess.CalledProcessError as error:
             reason = (error.stdout.strip().splitlines() or ["no reason given"])[-1]
-            raise PrometheusNotFound(
+            self._failure = PrometheusNotFound(
                 f"No Prometheus was found, and its package cannot be fetched ({reason}): {INSTALL}."
-            ) from error
+            )
+        except OSError as error:
+            self._failure = PrometheusNotFound(
+                f"Prometheus's package cannot be unpacked into {self._cache} ({error.strerror}): "
+                f"mend that, or {INSTALL}."
+            )
+
+    def _unpack_package(self) -> None:
+        """Unpack the package into its folder, which appears whole or not at all."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        folder = self._cache / PACKAGE
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix=f"{PACKAGE}-") as work:
+            archive, unpacked = self._download(Path(work)), Path(work, "unpacked")
+            self._run(["dpkg", "-x", str(archive), str(unpacked)], work)
+            try:
+                unpacked.rename(folder)
+            except OSError:  # another process was faster
+                if not folder.exists():
+                    raise
+
+    def _download(self, work: Path) -> Path:
+        """The package's file, downloaded into a folder; CalledProcessError if it is not to be had."""
         try:
-            unpacked.rename(folder)
-        except OSError:  # another process was faster
-            if not folder.exists():
+            self._download_by(APT_GET, work)
+        except subprocess.CalledProcessError:
+            if self._stopping:
                 raise
+            # The system's lists of packages may be empty or old, and only root may fetch new ones: fetch
+            # them into a folder of our own.
+            self._say("Fetching the lists of Debian's packages, to fetch Prometheus: some 10 to 30 MB")
+            apt_get = [*APT_GET, *own_lists(work / "apt")]
+            self._run([*apt_get, "update"], work)
+            self._download_by(apt_get, work)
+        return next(work.glob("*.deb"))
 
+    def _download_by(self, apt_get: list[str], work: Path) -> None:
+        listed = self._run([*apt_get, "--print-uris", "download", PACKAGE], work)
+        size = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
+        size = f", {int(size[1]) / 1e6:.0f} MB" if size else ""
+        where = os.path.relpath(self._cache)
+        self._say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
+        self._run([*apt_get, "download", PACKAGE], work)
 
-def download_package(package: str, folder: Path) -> Path:
-    """The file of a Debian package, downloaded into a folder; CalledProcessError if it is not to be had."""
-    try:
-        run(["apt-get", "download", package], folder)
-    except subprocess.CalledProcessError:
-        # The system's lists of packages may be empty or old, and only root may fetch new ones: fetch them
-        # into a folder of our own.
-        options = own_lists(folder / "apt")
-        run(["apt-get", *options, "update"], folder)
-        run(["apt-get", *options, "download", package], folder)
-    return next(folder.glob("*.deb"))
+    def _run(self, command: list[str], folder: str | Path) -> str:
+        """What a command prints; CalledProcessError if it fails or is stopped."""
+        with self._lock:
+            if self._stopping:
+                raise subprocess.CalledProcessError(-signal.SIGTERM, command, output="stopped")
+            self._process = process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,  # apt-get has children of its own: all are stopped together
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        output, _ = process.communicate()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, output)
+        return output
 
 
 def own_lists(folder: Path) -> list[str]:
@@ -94,19 +196,6 @@ def own_lists(folder: Path) -> list[str]:
     (lists / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
     return ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}"]
-
-
-def run(command: list[str], folder: str | Path) -> None:
-    subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C"},
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def prometheus_command(

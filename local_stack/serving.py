@@ -30,6 +30,7 @@ from .loopback import HOST, open_loopback
 from .processes import REPOSITORY, ProcessError, stop
 from .stack import DEFAULT_HOME, Stack, StackError, bind
 
+TOOLS_CACHE = DEFAULT_HOME / "tools"
 RULES = REPOSITORY / "asteroid_alerts.yml"
 DASHBOARD = REPOSITORY / "asteroid.json"
 
@@ -81,7 +82,7 @@ class Serving:
     """clearml-serving on a running stack. The stack stops it when it stops itself."""
 
     def __init__(self, stack: Stack, ports: Ports | None = None, workers: int = 1) -> None:
-        """Start all parts. StackError names what is missing or in the way, with the remedy."""
+        """Start all parts; `wait` for them. StackError names what is missing or in the way, with remedy."""
         self.stack = stack
         wanted = ports or Ports()
         programs = find_programs()
@@ -99,7 +100,10 @@ class Serving:
         self._start(broker)
         for part in others:  # at once: most take seconds to import what they need
             self._spawn(part)
-        for part in others:
+
+    def wait(self) -> None:
+        """Return when all parts are ready; ProcessError for one that does not become so."""
+        for part in self.parts:
             self._wait_for(part)
 
     def _plan(self, programs: Programs, ports: Ports, workers: int) -> list[Part]:
@@ -262,12 +266,25 @@ class Serving:
         return created[1]
 
 
-def find_programs() -> Programs:
-    """All that is needed besides this repository; StackError names what is missing, and the remedy."""
+def find_programs(say: Callable[[str], object] = print) -> Programs:
+    """All that is needed besides this repository; StackError names what is missing, and the remedy.
+
+    `say` is told what is fetched.
+    """
     check_packages()
     broker = find_broker()
     try:
-        return Programs(broker, prometheus.find_tools(DEFAULT_HOME / "tools"), find_grafana())
+        return Programs(broker, prometheus.find_tools(TOOLS_CACHE, say), find_grafana())
+    except prometheus.PrometheusNotFound as error:
+        raise StackError(str(error)) from error
+
+
+def fetch_prometheus(say: Callable[[str], object]) -> prometheus.Fetch:
+    """Find Prometheus in the background, which may take a while; StackError for what is missing now."""
+    check_packages()
+    find_broker()
+    try:
+        return prometheus.Fetch(TOOLS_CACHE, say)
     except prometheus.PrometheusNotFound as error:
         raise StackError(str(error)) from error
 

@@ -1,7 +1,7 @@
 """local_stack.prometheus: where the programs come from, and what is said when there are none."""
 
 import json
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,15 +9,24 @@ from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from local_stack import prometheus
 from local_stack.demo import wait_until
-from local_stack.prometheus import PrometheusNotFound, Tools, find_tools, prometheus_command
+from local_stack.prometheus import Fetch, PrometheusNotFound, Tools, find_tools, prometheus_command
 
 FAILING_APT = """#!/bin/sh
 echo "E: Unable to locate package prometheus"
 exit 100
+"""
+
+# Knows the package's size, and is never done with downloading it.
+ENDLESS_APT = """#!/bin/sh
+case "$*" in
+    *--print-uris*) echo "'http://mirror/prometheus.deb' prometheus.deb 19257088 SHA256:ab" ;;
+    *) echo $$ > "$APT_PID"; exec /bin/sleep 600 ;;
+esac
 """
 
 
@@ -54,12 +63,41 @@ def test_where_there_is_no_debian_the_error_says_how_to_install_it(programs, tmp
 
 
 def test_a_package_that_cannot_be_fetched_is_told_in_one_line_and_leaves_nothing(programs, tmp_path):
-    make_program(programs / "apt-get", FAILING_APT.replace("/bin/sh", os.path.realpath("/bin/sh")))
+    make_program(programs / "apt-get", FAILING_APT)
     make_program(programs / "dpkg")
     message = r"^No Prometheus was found, .*\(E: Unable to locate package prometheus\): apt install .*$"
     with pytest.raises(PrometheusNotFound, match=message):
         find_tools(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_stops_it(
+    programs, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("APT_PID", str(tmp_path / "pid"))
+    make_program(programs / "apt-get", ENDLESS_APT)
+    make_program(programs / "dpkg")
+    told = []
+    with Fetch(tmp_path / "cache", told.append) as fetch:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+            assert time.monotonic() < deadline, f"apt-get was not started; told: {told}"
+            time.sleep(0.02)
+        assert fetch.tools() is None
+    assert len(told) == 1
+    assert "Debian's package, 19 MB" in told[0]
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_fetch_that_failed_is_known_without_waiting_for_it(programs, tmp_path):
+    make_program(programs / "apt-get", FAILING_APT)
+    make_program(programs / "dpkg")
+    with Fetch(tmp_path / "cache", print) as fetch:
+        with pytest.raises(PrometheusNotFound):
+            fetch.wait()
+        with pytest.raises(PrometheusNotFound, match="Unable to locate package"):
+            fetch.tools()
 
 
 def test_a_package_that_was_unpacked_before_is_used_again(programs, tmp_path):
