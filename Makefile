@@ -3,6 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# uv looks for certificates where pip does, too: in the system, where a company's own are.
+export UV_SYSTEM_CERTS := 1
+
+# Make the environment anew if no pip runs in it: it is half made, or its Python was removed or upgraded.
+ifneq ($(shell { $(BIN)/python -c 'import pip'; } >/dev/null 2>&1 || echo anew),)
+.PHONY: $(BIN)/python $(VENV)/.example $(VENV)/.tests
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test lint images lock clean
 
@@ -39,16 +47,20 @@ clean:           ## delete the environment and all local stacks
 	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is `$(PYTHON) --version`: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
+	@version=`$(PYTHON) -c 'import sys; print("%d.%02d" % sys.version_info[:2])' 2>/dev/null`; \
+	case $$version in 3.1[1-4]) ;; *) \
+		echo "Python 3.11 to 3.14 is needed, and $(PYTHON) is `$(PYTHON) --version 2>&1`." \
+			"Choose one that is installed: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1;; \
+	esac
+	@echo "Making an environment for Python packages in $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV) || \
+		uv venv --quiet --clear --seed --python $(PYTHON) $(VENV) 2>/dev/null || \
 		{ rm -rf $(VENV); echo "On Debian and Ubuntu, venv is a package of its own: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.example: requirements.txt local_stack/requirements.txt constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r requirements.txt -r local_stack/requirements.txt
+	@$(BIN)/python -m local_stack.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
 	@touch $@
 
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.example
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r tests/requirements.txt
+	@$(BIN)/python -m local_stack.install -c constraints.txt -r tests/requirements.txt
 	@touch $@
