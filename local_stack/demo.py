@@ -18,20 +18,22 @@ from global_config import SERVING_ENDPOINT
 
 from . import prometheus
 from .processes import REPOSITORY, ProcessError
-from .serving import SYNC_SECONDS, Ports, Serving, find_programs
+from .prometheus import Fetch
+from .pulse import Pulse
+from .serving import SYNC_SECONDS, Ports, Serving, fetch_prometheus
 from .stack import DEFAULT_HOME, HomeInUse, Stack, shown
 
 AGENTS = 2
 POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
 ENDED = ("completed", "failed", "stopped", "published", "closed")
-REQUESTS_A_SECOND = 50
-NORMAL_REQUESTS, DRIFTED_REQUESTS = 500, 2500
+TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
 ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
 
 # Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+pulse = Pulse(partial(console.out, highlight=False), "the local ClearML is starting")
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Life:
     """The stack that it is lived on, and what is told of it in the end."""
 
     stack: Stack
+    prometheus: Fetch | None = None  # None: it is fetched when serving starts
     serving: Serving | None = None
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
@@ -48,14 +51,15 @@ class Life:
 
 def run(home: Path | None) -> int:
     """Live it; ProcessError says which step failed and where its log is."""
-    find_programs()  # rather now than after the steps that do without
     began, took = time.monotonic(), {}
-    with fresh_stack(home) as stack:
-        life = Life(stack)
-        say(f"A fresh local ClearML is running at {stack.url}, with {AGENTS} agents and one for controllers")
+    say(f"Starting a fresh local ClearML, with {AGENTS} agents and one for controllers")
+    with pulse, fetch_prometheus(lambda line: say(f"    {line}")) as fetch, fresh_stack(home) as stack:
+        life = Life(stack, fetch)
+        say(f"It is running at {stack.url}")
         for number, (name, purpose, step) in enumerate(STEPS, 1):
             console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
             started = time.monotonic()
+            fetch.tools()  # rather now than minutes later, if they cannot be had
             with console.status(f"{name} …"):  # on a terminal alone
                 step(life)
             took[name] = time.monotonic() - started
@@ -72,27 +76,34 @@ def run_script(life: Life, script: str, *arguments: str) -> None:
 def run_command(life: Life, name: str, command: list[str]) -> None:
     """Run a command to its end, showing what it prints; ProcessError if it fails."""
     processes = life.stack.processes
-    environment = life.stack.environment()
+    environment = life.stack.environment() | {"PYTHONUNBUFFERED": "1"}  # lines are shown as they come
+    pulse.doing = f"{name} is running"
     if processes.run(name, command, env=environment, each_line=lambda line: say(f"    {line}")):
         raise ProcessError(f"{name} failed. Its log is {shown(processes.log(name))}.")
 
 
 def run_pipeline(life: Life) -> None:
-    """Enqueue the pipeline, and show what becomes of its steps until it ends."""
+    """Enqueue the pipeline, show what becomes of its steps until it ends, and start serving meanwhile."""
     run_script(life, "pipeline.py")
+    pulse.doing = "the pipeline is running"
     call = life.stack.call
     fields = ["name", "status", "last_worker", "hyperparams.return"]
     hidden = {"search_hidden": True, "only_fields": fields}
     (controller,) = call("tasks.get_all", type=["controller"], **hidden)["tasks"]
     steps_of = {"parent": controller["id"], "order_by": ["created"], **hidden}
     seen: dict[str, str] = {}
+    selecting = False
     while True:
         if story := life.stack.processes.ended():
             raise ProcessError(story)
+        ready = life.prometheus and life.prometheus.tools()
+        if ready and selecting and not life.serving:  # the trainings are done: a core is idle
+            life.serving = start_serving(life)
         (state,) = call("tasks.get_all", id=[controller["id"]], **hidden)["tasks"]
         for step in call("tasks.get_all", **steps_of)["tasks"]:
             if seen.get(step["id"]) != step["status"]:
                 seen[step["id"]] = step["status"]
+                selecting |= step["name"] == "select_best_model"
                 worker = step.get("last_worker", "").partition(":")[2].rpartition("-")[0]
                 say(f"    {step['name']:<20} {step['status']:<12} {worker}")
             if decision := step.get("hyperparams", {}).get("return", {}).get("decision"):
@@ -118,14 +129,30 @@ def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
     return [header, *map(list, zip(*table["cells"]["values"], strict=True))]
 
 
+def start_serving(life: Life) -> Serving:
+    """Start clearml-serving and its monitoring, without waiting until they are ready."""
+    say("    Starting clearml-serving and its monitoring")
+    return Serving(life.stack, Ports(inference=0, prometheus=0, grafana=0))
+
+
 def deploy(life: Life) -> None:
     """Serve the champion, by the commands that a user would type."""
-    life.serving = serving = Serving(life.stack, Ports(inference=0, prometheus=0, grafana=0))
+    if life.prometheus and not life.prometheus.tools():
+        say("    Waiting for Prometheus, which is still being fetched")
+        pulse.doing = "Prometheus is being fetched"
+        life.prometheus.wait()
+    if not life.serving:
+        life.serving = start_serving(life)
+    pulse.doing = "clearml-serving is starting"
+    serving = life.serving
+    serving.wait()
     say(f"    clearml-serving answers at {serving.url}, Prometheus at {serving.prometheus_url}")
     for command in serving.deployment():
         say(f"    {command}")
         _, *arguments = shlex.split(command)
         run_command(life, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
+    say("    Waiting until clearml-serving has taken up both, which takes some seconds")
+    pulse.doing = "waiting for clearml-serving"
     failure = "clearml-serving did not take up the model"
     wait_until(life, lambda: serving.serves(SERVING_ENDPOINT), SERVING_SECONDS, failure)
     time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
@@ -134,12 +161,14 @@ def deploy(life: Life) -> None:
 def show_drift(life: Life) -> None:
     """Send both kinds of traffic, and show what Prometheus makes of either."""
     url, sent = f"{life.serving.url}/{SERVING_ENDPOINT}", 0
-    for kind, count in (("normal", NORMAL_REQUESTS), ("drifted", DRIFTED_REQUESTS)):
+    for kind, (count, rate) in TRAFFIC.items():
         drift = ["--drift"] if kind == "drifted" else []
-        options = ["--url", url, *drift, "--rate", str(REQUESTS_A_SECOND), "--count", str(count)]
+        options = ["--url", url, *drift, "--rate", str(rate), "--count", str(count)]
         say(f"    python inference.py {' '.join(options)}")
         run_script(life, "inference.py", *options)
         sent += count
+        say("    Waiting until Prometheus has counted all of them, which takes up to 15 s")
+        pulse.doing = "waiting for Prometheus"
         all_counted = partial(has_counted, life, sent)
         wait_until(life, all_counted, COUNTING_SECONDS, "Prometheus did not count all requests")
         say(f"    Population stability index over 2 minutes, after {kind} traffic (0.1 and more is drift):")
@@ -148,7 +177,8 @@ def show_drift(life: Life) -> None:
             life.psi.setdefault(labels["variable"], {})[kind] = value
         if kind == "normal" and (alarms := drift_alarms(life)):
             raise ProcessError(f"Normal traffic set off the alarm for drift: {alarms}")
-    say("    The rule waits for a minute of drift before it raises the alarm")
+    say("    The rule waits for a minute of drift before it raises the alarm: some 20 s are left of it")
+    pulse.doing = "waiting for the alarm"
     wait_until(life, lambda: is_raised(life), ALARM_SECONDS, "No alarm was raised")
     life.alarms = drift_alarms(life)
     for variable, state in sorted(life.alarms.items()):
@@ -271,3 +301,4 @@ def fresh_stack(home: Path | None) -> Iterator[Stack]:
 def say(text: str) -> None:
     """Print the text as it is, whatever brackets are in it."""
     console.out(text, highlight=False)
+    pulse.told()
