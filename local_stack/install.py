@@ -46,7 +46,7 @@ def install(options: list[str], again: bool) -> int:
             return 0
         say("uv could not install them, as it says above: trying pip, which takes longer")
     else:
-        say("uv is not to be had: pip installs, which takes longer")
+        say("uv could not be fetched: pip installs, which takes longer")
     command = [*PIP, "install", *options, *(["--force-reinstall"] if again else [])]
     return run(command, "pip is installing")
 
