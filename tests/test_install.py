@@ -46,7 +46,12 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "local_stack").mkdir(parents=True)
     for name in ("Makefile", "local_stack/__init__.py", "local_stack/install.py", "local_stack/pulse.py"):
         shutil.copy(REPOSITORY / name, folder / name)
-    for name in ("requirements.txt", "local_stack/requirements.txt", "constraints.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-steps.txt",
+        "local_stack/requirements.txt",
+        "constraints.txt",
+    ):
         (folder / name).touch()
     return folder
 
