@@ -175,8 +175,8 @@ def stop_here(pipeline: PipelineController) -> None:
         node.job for node in pipeline.get_pipeline_dag().values() if isinstance(node.job, LocalClearmlJob)
     ]
     processes = [job._job_process for job in jobs if job._job_process]
-    for process in processes:
-        process.send_signal(signal.SIGINT)  # does nothing to one that has ended
+    for process in processes:  # both do nothing to one that has ended
+        process.terminate() if sys.platform == "win32" else process.send_signal(signal.SIGINT)
     for process in processes:
         try:
             process.wait(GRACE_SECONDS)

@@ -1,6 +1,8 @@
 """What is installed where: each requirements file as pip and as clearml-agent read it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,20 @@ def test_steps_install_no_notebook_no_serving_and_no_cuda():
 def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
     """jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
     assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
+
+
+@pytest.mark.parametrize(
+    ("script", "unused"),
+    [
+        ("get_data", {"xgboost", "sklearn", "scipy", "matplotlib"}),
+        ("preprocessing", {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"}),
+        ("model_training", {"duckdb", "matplotlib"}),
+        ("pipeline", {"pandas", "xgboost", "sklearn", "duckdb", "matplotlib"}),
+        ("inference", {"clearml", "pandas", "xgboost", "sklearn", "matplotlib"}),
+    ],
+)
+def test_a_script_imports_no_large_package_that_it_does_not_use(script, unused):
+    code = f"import sys, {script}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=True)
+    assert not set(done.stdout.split()) & unused
