@@ -63,7 +63,7 @@ def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
         ("get_data", {"xgboost", "sklearn", "scipy", "matplotlib"}),
         ("preprocessing", {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"}),
         ("model_training", {"duckdb", "matplotlib"}),
-        ("pipeline", {"pandas", "xgboost", "sklearn", "duckdb", "matplotlib"}),
+        ("pipeline", {"xgboost", "sklearn", "duckdb", "matplotlib"}),
         ("inference", {"clearml", "pandas", "xgboost", "sklearn", "matplotlib"}),
     ],
 )
