@@ -92,7 +92,8 @@ def test_every_link_within_the_repository_leads_somewhere(page, link):
     path, _, anchor = link.partition("#")
     assert (page.parent / path).exists()
     if anchor:
-        headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+        target = page.parent / path if path else page
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
         assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
 
 

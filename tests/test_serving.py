@@ -235,7 +235,6 @@ def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
         deployment.add_command.replace(deployment.service_id, "ID"),
         deployment.watch_command.replace(deployment.service_id, "ID"),
         *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
-        deployment.watch_version(1).replace(deployment.service_id, "ID"),
         AUTO_UPDATE,
         ADD_LATEST,
         ADD_CANARY,
