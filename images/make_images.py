@@ -81,7 +81,7 @@ def shrink(file: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help=f"{', '.join(PICTURES)} (default: all)"
     )

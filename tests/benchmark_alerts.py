@@ -118,7 +118,7 @@ def summary(alarms: Alarms, alert: str, endpoints: list[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--days", type=int, default=5, help="simulated days of normal traffic for each rate")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each drift")
     arguments = parser.parse_args()

@@ -160,7 +160,7 @@ def measure_file(api: Client, server: psutil.Process) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()  # --help alone
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()  # --help alone
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         measure_start(home, "empty")

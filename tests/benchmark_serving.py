@@ -119,7 +119,7 @@ def requests_a_second(deployment: Deployment, bodies: list[bytes]) -> float:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()  # --help alone
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()  # --help alone
     rows = table_rows()[:1000]
     bodies = [json.dumps(row).encode() for row in rows]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, xgboost {xgboost.__version__}")
