@@ -11,6 +11,7 @@ A run can be cloned in the ClearML UI and its parameters edited: more seeds make
 """
 
 import argparse
+import re
 import signal
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
             project=PROJECT_NAME,
             pool_frequency=POLL_SECONDS / 60,
             output_uri=True,  # models go to the file server
+            add_run_number=False,  # it takes the name for a regular expression
         )
+        if Task.running_locally():
+            number_run(pipeline.task)
     pipeline.set_default_execution_queue(arguments.step_queue)
     for name, value in vars(arguments).items():
         if name in LAUNCH_OPTIONS:
@@ -106,6 +110,16 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
     candidates = {"candidates": ",".join(f"${{{name}.id}}" for name in trainings)}
     add_script(SELECTION, "model_selection.py", "qc", trainings, candidates, reuse=False)
     return pipeline
+
+
+def number_run(task: Task) -> None:
+    """Add " #2" and so on to the name of a pipeline's further runs, as ClearML itself does."""
+    runs = Task.query_tasks(
+        task_name=rf"^{re.escape(task.name)}( #\d+)?$",
+        task_filter={"project": [task.project], "system_tags": ["pipeline"]},
+    )
+    if len(runs) > 1:
+        task.set_name(f"{task.name} #{len(runs)}")
 
 
 def task_factory(script: str, kind: str) -> Callable[[PipelineController.Node], Task]:
@@ -303,10 +317,11 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
     check_for_agents(edits)
     queues = unwatched([arguments.controller_queue, arguments.step_queue])
     if queues:
+        told = " and ".join(f"'{name}'" for name in queues)
         commands = "; ".join(
             f"clearml-agent daemon --queue {shell_quoted(name)} --detached" for name in queues
         )
-        print(f"No agent listens to {' and '.join(map(repr, queues))}. On any machine, run: {commands}")
+        print(f"No agent listens to {told}. On any machine, run: {commands}")
         if arguments.require_agents:
             return 1
     pipeline = build_pipeline(arguments, reuse=True)

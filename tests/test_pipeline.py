@@ -25,7 +25,7 @@ import pipeline
 from errors import InputError
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
-from pipeline import on_status_change, reason, take_parameters
+from pipeline import number_run, on_status_change, reason, take_parameters
 from tracking import ERROR_PROPERTY
 
 ENDED = ("completed", "failed", "stopped", "published", "closed")
@@ -96,7 +96,7 @@ def test_a_step_on_this_machine_that_fell_silent_is_not_given_to_agents(sdk):
 @pytest.mark.parametrize("reused", [True, False])
 def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
     monkeypatch.setattr(pipeline, "why_unreachable", lambda: None if reused else "it is in no git checkout")
-    for name in ("connect", "uncommitted_edits", "record_edits", "outcome"):
+    for name in ("connect", "uncommitted_edits", "record_edits", "number_run", "outcome"):
         monkeypatch.setattr(pipeline, name, Mock(return_value=0))
     monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
@@ -105,6 +105,17 @@ def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, 
     steps = {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
     assert steps.pop("select_best_model")["cache_executed_step"] is False
     assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
+
+
+def test_runs_are_numbered_whatever_the_pipelines_name(sdk):
+    """ClearML's own numbering takes the name for a regular expression."""
+    project, names = f"Numbers {uuid.uuid4().hex[:8]}", []
+    for name in ["a pipeline", "a (pipeline) [", "a (pipeline) [", "a (pipeline) ["]:
+        task = sdk.Task.create(project, name)
+        task.set_system_tags(["pipeline"])
+        number_run(task)
+        names.append(task.name)
+    assert names == ["a pipeline", "a (pipeline) [", "a (pipeline) [ #2", "a (pipeline) [ #3"]
 
 
 def test_queues_that_no_agent_listens_to_are_named_with_the_commands(checkout):
@@ -189,7 +200,9 @@ class Pipelines:
 
     def __init__(self, sdk, mark: str) -> None:
         self.sdk = sdk
-        self.step_queue, self.controller_queue = f"steps {mark}", f"controllers {mark}"
+        # As odd as can be: a name is neither a regular expression nor a reference to a step.
+        odd = rf"()[]{{}}|?*+.^$ \/ ${{x}} {mark}"
+        self.step_queue, self.controller_queue = f"steps {odd}", f"controllers {odd}"
 
     def launch(self, checkout: Checkout, *arguments: object) -> str:
         queues = ["--step-queue", self.step_queue, "--controller-queue", self.controller_queue]
