@@ -10,6 +10,7 @@ the model beside two baselines (see evaluation.py).
 import argparse
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,12 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     booster.save_model(path)
 
 
+def quoted_address(address: str) -> str:
+    """Return the address that downloads what was stored at this one: a file server's is to be quoted."""
+    scheme, separator, path = address.partition("://")
+    return f"{scheme}{separator}{quote(path, safe='/:@')}" if scheme in ("http", "https") else address
+
+
 def register_model(
     task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, list[float]]
 ) -> OutputModel:
@@ -141,9 +148,11 @@ def register_model(
         save_model(booster, path, threshold)
         try:
             with storage_errors("the model"):
-                model.update_weights(
+                address = model.update_weights(
                     str(path), auto_delete_file=False, update_comment=False, async_enable=False
                 )
+                # Otherwise ClearML would look for the file of a project such as "A|B" in "A%7CB".
+                model.update_weights(register_uri=quoted_address(address), update_comment=False)
         except BaseException:
             if model.id:  # a model without its file, under the name that is served
                 Model.remove(model.id, delete_weights_file=False)
