@@ -18,7 +18,7 @@ import xgboost
 from clearml import Dataset, Model, OutputModel, Task
 
 from connection import connect
-from errors import InputError, report_errors_in_one_line, storage_errors
+from errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
 from evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
 from global_config import (
     ASTEROID_COLUMN,
@@ -109,10 +109,10 @@ def decile_edges(values: pd.Series) -> list[float]:
 
 def metrics_command(edges: dict[str, list[float]]) -> str:
     """The command that makes clearml-serving count each variable of `edges` in buckets up to these edges."""
-    scalars = [f'"{name}={",".join(f"{edge:.6g}" for edge in values)}"' for name, values in edges.items()]
+    scalars = [f"{name}={','.join(f'{edge:.6g}' for edge in values)}" for name, values in edges.items()]
     return (
-        f'clearml-serving --id ID metrics add --endpoint "{SERVING_ENDPOINT}" '
-        f"--variable-scalar {' '.join(scalars)}"
+        f"clearml-serving --id ID metrics add --endpoint {shell_quoted(SERVING_ENDPOINT)} "
+        f"--variable-scalar {' '.join(map(shell_quoted, scalars))}"
     )
 
 
@@ -177,8 +177,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    add = parser.add_argument
-    add("--dataset-id", help=f"version of {PREPROCESSED_DATASET_NAME} to take; without it, the newest")
+    add, name = parser.add_argument, PREPROCESSED_DATASET_NAME.replace("%", "%%")
+    add("--dataset-id", help=f"version of {name} to take; without it, the newest")
     add("--random-state", type=int, default=42, help="seed of the split and of XGBoost's sampling")
     add("--validation-size", type=float, default=0.2, help="share of the asteroids outside the test set")
     add("--num-boost-round", type=int, default=1000, help="most trees there may be")

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT, SERVING_NAME
 
@@ -28,7 +29,7 @@ from . import prometheus
 from .grafana import find_grafana, grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
 from .processes import REPOSITORY, ProcessError, stop
-from .stack import DEFAULT_HOME, Stack, StackError, bind
+from .stack import DEFAULT_HOME, Stack, StackError, bind, shell_quoted
 
 TOOLS_CACHE = DEFAULT_HOME / "tools"
 RULES = REPOSITORY / "asteroid_alerts.yml"
@@ -185,7 +186,7 @@ class Serving:
     def serves(self, endpoint: str) -> bool:
         """Whether a model is deployed there: it refuses an empty row in words of its own."""
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/{endpoint}", b"{}", headers)
+        request = urllib.request.Request(f"{self.url}/{quote(endpoint)}", b"{}", headers)
         try:
             open_loopback(request, timeout=30).close()
         except urllib.error.HTTPError as error:
@@ -200,9 +201,9 @@ class Serving:
         """The command lines that deploy the champion and watch it; none without a champion."""
         command = f"clearml-serving --id {self.service_id}"
         model = (
-            f'{command} model add --engine xgboost --endpoint "{SERVING_ENDPOINT}" '
-            f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" --project "{PROJECT_NAME}" '
-            f'--published --tags "{CHAMPION_TAG}"'
+            f"{command} model add --engine xgboost --endpoint {shell_quoted(SERVING_ENDPOINT)} "
+            f'--preprocess "preprocess_serving.py" --name {shell_quoted(MODEL_NAME)} '
+            f"--project {shell_quoted(PROJECT_NAME)} --published --tags {shell_quoted(CHAMPION_TAG)}"
         )
         champions = self.stack.call(
             "models.get_all",
@@ -218,8 +219,11 @@ class Serving:
         prefix, metadata = "deciles of ", champions[0].get("metadata") or {}
         names = [key.removeprefix(prefix) for key in metadata if key.startswith(prefix)]
         edges = {name: metadata[prefix + name]["value"] for name in names}
-        variables = " ".join(f'"{name}={values}"' for name, values in {**edges, "y": "0,1"}.items())
-        metrics = f'{command} metrics add --endpoint "{SERVING_ENDPOINT}" --variable-scalar {variables}'
+        variables = [f"{name}={values}" for name, values in {**edges, "y": "0,1"}.items()]
+        metrics = (
+            f"{command} metrics add --endpoint {shell_quoted(SERVING_ENDPOINT)} "
+            f"--variable-scalar {' '.join(map(shell_quoted, variables))}"
+        )
         return [model, metrics]
 
     def _start(self, part: Part) -> None:

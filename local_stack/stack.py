@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -284,6 +285,11 @@ def bind(port: int, option: str) -> socket.socket:
 def quoted(text: str) -> str:
     """The text as clearml.conf takes it: in quotes, and with letters of any language as they are."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def shell_quoted(text: str) -> str:
+    """The text in quotes, as a shell takes it."""
+    return shlex.quote(text) if re.search(r'[$`"\\!]', text) else f'"{text}"'
 
 
 def shown(path: Path) -> str:
