@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from tqdm import tqdm
@@ -33,7 +33,7 @@ from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
 from network import LOOPBACK_HOSTS, connection_error_text
 
 DATA = Path(__file__).parent / "data"
-URL = f"http://127.0.0.1:8080/serve/{SERVING_ENDPOINT}"
+URL = f"http://127.0.0.1:8080/serve/{quote(SERVING_ENDPOINT)}"
 
 CLASSES = {0: "not hazardous", 1: "hazardous"}
 NO_CONNECTION = "no connection"
@@ -268,8 +268,8 @@ def parse_arguments() -> argparse.Namespace:
     traffic.add_argument(
         "--drift", dest="scenario", action="store_const", const="drift", help="the same as --scenario drift"
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--dataset", action="store_true", help=f"draw from {RAW_DATASET_NAME} in ClearML")
+    source, name = parser.add_mutually_exclusive_group(), RAW_DATASET_NAME.replace("%", "%%")
+    source.add_argument("--dataset", action="store_true", help=f"draw from {name} in ClearML")
     source.add_argument(
         "--csv",
         type=Path,

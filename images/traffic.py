@@ -1,9 +1,11 @@
 """Half an hour of real traffic with a drift in it, and what a real Prometheus made of it."""
 
 import json
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from global_config import SERVING_ENDPOINT
 from local_stack import demo, prometheus
@@ -18,10 +20,11 @@ LEGS = (("normal", 5 * 60), ("drift", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
 FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}
-PSI = f'endpoint_variable:psi:2m{{endpoint="{SERVING_ENDPOINT}"}}'
-PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{SERVING_ENDPOINT}"}}'
-ALARM = f'ALERTS{{alertname="AsteroidDrift",endpoint="{SERVING_ENDPOINT}"}}'
-REFERENCE = {feature: reference_expression(f"{SERVING_ENDPOINT}:{feature}") for feature in FEATURES}
+ENDPOINT = re.sub(r"[^a-zA-Z0-9_:]", "_", SERVING_ENDPOINT)  # as clearml-serving counts it
+PSI = f'endpoint_variable:psi:2m{{endpoint="{ENDPOINT}"}}'
+PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{ENDPOINT}"}}'
+ALARM = f'ALERTS{{alertname="AsteroidDrift",endpoint="{ENDPOINT}"}}'
+REFERENCE = {feature: reference_expression(f"{ENDPOINT}:{feature}") for feature in FEATURES}
 
 Points = list[tuple[float, float]]  # times in seconds since 1970, and values
 
@@ -52,7 +55,7 @@ def run_traffic(life: demo.Life) -> Traffic:
         begun.append((scenario, time.time()))
         count = round(seconds * REQUESTS_A_SECOND)
         arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", seed]
-        url = f"{life.serving.url}/{SERVING_ENDPOINT}"
+        url = f"{life.serving.url}/{quote(SERVING_ENDPOINT)}"
         demo.run_script(life, "inference.py", "--url", url, *map(str, arguments))
     return record(life.serving.prometheus_url, begun, time.time())
 

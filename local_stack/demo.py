@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -160,7 +161,7 @@ def deploy(life: Life) -> None:
 
 def show_drift(life: Life) -> None:
     """Send both kinds of traffic, and show what Prometheus makes of either."""
-    url, sent = f"{life.serving.url}/{SERVING_ENDPOINT}", 0
+    url, sent = f"{life.serving.url}/{quote(SERVING_ENDPOINT)}", 0
     for kind, (count, rate) in TRAFFIC.items():
         drift = ["--drift"] if kind == "drifted" else []
         options = ["--url", url, *drift, "--rate", str(rate), "--count", str(count)]
