@@ -141,7 +141,8 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--dataset-id", help=f"version of {RAW_DATASET_NAME} to take (the newest)")
+    name = RAW_DATASET_NAME.replace("%", "%%")
+    parser.add_argument("--dataset-id", help=f"version of {name} to take (the newest)")
     return parser.parse_args()
 
 
