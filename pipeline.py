@@ -27,7 +27,7 @@ from clearml.config import get_remote_task_id
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from connection import connect
 from errors import InputError, report_errors_in_one_line, shell_quoted
-from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
+from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE, wrong_name
 from tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,
@@ -335,6 +335,8 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
 def main() -> int:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
+    if wrong := wrong_name():
+        raise InputError(wrong)
     connect()
     if not Task.running_locally():  # an agent executes this
         take_parameters(arguments, Task.get_task(task_id=get_remote_task_id()).get_parameters())

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from checkout import record_what_can_be_kept
 from errors import InputError, storage_errors
-from global_config import PROJECT_NAME
+from global_config import PROJECT_NAME, wrong_name
 
 # Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
 # it on with "${step.artifacts.dataset_id.preview}". As a parameter of the task it would do harm: parameters
@@ -50,7 +50,10 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
     """A new task in PROJECT_NAME that tracks the running script; `options` are further ones of Task.init.
 
     Nothing of frameworks is tracked by itself: the scripts report and upload it under names of their own.
+    InputError if there is a name in global_config.py that ClearML cannot take.
     """
+    if wrong := wrong_name():
+        raise InputError(wrong)
     # Otherwise ClearML would look through all files here for what they import, and agents install all of it.
     Task.force_requirements_env_freeze(requirements_file=REQUIREMENTS)
     with delayed_interrupt():
