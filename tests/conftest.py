@@ -20,7 +20,7 @@ import pytest
 import requests
 import sdk_schemas
 
-from global_config import PROJECT_NAME
+import global_config
 from local_stack.checkout import git_environment
 from local_stack.loopback import without_proxies
 from local_stack.server.auth import Credentials
@@ -148,28 +148,39 @@ class Checkout:
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], remote: str | None = None, committed: bool = False
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        remote: str | None = None,
+        committed: bool = False,
+        names: dict[str, str] | None = None,
     ) -> None:
+        """`names` are those of global_config.py to replace, besides the project's."""
         self.folder = folder
-        self.project = f"Asteroid tests {uuid.uuid4().hex[:8]}"
+        names = {"PROJECT_NAME": f"Asteroid tests {uuid.uuid4().hex[:8]}", **(names or {})}
+        self.project = names["PROJECT_NAME"]
         copy_repository(folder)
         self.git("init", "--quiet", "--initial-branch", "main")
         if committed:
-            self.rename_project()
+            self.rename(names)
         self.git("add", "--all")
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
         self.git(*identity, "commit", "--quiet", "--message", "All of it")
         if remote:
             self.git("remote", "add", "origin", remote)
         if not committed:
-            self.rename_project()
+            self.rename(names)
         settings = folder.with_name(folder.name + "-settings")
         settings.mkdir()
         self.environment = {**environment, **(git_environment(folder, settings) or {})}
 
-    def rename_project(self) -> None:
-        names = self.folder / "global_config.py"
-        names.write_text(names.read_text().replace(PROJECT_NAME, self.project))
+    def rename(self, names: dict[str, str]) -> None:
+        """Give names of global_config.py other values."""
+        config = self.folder / "global_config.py"
+        text = config.read_text()
+        for name, value in names.items():
+            text = text.replace(f'{name} = "{getattr(global_config, name)}"', f"{name} = {value!r}", 1)
+        config.write_text(text)
 
     def git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.folder, check=True, timeout=60)
