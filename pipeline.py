@@ -27,7 +27,8 @@ from clearml.config import get_remote_task_id
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from connection import connect
 from errors import InputError, report_errors_in_one_line, shell_quoted
-from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE, wrong_name
+from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
+from name_limits import wrong_name
 from tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,

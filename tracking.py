@@ -16,7 +16,8 @@ from filelock import FileLock
 
 from checkout import record_what_can_be_kept
 from errors import InputError, storage_errors
-from global_config import PROJECT_NAME, wrong_name
+from global_config import PROJECT_NAME
+from name_limits import wrong_name
 
 # Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
 # it on with "${step.artifacts.dataset_id.preview}". As a parameter of the task it would do harm: parameters

@@ -17,7 +17,8 @@ from typing import TextIO
 
 import psutil
 
-from global_config import CONTROLLER_QUEUE, STEP_QUEUE, wrong_name
+from global_config import CONTROLLER_QUEUE, STEP_QUEUE
+from name_limits import wrong_name
 
 from .agents import start_agent
 from .checkout import git_environment, own_settings

@@ -15,8 +15,8 @@ from deployment import clean_environment
 import global_config
 import pipeline
 from errors import InputError
-from global_config import wrong_name
 from local_stack.stack import Stack, StackError, shell_quoted
+from name_limits import wrong_name
 from tracking import start_task
 
 # Every one of ()[]{}|?*+.^$\ and blank, and a "/" where no blank is before it.
