@@ -95,7 +95,7 @@ GET_DATA_STEP = in_column(1, 230, 30, STEP, "get_data")
 PREPROCESS_STEP = in_column(3, 230, 30, STEP, "preprocess_data")
 TRAINING_STEPS = tuple(in_column(5, 198 + 34 * n, 26, STEP, f"model_training_{n}") for n in range(3))
 SELECT = in_column(6, 221, 48, STEP, "select_best", "_model")
-CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("in the model registry",))
+CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("chosen by model_selection.py",))
 
 MOCK = Box(LEFT, 446, 156, 58, FILE, ("mock_data.py",), ("real rows,", "as they are or drifted"))
 CLIENT = Box(226, 446, 140, 58, FILE, ("inference.py", "inference.ipynb"), ("send requests",))
