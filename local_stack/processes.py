@@ -134,7 +134,9 @@ class Processes:
             command,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            env={**(os.environ if env is None else env), MARK: self.mark},
+            # Python would hold its lines back, as no terminal is there to read them: logs would be late, and
+            # who waits for a line of an agent's would wait until 8 KB of them have come together.
+            env={**(os.environ if env is None else env), MARK: self.mark, "PYTHONUNBUFFERED": "1"},
             cwd=REPOSITORY,
             start_new_session=True,
             **options,

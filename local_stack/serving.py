@@ -114,7 +114,6 @@ class Serving:
             "CLEARML_DEFAULT_BASE_SERVE_URL": self.url,
             # A single row gains nothing from threads, and waiting for them costs milliseconds.
             "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
         }
         python = [sys.executable, "-m"]
         address, storage = f"tcp://{HOST}:{broker_port}", ["--storage-engine", "memory://tansu/"]

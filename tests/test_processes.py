@@ -163,3 +163,19 @@ def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
         assert (code, lines) == (4, ["a", "True"])
         assert processes.ended() is None
     assert processes.log("step").read_text() == "a\nTrue\n"
+
+
+def test_a_childs_lines_come_as_it_prints_them(logs, monkeypatch):
+    """Whatever the environment says of buffers, and though nothing in the child empties its own."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    told = [sys.executable, "-c", "import time; print('up'); time.sleep(600)"]
+    with Processes(logs) as processes:
+        start_and_wait(processes, "sleeper", told)
+        first = []
+
+        def end_it(line: str) -> None:
+            first.append(line)
+            processes.running["step"].kill()
+
+        processes.run("step", told, env={}, each_line=end_it)
+        assert first == ["up"]
