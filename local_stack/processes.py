@@ -178,11 +178,31 @@ def end(processes: Sequence[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    stubborn = wait_for_end(processes)
     for process in stubborn:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
+    wait_for_end(stubborn)
+
+
+def wait_for_end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run after a while.
+
+    psutil's own wait would also wait for dead ones whose parent has not asked for their exit code. It may
+    never do so: the parent may be the process that waits for us, or the first process of a container.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (left := [each for each in processes if is_alive(each)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return left
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -28,7 +28,7 @@ import xgboost
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus
-from local_stack.processes import REPOSITORY
+from local_stack.processes import REPOSITORY, is_alive
 from local_stack.serving import SYNC_SECONDS, find_programs
 from local_stack.stack import StackError
 from preprocess_serving import build_features
@@ -224,14 +224,6 @@ def up(home: Path, *options: str) -> Iterator[Deployment]:
     finally:
         process.kill()
         process.wait()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs: the dead may wait for ever in a container whose first process buries nobody."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def skip_outside_ci(reason: str) -> None:

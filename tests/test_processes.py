@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from deployment import is_alive, wait_until
+from deployment import wait_until
 
-from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, marked
+from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, end, is_alive, marked
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 IGNORES_TERM = [
@@ -143,6 +143,18 @@ def test_what_a_dead_child_left_behind_can_be_ended(logs):
         processes.end_group(parent)
         assert not is_alive(orphan)
         assert other.poll() is None
+
+
+def test_a_dead_process_that_its_parent_has_not_buried_is_not_waited_for(monkeypatch):
+    child = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
+    began = time.monotonic()
+    try:
+        monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 600)
+        end([psutil.Process(child.pid)])
+        assert time.monotonic() - began < 300  # nobody asks for its exit code before
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_a_child_that_somebody_tends_may_end(logs):
