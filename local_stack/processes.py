@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from .interrupts import uninterrupted
+
 MARK = "LOCAL_STACK_ID"
 REPOSITORY = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 5
@@ -50,12 +52,13 @@ class Processes:
         )
         return self
 
-    def __exit__(self, *_: object) -> None:
-        children = list(self.running.values())
-        stop(*children[1:])
-        stop(*children[:1])  # the first one started: the others may tell it of their end
-        # Closing the pipe sets the guardian to work; it ends when nothing is left.
-        self._guardian.communicate()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with uninterrupted(already=kind is KeyboardInterrupt):
+            children = list(self.running.values())
+            stop(*children[1:])
+            stop(*children[:1])  # the first one started: the others may tell it of their end
+            # Closing the pipe sets the guardian to work; it ends when nothing is left.
+            self._guardian.communicate()
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from deployment import is_alive, require_programs
+from deployment import require_programs
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack.__main__ import exemption, main, tell_commands
-from local_stack.processes import REPOSITORY
+from local_stack.processes import REPOSITORY, is_alive
 from local_stack.serving import Serving
 from local_stack.stack import Stack, StackError
 
@@ -140,6 +141,27 @@ def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "\nStopped.\n")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.suspend()  # so that it takes long to end
+    children = psutil.Process(up.pid).children(recursive=True)
+    for name in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        up.send_signal(name)
+        time.sleep(0.2)
+    _, errors = up.communicate(timeout=20)
+    assert (up.returncode, errors) == (0, "")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(up):
+    """As in `make up | tee log`: what up says in the end has no reader any more."""
+    children = psutil.Process(up.pid).children(recursive=True)
+    up.stdout.close()
+    up.send_signal(signal.SIGINT)
+    assert up.stderr.read() == ""
     assert not [child for child in children if is_alive(child)]
 
 
