@@ -433,6 +433,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     report_errors_in_one_line()
     arguments = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # it tells of steps as they come, through a pipe as well
     if not Task.running_locally():  # an agent executes this
         take_parameters(arguments, Task.get_task(task_id=get_remote_task_id()).get_parameters())
         pipeline = build_pipeline(arguments, reuse=True)
