@@ -35,5 +35,4 @@ def start_agent(
         [*command, "--queue", queue, "--create-queue"],
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
         ready=has_asked,
-        timeout=60,
     )

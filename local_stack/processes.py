@@ -23,6 +23,9 @@ MARK = "LOCAL_STACK_ID"
 REPOSITORY = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 5
 POLL_SECONDS = 0.02
+# How long a child may take until it is ready. One that ends before is told of at once: this is for hangs, and
+# takes account of machines with much else to do.
+READY_SECONDS = 180
 
 
 class ProcessError(Exception):
@@ -70,7 +73,7 @@ class Processes:
         *,
         ready: Callable[[], bool] | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 30,
+        timeout: float = READY_SECONDS,
         pass_fds: Iterable[int] = (),
     ) -> subprocess.Popen:
         """Start a child and return when `ready()` is true; its output goes to a log of its own."""
@@ -91,7 +94,7 @@ class Processes:
         with self.log(name).open("ab") as log:
             return self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
 
-    def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = 30) -> None:
+    def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = READY_SECONDS) -> None:
         """Return when `ready()` is true; ProcessError if the child ends before, or `timeout` seconds pass."""
         process, deadline = self.running[name], time.monotonic() + timeout
         while True:

@@ -238,7 +238,7 @@ class Serving:
         part.process = self.stack.processes.spawn(part.name, part.command, env=part.environment)
 
     def _wait_for(self, part: Part) -> None:
-        self.stack.processes.wait_for(part.name, part.ready, timeout=60)
+        self.stack.processes.wait_for(part.name, part.ready)
         part.started = time.monotonic()
 
     def _find_service(self) -> str | None:
