@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+import waiting
 
 from local_stack.interrupts import uninterrupted
 from local_stack.processes import REPOSITORY
@@ -54,8 +55,7 @@ def test_an_interrupt_that_nobody_catches_is_one_line_and_the_end_by_that_signal
 
 
 def run(code: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
+    return waiting.run([sys.executable, "-c", code], cwd=REPOSITORY)
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
