@@ -25,7 +25,7 @@ import pytest
 import requests
 import waiting
 import xgboost
-from waiting import Child
+from waiting import Child, wait_until
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus
@@ -56,6 +56,8 @@ for line in sys.argv[1:]:
     sys.argv = shlex.split(line)
     main()
 """
+
+STATE = re.compile(r"syncing model endpoint configuration, state hash=(\w+)")
 
 ADD_VERSION = (
     'clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" --version {version} '
@@ -88,6 +90,7 @@ class Deployment:
 
     process: Child
     environment: dict[str, str]
+    logs: Path  # the folder of the parts' logs
     service_id: str
     url: str  # of the endpoints, without the last part
     prometheus_url: str
@@ -117,9 +120,17 @@ class Deployment:
 
     def command(self, *lines: str) -> None:
         """Run lines of clearml-serving and wait until they have taken effect; ID stands for the service's."""
-        lines = [line.replace("ID", self.service_id, 1) for line in lines]
-        run([sys.executable, "-c", COMMANDS, *lines], self.environment)
-        time.sleep(2 * SYNC_SECONDS)
+        # Each part names the state that it takes up, by a hash. So does whatever reads it, as a list does.
+        lines = [
+            line.replace("ID", self.service_id, 1) for line in (*lines, "clearml-serving --id ID model list")
+        ]
+        *_, wanted = STATE.findall(run([sys.executable, "-c", COMMANDS, *lines], self.environment))
+        for part in ("inference", "statistics"):
+            log = self.logs / f"{part}.log"
+            wait_until(
+                lambda log=log: STATE.findall(log.read_text())[-1:] == [wanted], f"state {wanted}", log
+            )
+        time.sleep(SYNC_SECONDS)  # it is named when they begin to take it up
 
     def watch_version(self, version: int) -> str:
         """The command that watches one version as the champion's does its endpoint."""
@@ -195,6 +206,7 @@ def up(home: Path, *options: str) -> Iterator[Deployment]:
         yield Deployment(
             process,
             environment={**clean_environment(), "CLEARML_CONFIG_FILE": str(home / "clearml.conf")},
+            logs=home / "logs",
             service_id=process.wait_for(r"as service (\w+)")[1],
             url=process.wait_for(r"answers at (\S+)/<endpoint>")[1],
             prometheus_url=process.wait_for(r"Prometheus is at (\S+)\.")[1],
