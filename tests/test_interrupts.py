@@ -9,7 +9,7 @@ import threading
 import pytest
 import waiting
 
-from local_stack.interrupts import uninterrupted
+from local_stack.interrupts import interrupt, uninterrupted
 from local_stack.processes import REPOSITORY
 
 
@@ -64,6 +64,18 @@ def test_an_interrupt_waits_for_the_end_of_the_block(sigterm, name):
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         os.kill(os.getpid(), name)
         reached.append("the end")
+    assert reached == ["the end"]
+
+
+def test_an_interrupt_that_comes_once_more_waits_as_well():
+    former = signal.signal(signal.SIGALRM, interrupt)
+    reached = []
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():
+            signal.raise_signal(signal.SIGALRM)
+            reached.append("the end")
+    finally:
+        signal.signal(signal.SIGALRM, former)
     assert reached == ["the end"]
 
 
