@@ -512,10 +512,11 @@ def test_a_server_that_fails_now_and_then_gets_all_requests(stand_in, monkeypatc
 
 def test_ctrl_c_ends_with_the_table(stand_in):
     server = stand_in(HARMLESS)
-    command = [sys.executable, "inference.py", "--url", server.url]
+    command = [sys.executable, "inference.py", "--url", server.url, "--rate", "100"]
     with Child(command, cwd=REPOSITORY, apart=True) as process:
         process.wait_for(r"http://.*, until Ctrl-C\n")
-        wait_until(lambda: len(server.rows) >= 5, "five requests", process.told)
+        # More than the 16 that are under way at most: the others have been answered, and counted.
+        wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.told)
         process.send_signal(signal.SIGINT)
         assert (process.wait_for_end(), str(process.errors)) == (0, "")
     assert re.search(r"^  not hazardous +\d+ +100\.0%$", str(process.printed), re.MULTILINE)
@@ -523,12 +524,12 @@ def test_ctrl_c_ends_with_the_table(stand_in):
 
 def test_ctrl_c_before_the_last_of_a_given_number_is_no_success(stand_in, monkeypatch, capsys):
     def interrupt(number: int) -> tuple[int, bytes]:
-        if number == 5:
+        if number == 50:  # more than are under way at most: the others have been answered, and counted
             os.kill(os.getpid(), signal.SIGINT)
         return HARMLESS
 
     server = stand_in(interrupt)
-    assert run_here(monkeypatch, "--url", server.url, "--count", 1000) == 130
+    assert run_here(monkeypatch, "--url", server.url, "--count", 1000, "--rate", 100) == 130
     assert re.search(r"^  not hazardous +\d+ +100\.0%$", capsys.readouterr().out, re.MULTILINE)
 
 
