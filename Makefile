@@ -12,10 +12,10 @@ ifneq ($(shell { $(BIN)/python -c 'import pip'; } >/dev/null 2>&1 || echo anew),
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint images lock clean
+.PHONY: help install demo up test test-slow lint images lock clean
 
 help:            ## print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
 	$(BIN)/python -m local_stack demo
@@ -27,6 +27,9 @@ test: $(VENV)/.tests     ## lint and test, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test-slow: $(VENV)/.tests  ## run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.tests     ## lint only
 	$(BIN)/ruff check .

@@ -283,6 +283,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     report_errors_in_one_line()
     arguments = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # it tells at once what it sends, through a pipe as well
     rate, count = arguments.rate, arguments.count
     table = read_rows(download_table() if arguments.dataset else arguments.csv)
     scenario = SCENARIOS[arguments.scenario]

@@ -336,6 +336,7 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
 def main() -> int:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # it tells of steps as they come, through a pipe as well
     if wrong := wrong_name():
         raise InputError(wrong)
     connect()

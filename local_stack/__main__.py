@@ -1,8 +1,15 @@
 """The command line: `python -m local_stack up` and `python -m local_stack demo`."""
 
+from .interrupts import ignore_signals, take_signals
+
+if __name__ == "__main__":
+    # Whatever ends this process ends it the same way, so that what it started is stopped. The imports below
+    # take a while: this comes first.
+    take_signals()
+
 import argparse
+import os
 import shlex
-import signal
 import sys
 import time
 import urllib.request
@@ -22,18 +29,19 @@ from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackErro
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    # Whatever ends this process ends it the same way, so that what it started is stopped.
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) != signal.SIG_IGN:  # nohup wants to outlive the terminal
-            signal.signal(name, interrupt)
+    sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
     try:
         return options.run(options)
     except (StackError, ProcessError, PrometheusNotFound) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        ignore_signals()
         print("\nStopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the lines is gone, such as a tee that got the same Ctrl-C
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in the buffer
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,10 +116,6 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def run_up(options: argparse.Namespace) -> int:
     agents = (2 if options.serving else 0) if options.agents is None else options.agents
     if options.serving:
@@ -139,7 +143,7 @@ def run_up(options: argparse.Namespace) -> int:
                 if not told:
                     print("There is no champion to deploy yet: run pipeline.py. What to type when it has")
                     print("promoted one will stand here.\n")
-            print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.", flush=True)
+            print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.")
             tended = [*stack.agents, *(serving.names() if serving else [])]
             while not (story := stack.processes.ended(tended)):
                 time.sleep(0.5)
@@ -148,6 +152,7 @@ def run_up(options: argparse.Namespace) -> int:
                     serving.tend()
                 told = told or tell_commands(serving)
         except KeyboardInterrupt:  # the way to stop it
+            ignore_signals()
             print("\nStopping.")
             return 0
         print(story, file=sys.stderr)
@@ -180,9 +185,11 @@ def tell_commands(serving: Serving) -> bool:
         print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
         for command in commands:
             print(f"    {command}")
-        print(flush=True)
+        print()
     return bool(commands)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    ignore_signals()  # nothing is left to be stopped
+    sys.exit(code)

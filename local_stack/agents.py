@@ -13,8 +13,6 @@ SETTINGS = {
     "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
     "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
     "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": "0.5",
-    # Its log tells when it is ready: without this an agent keeps its first lines back for 40 s.
-    "PYTHONUNBUFFERED": "1",
 }
 
 
@@ -37,5 +35,4 @@ def start_agent(
         [*command, "--queue", queue, "--create-queue"],
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
         ready=has_asked,
-        timeout=60,
     )

@@ -77,7 +77,7 @@ def run_script(life: Life, script: str, *arguments: str) -> None:
 def run_command(life: Life, name: str, command: list[str]) -> None:
     """Run a command to its end, showing what it prints; ProcessError if it fails."""
     processes = life.stack.processes
-    environment = life.stack.environment() | {"PYTHONUNBUFFERED": "1"}  # lines are shown as they come
+    environment = life.stack.environment()
     pulse.doing = f"{name} is running"
     if processes.run(name, command, env=environment, each_line=lambda line: say(f"    {line}")):
         raise ProcessError(f"{name} failed. Its log is {shown(processes.log(name))}.")

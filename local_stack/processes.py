@@ -17,10 +17,15 @@ from pathlib import Path
 
 import psutil
 
+from .interrupts import uninterrupted
+
 MARK = "LOCAL_STACK_ID"
 REPOSITORY = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 5
 POLL_SECONDS = 0.02
+# How long a child may take until it is ready. One that ends before is told of at once: this is for hangs, and
+# takes account of machines with much else to do.
+READY_SECONDS = 180
 
 
 class ProcessError(Exception):
@@ -50,12 +55,13 @@ class Processes:
         )
         return self
 
-    def __exit__(self, *_: object) -> None:
-        children = list(self.running.values())
-        stop(*children[1:])
-        stop(*children[:1])  # the first one started: the others may tell it of their end
-        # Closing the pipe sets the guardian to work; it ends when nothing is left.
-        self._guardian.communicate()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with uninterrupted(already=kind is KeyboardInterrupt):
+            children = list(self.running.values())
+            stop(*children[1:])
+            stop(*children[:1])  # the first one started: the others may tell it of their end
+            # Closing the pipe sets the guardian to work; it ends when nothing is left.
+            self._guardian.communicate()
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -67,7 +73,7 @@ class Processes:
         *,
         ready: Callable[[], bool] | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 30,
+        timeout: float = READY_SECONDS,
         pass_fds: Iterable[int] = (),
     ) -> subprocess.Popen:
         """Start a child and return when `ready()` is true; its output goes to a log of its own."""
@@ -88,7 +94,7 @@ class Processes:
         with self.log(name).open("ab") as log:
             return self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
 
-    def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = 30) -> None:
+    def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = READY_SECONDS) -> None:
         """Return when `ready()` is true; ProcessError if the child ends before, or `timeout` seconds pass."""
         process, deadline = self.running[name], time.monotonic() + timeout
         while True:
@@ -134,7 +140,9 @@ class Processes:
             command,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            env={**(os.environ if env is None else env), MARK: self.mark},
+            # Python would hold its lines back, as no terminal is there to read them: logs would be late, and
+            # who waits for a line of an agent's would wait until 8 KB of them have come together.
+            env={**(os.environ if env is None else env), MARK: self.mark, "PYTHONUNBUFFERED": "1"},
             cwd=REPOSITORY,
             start_new_session=True,
             **options,
@@ -176,11 +184,31 @@ def end(processes: Sequence[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    stubborn = wait_for_end(processes)
     for process in stubborn:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
+    wait_for_end(stubborn)
+
+
+def wait_for_end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run after a while.
+
+    psutil's own wait would also wait for dead ones whose parent has not asked for their exit code. It may
+    never do so: the parent may be the process that waits for us, or the first process of a container.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (left := [each for each in processes if is_alive(each)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return left
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ and afterwards the metrics go on. Grafana is run where it is installed.
 import importlib.metadata
 import importlib.util
 import os
+import random
 import re
 import shutil
 import socket
@@ -44,6 +45,8 @@ MOST_SHORT_LIVES = 3
 
 # How long a port may stay taken by what is left of the process that had it before.
 PORT_RELEASE_SECONDS = 30
+
+OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
 INSTALL = "pip install -c constraints.txt -r local_stack/requirements.txt"
 
@@ -119,7 +122,6 @@ class Serving:
             "CLEARML_DEFAULT_BASE_SERVE_URL": self.url,
             # A single row gains nothing from threads, and waiting for them costs milliseconds.
             "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
         }
         python = [sys.executable, "-m"]
         address, storage = f"tcp://{HOST}:{broker_port}", ["--storage-engine", "memory://tansu/"]
@@ -244,7 +246,7 @@ class Serving:
         part.process = self.stack.processes.spawn(part.name, part.command, env=part.environment)
 
     def _wait_for(self, part: Part) -> None:
-        self.stack.processes.wait_for(part.name, part.ready, timeout=60)
+        self.stack.processes.wait_for(part.name, part.ready)
         part.started = time.monotonic()
 
     def _find_service(self) -> str | None:
@@ -320,8 +322,20 @@ def find_broker() -> str:
 
 
 def take_port(wanted: int = 0, option: str = "") -> int:
-    """A port that is free at this moment: the wanted one, or for 0 any."""
-    with bind(wanted, option) as probe:
+    """A port that is free at this moment: the wanted one, or for 0 any.
+
+    Not one that the system would choose: those it also gives to connections, of which there are many. One of
+    them could have it before the process that it is meant for.
+    """
+    if wanted:
+        bind(wanted, option).close()
+        return wanted
+    for candidate in random.sample(OWN_PORTS, 100):
+        try:
+            return take_port(candidate)
+        except StackError:
+            continue
+    with bind(0, option) as probe:
         return probe.getsockname()[1]
 
 

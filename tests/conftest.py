@@ -19,6 +19,7 @@ from types import ModuleType
 import pytest
 import requests
 import sdk_schemas
+from waiting import SECONDS, run
 
 import global_config
 from local_stack.checkout import git_environment
@@ -76,12 +77,13 @@ class Api:
 
     def login(self) -> "Api":
         keys = (self.credentials.access_key, self.credentials.secret_key)
-        self.token = requests.get(f"{self.url}/auth.login", auth=keys, timeout=10).json()["data"]["token"]
+        answer = requests.get(f"{self.url}/auth.login", auth=keys, timeout=SECONDS)
+        self.token = answer.json()["data"]["token"]
         return self
 
     def send(self, name: str, /, version: str = "v2.23", **parameters) -> requests.Response:
         response = requests.get(
-            f"{self.url}/{version}/{name}", json=parameters, headers=self.headers, timeout=30
+            f"{self.url}/{version}/{name}", json=parameters, headers=self.headers, timeout=SECONDS
         )
         if response.ok:
             assert sdk_schemas.problems("response", name, response.json()["data"]) == []
@@ -96,7 +98,7 @@ class Api:
     def send_events(self, *events: dict) -> requests.Response:
         """Report events in one batch: JSON lines, as the SDK sends them."""
         body = "\n".join(json.dumps(event) for event in events)
-        return requests.post(f"{self.url}/events.add_batch", body, headers=self.headers, timeout=30)
+        return requests.post(f"{self.url}/events.add_batch", body, headers=self.headers, timeout=SECONDS)
 
     def events(self, *events: dict) -> dict:
         """The data of a report of events that succeeds."""
@@ -183,15 +185,15 @@ class Checkout:
         config.write_text(text)
 
     def git(self, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=self.folder, check=True, timeout=60)
+        done = run(["git", *arguments], cwd=self.folder)
+        assert done.returncode == 0, f"git {' '.join(arguments)} failed:\n{done.stderr}"
 
     def run(
         self, *arguments: object, check: bool = True, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess:
         """Run Python on a script of the checkout or, with `-c`, on code, as a user would."""
         command = [sys.executable, *map(str, arguments)]
-        settings = {"cwd": self.folder, "env": environment or self.environment, "timeout": 400}
-        done = subprocess.run(command, capture_output=True, text=True, **settings)
+        done = run(command, cwd=self.folder, env=environment or self.environment)
         assert not check or done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -9,11 +9,10 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,11 +23,13 @@ import pandas as pd
 import psutil
 import pytest
 import requests
+import waiting
 import xgboost
+from waiting import Child, wait_until
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus
-from local_stack.processes import REPOSITORY
+from local_stack.processes import REPOSITORY, is_alive
 from local_stack.serving import SYNC_SECONDS, find_programs
 from local_stack.stack import StackError
 from preprocess_serving import build_features
@@ -55,6 +56,8 @@ for line in sys.argv[1:]:
     sys.argv = shlex.split(line)
     main()
 """
+
+STATE = re.compile(r"syncing model endpoint configuration, state hash=(\w+)")
 
 ADD_VERSION = (
     'clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" --version {version} '
@@ -85,12 +88,12 @@ ADD_CANARY = (
 class Deployment:
     """A running `up --serving` whose endpoint "asteroid" serves the champion; clients of all its parts."""
 
-    process: subprocess.Popen
+    process: Child
     environment: dict[str, str]
+    logs: Path  # the folder of the parts' logs
     service_id: str
     url: str  # of the endpoints, without the last part
     prometheus_url: str
-    printed: list[str]  # the lines that `up` has printed since it was there
     add_command: str = ""  # the two that it printed for the champion
     watch_command: str = ""
     model_files: dict[str, Path] = field(default_factory=dict)  # of both models, by id: champion, challenger
@@ -99,7 +102,7 @@ class Deployment:
     def post(self, body: object, endpoint: str = "asteroid", **options) -> requests.Response:
         """Send one request: a row, or bytes as they are."""
         body = {"data": body} if isinstance(body, bytes) else {"json": body}
-        response = requests.post(f"{self.url}/{endpoint}", **body, timeout=30, **options)
+        response = requests.post(f"{self.url}/{endpoint}", **body, timeout=waiting.SECONDS, **options)
         if response.status_code == 200 and "json" in body:
             self.answered.setdefault(endpoint, []).append(body["json"])
         return response
@@ -113,13 +116,21 @@ class Deployment:
 
     def run(self, *arguments: object) -> str:
         """What a script of this repository prints."""
-        return run([sys.executable, *map(str, arguments)], self.environment)
+        return run([sys.executable, *arguments], self.environment)
 
     def command(self, *lines: str) -> None:
         """Run lines of clearml-serving and wait until they have taken effect; ID stands for the service's."""
-        lines = [line.replace("ID", self.service_id, 1) for line in lines]
-        run([sys.executable, "-c", COMMANDS, *lines], self.environment)
-        time.sleep(2 * SYNC_SECONDS)
+        # Each part names the state that it takes up, by a hash. So does whatever reads it, as a list does.
+        lines = [
+            line.replace("ID", self.service_id, 1) for line in (*lines, "clearml-serving --id ID model list")
+        ]
+        *_, wanted = STATE.findall(run([sys.executable, "-c", COMMANDS, *lines], self.environment))
+        for part in ("inference", "statistics"):
+            log = self.logs / f"{part}.log"
+            wait_until(
+                lambda log=log: STATE.findall(log.read_text())[-1:] == [wanted], f"state {wanted}", log
+            )
+        time.sleep(SYNC_SECONDS)  # it is named when they begin to take it up
 
     def watch_version(self, version: int) -> str:
         """The command that watches one version as the champion's does its endpoint."""
@@ -156,9 +167,8 @@ class Deployment:
             sending.result()
 
 
-def run(command: list[str], environment: dict[str, str], **options) -> str:
-    settings = {"cwd": REPOSITORY, "env": environment, "timeout": 120, "capture_output": True, "text": True}
-    done = subprocess.run(command, **settings, **options)
+def run(command: Sequence[object], environment: dict[str, str]) -> str:
+    done = waiting.run(command, cwd=REPOSITORY, env=environment)
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -168,13 +178,6 @@ def predict(model_file: Path, rows: list[dict]) -> np.ndarray:
     features = np.array([build_features(row) for row in rows])
     booster = xgboost.Booster(model_file=model_file)
     return booster.predict(xgboost.DMatrix(features, feature_names=booster.feature_names))
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def table_rows() -> list[dict]:
@@ -198,40 +201,20 @@ def up(home: Path, *options: str) -> Iterator[Deployment]:
     if not home.exists():  # later it keeps its port, as the addresses of its files do
         ports += ["--port", "0"]
     command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0", "--home", str(home)]
-    process = subprocess.Popen(
-        [*command, *ports, *options], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        text = ""
-        while "Ctrl-C stops it" not in text:
-            line = process.stdout.readline()
-            assert line, f"up ended early:\n{text}"
-            text += line
-        printed: list[str] = []  # read in any case: a full pipe would stop it
-        threading.Thread(target=lambda: printed.extend(process.stdout), daemon=True).start()
+    with Child([*command, *ports, *options], cwd=REPOSITORY) as process:
+        process.wait_for("Ctrl-C stops it")
         yield Deployment(
             process,
             environment={**clean_environment(), "CLEARML_CONFIG_FILE": str(home / "clearml.conf")},
-            service_id=re.search(r"as service (\w+)", text)[1],
-            url=re.search(r"answers at (\S+)/<endpoint>", text)[1],
-            prometheus_url=re.search(r"Prometheus is at (\S+)\.", text)[1],
-            printed=printed,
+            logs=home / "logs",
+            service_id=process.wait_for(r"as service (\w+)")[1],
+            url=process.wait_for(r"answers at (\S+)/<endpoint>")[1],
+            prometheus_url=process.wait_for(r"Prometheus is at (\S+)\.")[1],
         )
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait_for_end() == 0
         assert not [child for child in children if is_alive(child)]
-    finally:
-        process.kill()
-        process.wait()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs: the dead may wait for ever in a container whose first process buries nobody."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def skip_outside_ci(reason: str) -> None:
@@ -257,8 +240,9 @@ def deploy(running: Deployment) -> None:
     champion, challenger = (re.search(r"best_model' \((\w+)\)", text)[1] for text in printed)
     files = running.promote(champion)
     running.model_files = {model: files[model] for model in (champion, challenger)}
-    wait_until(lambda: "metrics add" in "".join(running.printed))
-    commands = [line.strip() for line in running.printed if line.startswith("    clearml-serving")]
+    running.process.wait_for("(?m)metrics add.*$\n")
+    lines = running.process.printed.lines
+    commands = [line.strip() for line in lines if line.startswith("    clearml-serving")]
     running.add_command, running.watch_command = commands
     (told,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
     assert running.watch_command == told.replace("ID", running.service_id)

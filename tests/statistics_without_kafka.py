@@ -3,13 +3,17 @@
     python tests/statistics_without_kafka.py messages.json 9999
 
 The file holds {"metrics": {endpoint: {variable: edges}}, "messages": [what inference sends to Kafka]}.
-The messages come over and over, 500 of them a second, through the code that reads them from Kafka.
+The messages come over and over, 500 of them a second, through the code that reads them from Kafka. Counts
+are handed out between two batches: within one, some counters would know of requests that others do not, and
+shares of requests would not add up.
 """
 
 import itertools
 import json
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +24,8 @@ from clearml_serving.statistics import metrics
 
 BATCH = 50
 PAUSE_SECONDS = 0.1
+
+counting = threading.Lock()
 
 
 class Service(ModelRequestProcessor):
@@ -45,19 +51,33 @@ class Service(ModelRequestProcessor):
 
 
 class Messages:
-    """What a KafkaConsumer is to the statistics: an iterator of messages that each hold a list."""
+    """What a KafkaConsumer is to the statistics: an iterator of messages that each hold a list.
+
+    The list of one is counted when the next one is asked for.
+    """
 
     def __init__(self, *_: object, **__: object) -> None:
         self.endless = itertools.cycle(content["messages"])
+        counting.acquire()
 
     def __next__(self) -> SimpleNamespace:
+        counting.release()
         time.sleep(PAUSE_SECONDS)
+        counting.acquire()
         return SimpleNamespace(value=json.dumps(list(itertools.islice(self.endless, BATCH))).encode())
+
+
+class WholeBatches:
+    """What the exporter collects the counts from."""
+
+    def collect(self) -> Iterator[prometheus_client.Metric]:
+        with counting:
+            return iter(list(prometheus_client.REGISTRY.collect()))
 
 
 if __name__ == "__main__":
     content = json.loads(Path(sys.argv[1]).read_text())
     metrics.ModelRequestProcessor = Service
     metrics.KafkaConsumer = Messages
-    prometheus_client.start_http_server(int(sys.argv[2]), addr="127.0.0.1")
+    prometheus_client.start_http_server(int(sys.argv[2]), addr="127.0.0.1", registry=WholeBatches())
     metrics.StatisticsController(SimpleNamespace(id="test"), kafka_server_url="", serving_id=None).start()

@@ -1,10 +1,10 @@
 """local_stack.checkout: git leads agents to the very checkout that the stack runs in."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from waiting import run
 
 from local_stack.checkout import git_environment, own_settings
 
@@ -12,8 +12,9 @@ from local_stack.checkout import git_environment, own_settings
 def git(folder: Path, *arguments: str, **environment: str) -> str:
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
     command = ["git", "-C", str(folder), *identity, *arguments]
-    settings = {"env": {**os.environ, **environment}, "capture_output": True, "text": True, "timeout": 60}
-    return subprocess.run(command, check=True, **settings).stdout.strip()
+    done = run(command, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def repository(folder: Path, scripts: Path | str = "") -> Path:
@@ -78,8 +79,9 @@ def test_what_agents_write_into_gits_settings_does_not_reach_the_users_own(tmp_p
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(users))
     settings = own_settings(tmp_path / "agent")
     command = ["git", "config", "--global", "--replace-all", "safe.directory", "*"]  # the agent's own
-    subprocess.run(command, env={**os.environ, **settings}, check=True)
+    assert run(command, env={**os.environ, **settings}, cwd=tmp_path).returncode == 0
     asked = ["git", "config", "--includes", "user.name"]
-    answer = subprocess.run(asked, env={**os.environ, **settings}, capture_output=True, text=True)
+    # Asked elsewhere than in this repository, which may have settings of its own.
+    answer = run(asked, env={**os.environ, **settings}, cwd=tmp_path)
     assert answer.stdout == "somebody\n"
     assert users.read_text() == text

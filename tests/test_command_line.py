@@ -1,24 +1,29 @@
 """`python -m local_stack`: starting, stopping, and saying in one line why it cannot."""
 
 import json
+import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from deployment import is_alive, require_programs
+import waiting
+from deployment import require_programs
+from waiting import Child
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack.__main__ import exemption, main, tell_commands
-from local_stack.processes import REPOSITORY
+from local_stack.processes import REPOSITORY, is_alive
 from local_stack.serving import Serving
 from local_stack.stack import Stack, StackError
 
@@ -26,39 +31,33 @@ COMMAND = [sys.executable, "-m", "local_stack"]
 
 
 def run(*arguments: object, **options) -> subprocess.CompletedProcess:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, **options)
+    return waiting.run([*COMMAND, *arguments], cwd=REPOSITORY, **options)
+
+
+def start(*arguments: object, before: Sequence[str] = (), apart: bool = False) -> Child:
+    return Child([*before, *COMMAND, *arguments], apart=apart, cwd=REPOSITORY)
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[subprocess.Popen]:
+def up(tmp_path: Path) -> Iterator[Child]:
     """`python -m local_stack up` on a free port, past the line that says it is running."""
-    command = [*COMMAND, "up", "--home", str(tmp_path / "home"), "--port", "0"]
-    process = subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    process.first_lines = [process.stdout.readline() for _ in range(5)]
-    yield process
-    process.kill()
-    process.communicate()
+    with start("up", "--home", tmp_path / "home", "--port", "0", apart=True) as process:
+        process.wait_for("Ctrl-C stops it")
+        yield process
 
 
 def test_up_prints_the_one_line_to_paste_and_it_leads_to_the_server(up, tmp_path):
-    (line,) = [line.strip() for line in up.first_lines if "export" in line]
+    (line,) = [line.strip() for line in up.printed.lines if "export" in line]
     variable, _, path = line.removeprefix("export ").partition("=")
     assert variable == "CLEARML_CONFIG_FILE"
     url = re.search(r'api_server: "(.+)"', Path(path).read_text())[1]
-    assert url in up.first_lines[0]
+    assert url in up.printed.lines[0]
 
 
 def test_up_prints_a_link_that_opens_the_pages(up):
-    (link,) = [line.split()[1] for line in up.first_lines if "Pages:" in line]
+    (link,) = [line.split()[1] for line in up.printed.lines if "Pages:" in line]
     with requests.Session() as browser:
-        answer = browser.get(link, timeout=10)
+        answer = browser.get(link, timeout=waiting.SECONDS)
     assert (answer.status_code, answer.url) == (200, link.partition("?")[0])
 
 
@@ -67,17 +66,15 @@ def test_up_stops_cleanly_and_leaves_no_process(up, name):
     children = psutil.Process(up.pid).children(recursive=True)
     assert len(children) >= 2  # the server and the guardian
     up.send_signal(getattr(signal, name))
-    _, errors = up.communicate(timeout=20)
-    assert (up.returncode, errors) == (0, "")
+    assert (up.wait_for_end(), str(up.errors)) == (0, "")
     assert not [child for child in children if is_alive(child)]
 
 
 def test_up_ends_with_an_explanation_when_the_server_dies(up):
     server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
     server.kill()
-    _, errors = up.communicate(timeout=20)
-    assert up.returncode == 1
-    assert "The server process ended by itself with code -9" in errors
+    assert up.wait_for_end() == 1
+    assert "The server process ended by itself with code -9" in str(up.errors)
 
 
 def test_a_server_that_dies_before_there_is_a_champion_is_no_traceback(tmp_path):
@@ -89,15 +86,13 @@ def test_a_server_that_dies_before_there_is_a_champion_is_no_traceback(tmp_path)
 
 
 def test_up_under_nohup_outlives_its_terminal(tmp_path):
-    command = ["nohup", *COMMAND, "up", "--home", str(tmp_path / "home"), "--port", "0"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    process.send_signal(signal.SIGHUP)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
-    process.terminate()
-    process.communicate(timeout=20)
-    assert process.returncode == 0
+    with start("up", "--home", tmp_path / "home", "--port", "0", before=["nohup"]) as process:
+        process.wait_for("Ctrl-C stops it")
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.terminate()
+        assert process.wait_for_end() == 0
 
 
 def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_path):
@@ -130,16 +125,39 @@ def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
 
 def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
     require_programs()
-    command = [*COMMAND, "demo", "--home", str(tmp_path / "home")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=REPOSITORY, **pipes)
-    while not (line := process.stdout.readline()).startswith("[1/6]"):
-        assert line, process.stderr.read()
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 5  # the server, the guardian, three agents
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (130, "\nStopped.\n")
+    with start("demo", "--home", tmp_path / "home", apart=True) as process:
+        process.wait_for(r"(?m)^\[1/6\]")
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 5  # the server, the guardian, three agents
+        process.send_signal(signal.SIGINT)
+        assert (process.wait_for_end(), str(process.errors)) == (130, "\nStopped.\n")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.suspend()  # so that it takes long to end
+    children = psutil.Process(up.pid).children(recursive=True)
+    for name in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        up.send_signal(name)
+        time.sleep(0.2)
+    assert (up.wait_for_end(), str(up.errors)) == (0, "")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
+    """As in `make up | tee log`: what up says in the end has no reader any more."""
+    up = f"{shlex.join(COMMAND)} up --home {shlex.quote(str(tmp_path / 'home'))} --port 0"
+    # The reader ends with the last line of the start. The number of up's process is kept, for the signal.
+    script = f"{{ sh -c 'echo $$ >pid; exec {up}'; echo $? >code; }} | sed '/Ctrl-C stops it/q'"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with Child(["sh", "-c", script], cwd=tmp_path, env=environment, apart=True) as shell:
+        shell.wait_for("Ctrl-C stops it")
+        process = psutil.Process(int((tmp_path / "pid").read_text()))
+        children = process.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        shell.wait_for_end()
+    assert (str(shell.errors), (tmp_path / "code").read_text()) == ("", "1\n")
     assert not [child for child in children if is_alive(child)]
 
 
@@ -191,12 +209,11 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monk
 def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
     configurations = []
     for port in (["--port", "0"], []):
-        command = [*COMMAND, "up", "--home", str(tmp_path / "home"), *port]
-        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-        process.stdout.readline()
-        configurations.append((tmp_path / "home" / "clearml.conf").read_text())
-        process.terminate()
-        process.communicate(timeout=20)
+        with start("up", "--home", tmp_path / "home", *port) as process:
+            process.wait_for("Ctrl-C stops it")
+            configurations.append((tmp_path / "home" / "clearml.conf").read_text())
+            process.terminate()
+            process.wait_for_end()
     assert configurations[0] == configurations[1]
 
 

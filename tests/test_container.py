@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 import xgboost
 from deployment import predict, skip_outside_ci, table_rows
+from waiting import run
 
 from evaluation import split_by_asteroid
 from global_config import ASTEROID_COLUMN, LABEL_COLUMN
@@ -43,12 +43,13 @@ def container_python() -> Path:
     python, done = folder / "bin" / "python", folder / "done"
     if not done.exists():
         found = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
-        works = found and subprocess.run([found, "--version"], capture_output=True).returncode == 0
+        works = found and run([found, "--version"]).returncode == 0
         if not works:
             skip_outside_ci("the container's packages need a Python 3.11: put python3.11 on PATH")
-        subprocess.run([found, "-m", "venv", "--clear", str(folder)], check=True)
+        made = run([found, "-m", "venv", "--clear", folder])
+        assert made.returncode == 0, made.stdout + made.stderr
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        installed = subprocess.run([*pip, *CONTAINER_PACKAGES], capture_output=True, text=True)
+        installed = run([*pip, *CONTAINER_PACKAGES])
         if installed.returncode:
             skip_outside_ci(f"the container's packages cannot be installed: {installed.stderr[-300:]}")
         done.touch()
@@ -77,7 +78,7 @@ def test_the_hook_predicts_in_the_container_what_it_does_where_it_was_trained(
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     hook = shutil.copy(REPOSITORY / "preprocess_serving.py", tmp_path)
     command = [str(container_python), "-I", "-c", ANSWER, str(hook), str(model), "rows.json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     version, answers = json.loads(done.stdout)
     assert version == "1.7.6" != xgboost.__version__

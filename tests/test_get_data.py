@@ -1,7 +1,6 @@
 """get_data.py: what a query finds, and what it says to those who ask for the impossible."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
+from waiting import run
 
 import get_data
 from errors import InputError
@@ -232,8 +232,7 @@ def test_ids_that_lost_digits_as_32_bit_floats_are_refused(table, tmp_path):
 def test_a_bad_query_ends_in_one_line_before_any_server_is_needed(tmp_path):
     environment = {**os.environ, "HOME": str(tmp_path), "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")}
     command = [sys.executable, str(SCRIPT), "--query-date", "soon"]
-    options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
-    done = subprocess.run(command, cwd=tmp_path, **options)
+    done = run(command, cwd=tmp_path, env=environment)
     assert done.returncode == 1
     assert done.stderr == (
         "get_data.py: error: --query-date 'soon' is not a date: give one as YYYY-MM-DD, such as 2010-01-01\n"

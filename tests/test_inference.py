@@ -8,7 +8,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import duckdb
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from waiting import Child, run, wait_until
 
 import inference
 from errors import InputError
@@ -339,7 +339,7 @@ def test_requests_leave_on_time_however_long_the_answers_take(stand_in, table):
     def answer_none_before_all_are_there(number: int) -> tuple[int, bytes]:
         if number == 39:
             all_are_there.set()
-        return HARMLESS if all_are_there.wait(60) else (500, b"")
+        return HARMLESS if all_are_there.wait(110) else (500, b"")
 
     server = stand_in(answer_none_before_all_are_there)
     start = time.monotonic()
@@ -358,9 +358,10 @@ def test_waiting_for_a_stalled_server_counts_as_latency(stand_in, table):
 
 def test_a_hundred_requests_a_second_are_no_effort(stand_in, table):
     server = stand_in(HARMLESS)
+    began = time.process_time()  # of the processor: by the clock it depends on what else the machine does
     answers = list(send(server.url, table[:200], rate=100))
     assert [answer.kind for answer in answers] == ["not hazardous"] * 200
-    assert server.times[-1] - server.times[0] < 5  # 2 on a machine that does nothing else
+    assert time.process_time() - began < 2  # both sides of it, for 2 seconds of requests
 
 
 def test_connections_are_kept_open(stand_in, table):
@@ -370,7 +371,7 @@ def test_connections_are_kept_open(stand_in, table):
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(stand_in, table, monkeypatch):
-    monkeypatch.setattr(inference, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(inference, "IDLE_SECONDS", 0)  # any pause is too long, however late the answers are
     server = stand_in(HARMLESS)
     answers = list(send(server.url, table[:3], rate=5, concurrency=1))
     assert [answer.kind for answer in answers] == ["not hazardous"] * 3
@@ -399,10 +400,11 @@ def use_proxy(monkeypatch, url: str) -> None:
 
 
 def test_leaving_the_loop_ends_the_sending(stand_in, table):
-    server = stand_in(HARMLESS)
+    server, before = stand_in(HARMLESS), set(threading.enumerate())
     for _ in send(server.url, itertools.cycle(table), rate=50):
         break
-    time.sleep(1)  # time for a request that was under way
+    # Whatever began to send ends. The threads that are left answer: none before its connection is closed.
+    wait_until(lambda: not set(threading.enumerate()) - before, "the end of all that sends")
     sent = len(server.rows)
     time.sleep(0.3)
     assert len(server.rows) == sent
@@ -469,7 +471,7 @@ def test_traffic_is_sent_and_summed_up_without_pandas(stand_in):
     server = stand_in(lambda number: HAZARDOUS if number % 4 == 0 else HARMLESS)
     code = "import sys; sys.modules['pandas'] = None; import inference; sys.exit(inference.main())"
     command = [sys.executable, "-c", code, "--url", server.url, "--count", "40", "--rate", "100", "--drift"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
+    done = run(command, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^40 requests in \d+\.\d s, \d+\.\d a second$", done.stdout, re.MULTILINE)
     assert re.search(r"^  hazardous +10 +25\.0%$", done.stdout, re.MULTILINE)
@@ -508,7 +510,8 @@ BAD_ANSWERS = {
 def test_a_server_that_gives_no_good_answer_is_one_line_that_says_so(stand_in, name, monkeypatch, capsys):
     answer, words = BAD_ANSWERS[name]
     server = stand_in(answer)
-    arguments = ["--url", server.url, "--rate", "200", "--count", "20", "--timeout", "0.3"]
+    patience = "0.3" if name == "slow" else "60"
+    arguments = ["--url", server.url, "--rate", "200", "--count", "20", "--timeout", patience]
     assert run_here(monkeypatch, *arguments) == 1
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
@@ -527,27 +530,24 @@ def test_a_server_that_fails_now_and_then_gets_all_requests(stand_in, monkeypatc
 
 def test_ctrl_c_ends_with_the_table(stand_in):
     server = stand_in(HARMLESS)
-    command = [sys.executable, "inference.py", "--url", server.url]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 200
-    while len(server.rows) < 5 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=200)
-    assert (process.returncode, errors) == (0, "")
-    assert re.search(r"^  not hazardous +\d+ +100\.0%$", output, re.MULTILINE)
+    command = [sys.executable, "inference.py", "--url", server.url, "--rate", "100"]
+    with Child(command, cwd=REPOSITORY, apart=True) as process:
+        process.wait_for(r"http://.*, until Ctrl-C\n")
+        # More than the 16 that are under way at most: the others have been answered, and counted.
+        wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.told)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait_for_end(), str(process.errors)) == (0, "")
+    assert re.search(r"^  not hazardous +\d+ +100\.0%$", str(process.printed), re.MULTILINE)
 
 
 def test_ctrl_c_before_the_last_of_a_given_number_is_no_success(stand_in, monkeypatch, capsys):
     def interrupt(number: int) -> tuple[int, bytes]:
-        if number == 5:
+        if number == 50:  # more than are under way at most: the others have been answered, and counted
             os.kill(os.getpid(), signal.SIGINT)
         return HARMLESS
 
     server = stand_in(interrupt)
-    assert run_here(monkeypatch, "--url", server.url, "--count", 1000) == 130
+    assert run_here(monkeypatch, "--url", server.url, "--count", 1000, "--rate", 100) == 130
     assert re.search(r"^  not hazardous +\d+ +100\.0%$", capsys.readouterr().out, re.MULTILINE)
 
 

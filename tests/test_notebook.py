@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 from conftest import REPOSITORY
 from deployment import clean_environment
+from waiting import run
 
 NOTEBOOK = REPOSITORY / "inference.ipynb"
 MOST_BYTES = 400_000
@@ -77,13 +77,7 @@ def test_the_table_comes_from_data_where_there_is_no_clearml(tmp_path):
     imports = "from inference import DATA, download_table\nfrom mock_data import read_rows\n"
     environment = {**clean_environment(), "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")}
     environment |= {"CLEARML_API_HOST": "http://127.0.0.1:1"}  # nothing answers there
-    done = subprocess.run(
-        [sys.executable, "-c", imports + "".join(cell["source"])],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = [sys.executable, "-c", imports + "".join(cell["source"])]
+    done = run(command, cwd=REPOSITORY, env=environment)
     assert done.returncode == 0, done.stderr
     assert "From data/nasa.csv, without ClearML (" in done.stdout

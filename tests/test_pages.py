@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from deployment import skip_outside_ci
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from waiting import Child
 
 from images.photograph import find_chromium
 from local_stack.stack import Stack
@@ -25,69 +26,49 @@ HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 PROJECT = 'Pages "><img src=x onerror=alert(0)>'
 QUEUE = "queue of the pages"
 WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
-expect.set_options(timeout=20_000)  # pages look for news every few seconds, on a busy machine more rarely
+# Pages look for news every few seconds. On a machine with much else to do, all of it takes a multiple.
+MILLISECONDS = 120_000
+expect.set_options(timeout=MILLISECONDS)
 DRIVER_NOISE = "GL Driver Message"  # a machine without a graphics card draws slowly, and says so
 
 
-class Script:
+class Script(Child):
     """One of the scripts, running, and the addresses that the SDK prints for it."""
 
     def __init__(self, stack: Stack, name: str, *arguments: str) -> None:
-        command = [sys.executable, SCRIPTS / f"{name}.py", PROJECT, HOSTILE, *arguments]
-        self.process = subprocess.Popen(
-            command,
-            env=stack.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.printed = ""
-
-    def wait_for(self, pattern: str) -> str:
-        """The first group of the pattern, as soon as the script has printed something that matches."""
-        while not (found := re.search(pattern, self.printed)):
-            line = self.process.stdout.readline()
-            assert line, f"the script ended early:\n{self.printed}"
-            self.printed += line
-        return found[1]
+        # -u, as the SDK prints what is waited for, and empties no buffers.
+        command = [sys.executable, "-u", SCRIPTS / f"{name}.py", PROJECT, HOSTILE, *arguments]
+        super().__init__(command, env=stack.environment(), stdin=subprocess.PIPE)
 
     def say(self, text: str) -> None:
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
+        self.stdin.write(text + "\n")
+        self.stdin.flush()
 
 
 @pytest.fixture(scope="module")
 def scripts(stack, api) -> Iterator[dict[str, Script]]:
     """Both scripts at work: the task's has reported all it has to, the pipeline's waits for its steps."""
     api("queues.create", name=QUEUE)
-    started = {
-        name: Script(stack, name, *more) for name, more in (("page_task", ()), ("page_pipeline", (QUEUE,)))
-    }
-    try:
-        started["page_task"].model = started["page_task"].wait_for(r"ready (\w+)")
-        started["page_pipeline"].wait_for(r"Launching step (\[)")
-        yield started
-    finally:
-        for script in started.values():
-            script.process.kill()
-            script.process.communicate()
+    with Script(stack, "page_task") as task, Script(stack, "page_pipeline", QUEUE) as pipeline:
+        task.model = task.wait_for(r"ready (\w+)")[1]
+        pipeline.wait_for(r"Launching step \[")
+        yield {"page_task": task, "page_pipeline": pipeline}
 
 
 @pytest.fixture(scope="module")
 def task_url(scripts) -> str:
-    return scripts["page_task"].wait_for(r"ClearML results page: (\S+)")
+    return scripts["page_task"].wait_for(r"ClearML results page: (\S+)")[1]
 
 
 @pytest.fixture(scope="module")
 def pipeline_url(scripts) -> str:
-    return scripts["page_pipeline"].wait_for(r"ClearML pipeline page: (\S+)")
+    return scripts["page_pipeline"].wait_for(r"ClearML pipeline page: (\S+)")[1]
 
 
 @pytest.fixture(scope="module")
 def dataset_url(scripts) -> str:
     """That of the second version, which has a parent."""
-    return scripts["page_pipeline"].wait_for(r"(?s)dataset page: .*dataset page: (\S+)")
+    return scripts["page_pipeline"].wait_for(r"(?s)dataset page: .*dataset page: (\S+)")[1]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +77,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium)
+        started = playwright.chromium.launch(executable_path=chromium, timeout=MILLISECONDS)
         yield started
         started.close()
 
@@ -106,6 +87,7 @@ class Window:
 
     def __init__(self, browser: Browser, stack: Stack) -> None:
         self.context = browser.new_context(viewport=WIDE)
+        self.context.set_default_timeout(MILLISECONDS)
         self.page = self.context.new_page()
         self.url = stack.url
         self.requests: list[str] = []
@@ -387,7 +369,7 @@ def test_a_chart_outlives_a_server_that_is_away(window, api):
     points = chart(page, "loss").locator("path.point")
     expect(points).to_have_count(1)
     page.route(away, lambda route: route.abort())
-    page.wait_for_event("requestfailed", timeout=15000)
+    page.wait_for_event("requestfailed")
     expect(points).to_have_count(1)
     page.unroute(away)
     api.events({**point, "iter": 1})
@@ -447,6 +429,7 @@ def test_fifty_plots_are_drawn_only_when_they_come_into_view(window, api):
 
 def test_the_link_leaves_a_cookie_that_no_script_reads_and_no_token_in_the_address(browser, stack):
     context = browser.new_context()
+    context.set_default_timeout(MILLISECONDS)
     page = context.new_page()
     assert page.goto(stack.url).status == 401
     page.get_by_label("The link").fill(stack.pages_link())

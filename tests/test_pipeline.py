@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -19,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 from clearml.automation.job import LocalClearmlJob
 from conftest import Checkout
-from deployment import wait_until
+from waiting import Child, wait_until
 
 import pipeline
 from errors import InputError
@@ -141,31 +140,20 @@ def test_code_without_a_remote_is_enqueued_where_clearml_conf_tells_git_of_one(c
 
 
 @pytest.mark.parametrize("to", ["all of them", "the pipeline alone"])
-def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, tmp_path, to):
-    command = [sys.executable, "-u", "pipeline.py", "--local", "--query-date", "2004-01-01"]
-    with (tmp_path / "printed").open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=checkout.folder,
-            env=checkout.environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    steps = []
-    try:
-        wait_until(lambda: steps.extend(running_steps(checkout, sdk)) or steps)
+def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, to):
+    command = [sys.executable, "pipeline.py", "--local", "--query-date", "2004-01-01"]
+    settings = {"cwd": checkout.folder, "env": checkout.environment, "start_new_session": True}
+    with Child(command, **settings) as process:
+        steps = wait_until(lambda: running_steps(checkout, sdk), "a step that runs", process.told)
         time.sleep(1)  # its process has started, and its own part in ClearML not yet
         if to == "all of them":  # as a terminal does
             os.killpg(process.pid, signal.SIGINT)
         else:
             process.send_signal(signal.SIGINT)
-        assert process.wait(60) == -signal.SIGINT
+        assert process.wait_for_end() == -signal.SIGINT, process.told()
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
-    finally:
-        process.kill()
-    assert "pipeline.py: interrupted" in (tmp_path / "printed").read_text().splitlines()
+    assert "pipeline.py: interrupted" in process.told().splitlines()
     assert sdk.Task.get_task(steps[0]).status in ("stopped", "failed")  # whoever is first to say so
     assert running_steps(checkout, sdk) == []
 
@@ -209,12 +197,16 @@ class Pipelines:
         done = checkout.run("pipeline.py", *queues, *arguments)
         return re.search(r"created new task id=(\w+)", done.stdout)[1]
 
-    def wait(self, controller: str, seconds: float = 400):
+    def wait(self, controller: str):
         """The controller's task when it has ended."""
-        deadline = time.monotonic() + seconds
-        while (task := self.sdk.Task.get_task(controller)).status not in ENDED:
-            assert time.monotonic() < deadline, f"the pipeline is still {task.status}\n{console(task)}"
-            time.sleep(0.5)
+        task = self.sdk.Task.get_task(controller)
+
+        def has_ended() -> bool:
+            task.reload()
+            return task.status in ENDED
+
+        # Longer than other waits, as it is for four processes one after another, each with much to import.
+        wait_until(has_ended, f"the end of the pipeline {controller}", lambda: console(task), seconds=600)
         return task
 
     def steps(self, controller: str) -> dict:

@@ -1,10 +1,7 @@
 """pipeline.py when an agent dies together with the step that it runs."""
 
-import re
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,18 +10,20 @@ import psutil
 import pytest
 from conftest import REPOSITORY, Api, Checkout
 from deployment import clean_environment
+from waiting import Child, wait_until
 
 from local_stack.server.auth import Credentials
 
 
-class Up:
+class Up(Child):
     """`python -m local_stack up --agents 2`, and what its server tells."""
 
     def __init__(self, home: Path) -> None:
         options = ["--agents", "2", "--silence", "30", "--port", "0", "--home", str(home)]
         command = [sys.executable, "-m", "local_stack", "up", *options]
-        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-        url = re.search(r"running at (\S+)\. ", self.read_until("Ctrl-C stops it"))[1]
+        super().__init__(command, cwd=REPOSITORY)
+        self.wait_for("Ctrl-C stops it")
+        url = self.wait_for(r"running at (\S+)\. ")[1]
         self.api = Api(url, Credentials.load_or_make(home / "server" / "credentials.json")).login()
         # Its clearml.conf leads git to the checkout that the stack itself runs in; the test's is another.
         self.environment = clean_environment() | {
@@ -32,30 +31,20 @@ class Up:
             "CLEARML_ENABLE_ENV_CONFIG_SECTION": "0",
         }
 
-    def read_until(self, text: str) -> str:
-        """What it prints until then."""
-        printed = ""
-        while text not in printed:
-            line = self.process.stdout.readline()
-            assert line, f"up ended early:\n{printed}"
-            printed += line
-        return printed
-
-    def wait_for(self, seconds: float = 300, **wanted: object) -> dict:
+    def wait_for_task(self, **wanted: object) -> dict:
         """The first such task that an agent executes, or has executed, once there is one."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for task in self.api("tasks.get_all", search_hidden=True, **wanted)["tasks"]:
-                if task.get("last_worker"):
-                    return task
-            time.sleep(0.2)
-        raise AssertionError(f"there never was a task with {wanted}")
+
+        def found() -> dict | None:
+            tasks = self.api("tasks.get_all", search_hidden=True, **wanted)["tasks"]
+            return next((task for task in tasks if task.get("last_worker")), None)
+
+        return wait_until(found, f"a task with {wanted} on an agent", self.told)
 
     def kill_agent(self, worker: str) -> None:
         """Kill the agent and all that it runs, as a machine that loses its power."""
         (agent,) = [
             child
-            for child in psutil.Process(self.process.pid).children()
+            for child in psutil.Process(self.pid).children()
             if child.environ().get("CLEARML_WORKER_ID") == worker
         ]
         family = [agent, *agent.children(recursive=True)]
@@ -67,21 +56,21 @@ class Up:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    running = Up(tmp_path / "home")
-    yield running
-    running.process.send_signal(signal.SIGINT)
-    running.process.communicate(timeout=30)
+    with Up(tmp_path / "home") as running:
+        yield running
+        running.send_signal(signal.SIGINT)
+        assert running.wait_for_end() == 0
 
 
 def test_a_step_whose_agent_is_killed_is_done_by_another_and_the_pipeline_completes(up, tmp_path):
     checkout = Checkout(tmp_path / "asteroids", up.environment)
     checkout.run("pipeline.py", "--training-seeds", "1", "--query-date", "1999-01-01")
-    victim = up.wait_for(name="get_data", status=["in_progress"])
+    victim = up.wait_for_task(name="get_data", status=["in_progress"])
     up.kill_agent(victim["last_worker"])
     name = victim["last_worker"].partition(":")[2].rpartition("-")[0]
-    up.read_until(f"{name} died: starting it again.")
+    up.wait_for(rf"{name} died: starting it again\.")
 
-    up.wait_for(type=["controller"], status=["completed", "failed", "stopped"])
+    up.wait_for_task(type=["controller"], status=["completed", "failed", "stopped"])
     tasks = up.api("tasks.get_all", search_hidden=True)["tasks"]
     steps = {task["name"]: task for task in tasks if task.get("parent") == victim["parent"]}
     names = ["get_data", "model_training_0", "preprocess_data", "select_best_model"]

@@ -143,9 +143,9 @@ def test_monitoring_is_told_of_the_feature_that_no_request_holds(row):
 
 def test_200_thousand_unknown_keys_cost_next_to_nothing(row):
     body = {**row, **{f"key {number}": number for number in range(200_000)}}
-    began = time.perf_counter()
+    began = time.thread_time()  # of the processor: by the clock it depends on what else the machine does
     Preprocess().preprocess(body, {})
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began < 0.05
 
 
 # Requests that are refused

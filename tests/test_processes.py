@@ -4,13 +4,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from deployment import is_alive, wait_until
+from waiting import Child, wait_until
 
-from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, marked
+from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, end, is_alive, marked
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 IGNORES_TERM = [
@@ -67,20 +68,21 @@ def test_a_child_that_ignores_the_request_to_end_is_killed(logs, monkeypatch):
 
 
 def test_all_are_asked_to_end_at_once_and_the_first_one_started_last(logs, monkeypatch):
-    monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 1)
+    monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 0.2)
+    asked = []
+
+    def note(child: subprocess.Popen, name: str) -> Callable[[], None]:
+        act = getattr(child, name)
+        return lambda: (asked.append(name), act())
+
     with Processes(logs) as processes:
         first = start_and_wait(processes, "first", SLEEP)
         for number in range(5):
-            start_and_wait(processes, f"stubborn {number}", IGNORES_TERM)
-        polled = []
-        monkeypatch.setattr(first, "terminate", lambda: (polled.append(others_run(processes)), first.kill()))
-        began = time.monotonic()
-    assert time.monotonic() - began < 4
-    assert polled == [False]
-
-
-def others_run(processes: Processes) -> bool:
-    return any(child.poll() is None for child in list(processes.running.values())[1:])
+            child = start_and_wait(processes, f"stubborn {number}", IGNORES_TERM)
+            for name in ("terminate", "kill"):
+                monkeypatch.setattr(child, name, note(child, name))
+        monkeypatch.setattr(first, "terminate", lambda: (asked.append("the first"), first.kill()))
+    assert asked == ["terminate"] * 5 + ["kill"] * 5 + ["the first"]
 
 
 def test_the_children_of_a_killed_parent_are_ended(tmp_path):
@@ -92,14 +94,10 @@ def test_the_children_of_a_killed_parent_are_ended(tmp_path):
         "    print(processes.mark, flush=True)\n"
         "    time.sleep(600)\n"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
-    mark = parent.stdout.readline().strip()
-    wait_until(lambda: len(marked(mark)) == 2)
-    parent.kill()
-    parent.communicate()
-    wait_until(lambda: marked(mark) == [])
+    with Child([sys.executable, "-c", code, tmp_path], cwd=REPOSITORY) as parent:
+        mark = parent.wait_for(r"(\w+)\n")[1]
+        wait_until(lambda: len(marked(mark)) == 2, "the child and its child", parent.told)
+    wait_until(lambda: marked(mark) == [], "the end of both", parent.told)
 
 
 def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(logs):
@@ -145,6 +143,18 @@ def test_what_a_dead_child_left_behind_can_be_ended(logs):
         assert other.poll() is None
 
 
+def test_a_dead_process_that_its_parent_has_not_buried_is_not_waited_for(monkeypatch):
+    child = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
+    began = time.monotonic()
+    try:
+        monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 600)
+        end([psutil.Process(child.pid)])
+        assert time.monotonic() - began < 300  # nobody asks for its exit code before
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_a_child_that_somebody_tends_may_end(logs):
     with Processes(logs) as processes:
         processes.start("brief", [sys.executable, "-c", "print('bye')"]).wait()
@@ -163,3 +173,19 @@ def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
         assert (code, lines) == (4, ["a", "True"])
         assert processes.ended() is None
     assert processes.log("step").read_text() == "a\nTrue\n"
+
+
+def test_a_childs_lines_come_as_it_prints_them(logs, monkeypatch):
+    """Whatever the environment says of buffers, and though nothing in the child empties its own."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    told = [sys.executable, "-c", "import time; print('up'); time.sleep(600)"]
+    with Processes(logs) as processes:
+        start_and_wait(processes, "sleeper", told)
+        first = []
+
+        def end_it(line: str) -> None:
+            first.append(line)
+            processes.running["step"].kill()
+
+        processes.run("step", told, env={}, each_line=end_it)
+        assert first == ["up"]

@@ -4,7 +4,6 @@ import importlib
 import io
 import re
 import shlex
-import subprocess
 import sys
 from contextlib import redirect_stdout
 from functools import cache
@@ -14,6 +13,7 @@ from unittest.mock import patch
 import pytest
 from conftest import REPOSITORY
 from readme import PAGES, TEXT, commands
+from waiting import run
 
 BIN = Path(sys.executable).parent
 
@@ -22,9 +22,8 @@ BIN = Path(sys.executable).parent
 def help_of(*program: str) -> str:
     if program[0] == sys.executable and program[1] != "-m":
         return help_of_script(program[1])
-    done = subprocess.run(
-        [*program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=True
-    )
+    done = run([*program, "--help"], cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import psutil
 import pytest
 from conftest import Api, Checkout, api_of
 from readme import commands
+from waiting import wait_until
 
 from local_stack.stack import Stack
 
@@ -143,7 +143,4 @@ def test_agents_stop_by_the_readmes_commands_and_leave_no_process(machine, finis
     for command in STOP:
         done = machine.run(command)
         assert done.returncode == 0, done.stdout
-    deadline = time.monotonic() + 120
-    while left := machine.processes():
-        assert time.monotonic() < deadline, f"still running: {[process.cmdline() for process in left]}"
-        time.sleep(0.5)
+    wait_until(lambda: not machine.processes(), "the end of all processes of the agents")

@@ -14,6 +14,7 @@ import pytest
 import xgboost
 from conftest import REPOSITORY
 from sklearn.metrics import average_precision_score
+from waiting import run
 
 from global_config import TEST_SET_ARTIFACT
 from preprocess_serving import FEATURES
@@ -209,8 +210,7 @@ def without_clearml(tmp_path_factory) -> subprocess.CompletedProcess:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CLEARML_")}
     environment |= {"HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "none.conf")}
     command = [sys.executable, "-c", RUN_ALL, *SCRIPTS]
-    options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
-    return subprocess.run(command, cwd=REPOSITORY, **options)
+    return run(command, cwd=REPOSITORY, env=environment)
 
 
 def test_help_needs_no_server(without_clearml):

@@ -3,16 +3,17 @@
 import itertools
 import json
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import requests
 from conftest import Api, api_of
+from waiting import Child, wait_until
 
 from local_stack.stack import Stack
 
@@ -83,9 +84,12 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
             upload(api, number)
 
         writers = {write.__name__: Writer(write) for write in (make, tag, report, store)}
-        while min(len(writer.acknowledged) for writer in writers.values()) < 15:
+
+        def have_written() -> bool:
             assert all(writer.thread.is_alive() for writer in writers.values())
-            time.sleep(0.01)
+            return min(len(writer.acknowledged) for writer in writers.values()) >= 15
+
+        wait_until(have_written, "fifteen things of each writer", stack.processes.log("server"))
         kill_server(stack)
         for writer in writers.values():
             writer.thread.join()
@@ -141,22 +145,15 @@ def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing
     home = tmp_path / "home"
     script = tmp_path / "reporter.py"
     script.write_text(REPORTER)
-    with Stack(home, port=0) as stack:
-        client = subprocess.Popen(
-            [sys.executable, script, str(points)],
-            env=stack.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        output = iter(client.stdout.readline, "")
-        next(line for line in output if line.startswith("line 20 "))
-        kill_server(stack)
-    time.sleep(absence)
-    try:
+    with ExitStack() as running:
+        with Stack(home, port=0) as stack:
+            command = [sys.executable, script, points]
+            client = running.enter_context(Child(command, env=stack.environment()))
+            client.wait_for("(?m)^line 20 ")
+            kill_server(stack)
+        time.sleep(absence)
         with Stack(home) as stack:
-            rest, _ = client.communicate(timeout=90)
-            assert client.returncode == 0, rest
+            assert client.wait_for_end() == 0, client.told()
             api = api_of(stack)
             (task,) = api("tasks.get_all", name="^reporter$")["tasks"]
             series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
@@ -166,9 +163,6 @@ def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing
             assert [n for n in range(points) if f"line {n} of {points}" not in log] == []
             assert task["status"] == "completed"
             assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
-    finally:
-        client.kill()
-        client.wait()
 
 
 def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
@@ -204,11 +198,12 @@ def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp
                 '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\nsome of it'
             )
             uploading.sendall(head.encode())
-            while not list((home / "server" / "uploads").iterdir()):
-                time.sleep(0.01)
+            log = stack.processes.log("server")
+            wait_until(lambda: list((home / "server" / "uploads").iterdir()), "the upload's beginning", log)
             server = stack.processes.running["server"]
             server.terminate()
-            assert server.wait(timeout=10) == 0
+            wait_until(lambda: server.poll() is not None, "the server's end", log)
+            assert server.returncode == 0
     assert list((home / "server" / "uploads").iterdir()) == []
 
 
@@ -270,20 +265,15 @@ print(json.dumps(task.id))
 def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api, tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(PROCESS)
-    started = [
-        subprocess.Popen(
-            [sys.executable, script, str(number)],
-            env=stack.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    outputs = [process.communicate(timeout=90)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], outputs
-    for number, output in enumerate(outputs):
-        task = json.loads(output.splitlines()[-1])
+    with ExitStack() as running:
+        started = [
+            running.enter_context(Child([sys.executable, script, number], env=stack.environment()))
+            for number in range(3)
+        ]
+        for process in started:
+            assert process.wait_for_end() == 0, process.told()
+    for number, process in enumerate(started):
+        task = json.loads(process.printed.lines[-1])
         series = api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]
         assert series["x"] == list(range(200))
         document = api("tasks.get_by_id", task=task)["task"]

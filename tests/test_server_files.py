@@ -3,7 +3,6 @@
 import itertools
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +11,7 @@ import psutil
 import pytest
 import requests
 from clearml.utilities.requests_toolbelt import MultipartEncoder
-from deployment import wait_until
+from waiting import wait_until
 
 from local_stack.server.errors import ApiError
 from local_stack.server.files import FileStore
@@ -337,7 +336,7 @@ def test_an_upload_that_is_malformed_is_refused_and_leaves_nothing(files, kind):
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing(files, stack):
-    before = files.stored()
+    before, log = files.stored(), stack.processes.log("server")
     with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
         head = (
             f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {files.api.token}\r\n"
@@ -345,8 +344,8 @@ def test_an_upload_that_is_cut_off_leaves_nothing(files, stack):
             '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\n'
         )
         connection.sendall(head.encode() + b"x" * 500_000)
-        wait_until(lambda: len(files.stored()) == len(before) + 1)
-    wait_until(lambda: files.stored() == before)
+        wait_until(lambda: len(files.stored()) == len(before) + 1, "the beginning of the file", log)
+    wait_until(lambda: files.stored() == before, "its end", log)
     assert files.get("cut off").status_code == 404
 
 
@@ -373,7 +372,11 @@ def test_while_a_file_comes_in_again_the_earlier_one_is_still_whole(files, stack
             '--b\r\nContent-Disposition: form-data; name="being replaced"\r\n\r\nlater'
         )
         connection.sendall(head.encode())
-        wait_until(lambda: any(path.startswith("uploads/") for path in files.stored()))
+        wait_until(
+            lambda: any(path.startswith("uploads/") for path in files.stored()),
+            "the beginning of the file",
+            stack.processes.log("server"),
+        )
         assert files.get("being replaced").content == b"earlier"
 
 
@@ -416,18 +419,16 @@ def test_large_files_pass_through_without_being_held(files, server_memory, size,
 
 
 def test_other_calls_are_answered_while_a_large_file_comes_in(files, api):
-    slowest = []
+    """Each part of the file is sent only when another call was answered: else none of it would ever end."""
+    answered = []
 
     def body():
         yield b'--b\r\nContent-Disposition: form-data; name="slow"; filename="f"\r\n\r\n'
         for chunk in megabytes(10):
             yield chunk
-            start = time.monotonic()
-            api("tasks.get_types")
-            slowest.append(time.monotonic() - start)
+            answered.append(api("tasks.get_types"))
         yield b"\r\n--b--\r\n"
 
     headers = {**files.api.headers, "Content-Type": "multipart/form-data; boundary=b"}
     assert requests.post(files.url, data=body(), headers=headers, timeout=30).status_code == 200
-    assert len(slowest) == 10
-    assert max(slowest) < 1
+    assert len(answered) == 10

@@ -6,54 +6,49 @@ get is checked against the SDK's own schemas.
 
 import json
 import os
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sdk_schemas
+from waiting import Child
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
 
 
-class Client:
+class Client(Child):
     """One of the scripts, running, with its calls of the API recorded."""
 
     def __init__(self, name: str, stack, folder: Path, *arguments: str) -> None:
         self.name = name
         self.calls = folder / f"{name}.jsonl"
         path = os.pathsep.join(filter(None, [str(SCRIPTS.parent), os.environ.get("PYTHONPATH")]))
-        self.process = subprocess.Popen(
-            [sys.executable, SCRIPTS / f"{name}.py", self.calls, *arguments],
-            env={**stack.environment(), "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, SCRIPTS / f"{name}.py", self.calls, *arguments]
+        super().__init__(command, env={**stack.environment(), "PYTHONPATH": path}, apart=True)
 
     def result(self) -> dict:
         """What the script prints in its last line, once it has ended well."""
-        output, errors = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, f"{self.name} failed:\n{output}\n{errors}"
-        return json.loads(output.splitlines()[-1])
+        assert self.wait_for_end() == 0, f"{self.name} failed:\n{self.told()}"
+        return json.loads(self.printed.lines[-1])
 
 
 @pytest.fixture(scope="module")
 def clients(stack, tmp_path_factory) -> dict[str, Client]:
     """All scripts, of which all but the reading one run at the same time."""
     folder = tmp_path_factory.mktemp("calls")
-    started = [Client(name, stack, folder) for name in ("experiment", "lifecycle", "datasets", "models")]
-    clients = {client.name: client for client in started}
-    try:
-        for client in started:
+    clients = {}
+    with ExitStack() as running:
+
+        def start(name: str, *arguments: str) -> Client:
+            clients[name] = running.enter_context(Client(name, stack, folder, *arguments))
+            return clients[name]
+
+        for client in [start(name) for name in ("experiment", "lifecycle", "datasets", "models")]:
             client.found = client.result()
-        reading = clients["reading"] = Client("reading", stack, folder, clients["experiment"].found["id"])
+        reading = start("reading", clients["experiment"].found["id"])
         reading.found = reading.result()
-    finally:
-        for client in clients.values():
-            client.process.kill()
-            client.process.wait()
     return clients
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,10 +26,10 @@ from deployment import (
     require_programs,
     table_rows,
     up,
-    wait_until,
 )
 from readme import commands
 from test_notebook import check_story, printed
+from waiting import run, wait_until
 
 from preprocess_serving import RAW_COLUMNS
 
@@ -154,9 +153,10 @@ def test_what_is_not_sent_as_json_is_refused(deployment, body, headers):
 
 
 def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
-    began = time.monotonic()
+    inference = deployment.part("serving_inference")
+    before = inference.cpu_times().user  # the time by the clock depends on what else the machine does
     assert deployment.post({**ROW, **{f"column {n}": n for n in range(200_000)}}).status_code == 200
-    assert time.monotonic() - began < 30  # to list them took minutes
+    assert inference.cpu_times().user - before < 30  # to list them took minutes
 
 
 # Metrics
@@ -183,7 +183,11 @@ def canary_answers(deployment: Deployment) -> list[dict]:
         ("asteroid_canary", "asteroid_1:_count_total + on () asteroid_2:_count_total"),
     ]:
         sent = len(deployment.answered[endpoint])
-        wait_until(lambda counts=counts, sent=sent: deployment.value(counts) == sent)
+        wait_until(
+            lambda counts=counts, sent=sent: deployment.value(counts) == sent,
+            f"{sent} requests in Prometheus's {counts}",
+            deployment.process.told,
+        )
     return answers
 
 
@@ -222,7 +226,11 @@ def test_the_reference_examples_own_buckets_are_counted_as_well(deployment):
     rows = ROWS[:50]
     for row in rows:
         assert deployment.post(row, "asteroid/3").status_code == 200
-    wait_until(lambda: deployment.value("asteroid_3:_count_total") == len(rows))
+    wait_until(
+        lambda: deployment.value("asteroid_3:_count_total") == len(rows),
+        "all requests in Prometheus",
+        deployment.process.told,
+    )
     expected = bucket_counts([row["Absolute Magnitude"] for row in rows], [11.139, 18.14, 25.12, 32.1])
     assert measured_buckets(deployment, "asteroid_3:Absolute_Magnitude") == expected
 
@@ -249,12 +257,15 @@ def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     _, challenger = deployment.model_files
     before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
     deployment.command(AUTO_UPDATE, ADD_LATEST)
+    told = deployment.process.told
     with deployment.traffic(ROW, "asteroid_latest") as answers:
-        wait_until(lambda: answers)
+        wait_until(lambda: answers, "a first answer", told)
         deployment.promote(challenger)
-        wait_until(lambda: answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6))
+        wait_until(
+            lambda: answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6), "the new model's answer", told
+        )
         switched = len(answers)
-        wait_until(lambda: len(answers) > switched + 50)
+        wait_until(lambda: len(answers) > switched + 50, "fifty answers more", told)
     assert {status for status, _ in answers} == {200}
     served = [answer["y_raw"] for _, answer in answers]
     first_new = next(i for i, value in enumerate(served) if value == pytest.approx(after, abs=1e-6))
@@ -268,7 +279,11 @@ def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(d
     after = predict(deployment.model_files[challenger], [ROW])[0]
     with deployment.traffic(ROW) as answers:
         deployment.command(deployment.add_command)
-        wait_until(lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6))
+        wait_until(
+            lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6),
+            "the new champion's answer",
+            deployment.process.told,
+        )
     assert {status for status, _ in answers} == {200}
 
 
@@ -282,8 +297,12 @@ def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, par
         dead.kill()
         killed_at, killed = time.time(), len(answers)
         # Statistics is a new process in both cases, and tells when it began to count.
-        wait_until(lambda: deployment.value("asteroid:_count_created") > killed_at, 60)
-    assert len(answers) > killed + 100
+        wait_until(
+            lambda: deployment.value("asteroid:_count_created") > killed_at,
+            "counts of a new statistics process",
+            deployment.process.told,
+        )
+    assert len(answers) > killed + 20  # hundreds on a machine of its own, a tenth of that on a busy one
     assert {status for status, _ in answers} == {200}
     assert deployment.part(part).pid != dead.pid
 
@@ -300,7 +319,7 @@ def test_inference_is_started_again_with_the_models_it_had(deployment):
             return None
         return response.json() if response.status_code == 200 else None
 
-    wait_until(lambda: answer() == before, 60)
+    wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.told)
     assert deployment.part("serving_inference").pid != dead.pid
 
 
@@ -312,13 +331,11 @@ def test_the_notebook_runs_from_top_to_bottom(deployment, tmp_path):
     copy_repository(tmp_path / "asteroids")
     urls = {"INFERENCE_URL": f"{deployment.url}/asteroid", "PROMETHEUS_URL": deployment.prometheus_url}
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
-    done = subprocess.run(
+    done = run(
         [*command, "inference.ipynb"],
+        seconds=600,  # it sends minutes of traffic
         cwd=tmp_path / "asteroids",
         env={**os.environ, **deployment.environment, **urls},
-        capture_output=True,
-        text=True,
-        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     executed = tmp_path / "asteroids" / "inference.ipynb"

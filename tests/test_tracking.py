@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from waiting import Child, run
 
 import tracking
 from errors import InputError, report_errors_in_one_line, shell_quoted
@@ -48,8 +48,7 @@ def test_ctrl_c_is_one_line_and_the_end_by_that_signal(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import errors\nerrors.report_errors_in_one_line()\nraise KeyboardInterrupt\n")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    options = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
-    done = subprocess.run([sys.executable, str(script)], **options)
+    done = run([sys.executable, script], env=environment)
     assert done.returncode == -signal.SIGINT
     assert done.stderr == "script.py: interrupted\n"
 
@@ -71,9 +70,7 @@ def test_an_interrupt_after_the_block_comes_at_once():
 
 def test_names_are_quoted_as_a_shell_takes_them():
     for name in ("CPU Queue", "a (b) [c] {d}|?*+.^", "$HOME", "a `b`", 'a "b"', "a\\b", "a'b", "what!"):
-        done = subprocess.run(
-            ["bash", "-c", f"printf %s {shell_quoted(name)}"], capture_output=True, text=True
-        )
+        done = run(["bash", "-c", f"printf %s {shell_quoted(name)}"])
         assert done.stdout == name
 
 
@@ -112,13 +109,12 @@ def test_a_version_that_an_earlier_attempt_of_the_task_finished_stays(checkout, 
 
 
 def test_ctrl_c_leaves_no_version_behind(checkout, sdk):
-    command = [sys.executable, "get_data.py"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment, **streams) as process:
-        for line in process.stdout:
-            if "ClearML dataset page" in line:
-                process.send_signal(signal.SIGINT)
-        assert process.wait(60) == -signal.SIGINT
+    # -u, as the SDK prints what is waited for, and empties no buffers.
+    command = [sys.executable, "-u", "get_data.py"]
+    with Child(command, cwd=checkout.folder, env=checkout.environment) as process:
+        process.wait_for("ClearML dataset page")
+        process.send_signal(signal.SIGINT)
+        assert process.wait_for_end() == -signal.SIGINT, process.told()
     assert versions(sdk, checkout) == []
     (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="get data")
     assert task.status == "stopped"

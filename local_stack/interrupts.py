@@ -1,0 +1,78 @@
+"""Ctrl-C, and the other signals that ask this process to end: one KeyboardInterrupt that cannot get lost.
+
+Python raises it in whatever code runs at that moment. Some code cannot pass an exception on: what is called
+when an object goes, as at the end of every import. There Python drops it, and Ctrl-C would have done nothing.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_SECONDS = 0.05
+
+
+def take_signals() -> None:
+    """From here on each of them raises KeyboardInterrupt, and one that nobody catches is told in one line."""
+    for name in SIGNALS:
+        if signal.getsignal(name) != signal.SIG_IGN:  # nohup wants to outlive the terminal
+            signal.signal(name, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
+    sys.unraisablehook = raise_again
+    sys.excepthook = tell_in_one_line
+
+
+def ignore_signals() -> None:
+    """From here on the process ends by itself: a second Ctrl-C must not disturb it."""
+    for name in (*SIGNALS, signal.SIGALRM):
+        signal.signal(name, signal.SIG_IGN)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Raise an interrupt that Python has dropped once more, a moment later, when other code runs."""
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(dropped)
+
+
+def tell_in_one_line(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("\nStopped.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+@contextmanager
+def uninterrupted(already: bool = False) -> Iterator[None]:
+    """Let signals that would raise KeyboardInterrupt wait for the end of the block.
+
+    They are dropped if one is under way `already`: the process is about to end.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    received: list[int] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    delayed = {name: handler for name in SIGNALS if callable(handler := signal.getsignal(name))}
+    if signal.getsignal(signal.SIGALRM) is interrupt:  # it is ours, and no limit on a test
+        delayed[signal.SIGALRM] = interrupt
+    for name in delayed:
+        signal.signal(name, keep)
+    try:
+        yield
+    finally:
+        for name, handler in delayed.items():
+            signal.signal(name, handler)
+    if received and not already:
+        signal.raise_signal(received[0])

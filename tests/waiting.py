@@ -1,0 +1,148 @@
+"""Waiting in tests: every wait ends, and says then what it waited for and what had been printed until then.
+
+The deadlines are for hangs. What is tested takes a fraction of them, also on a machine with much else to do.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TypeVar
+
+SECONDS = 300  # the limit on a whole test, in pyproject.toml, is longer: this one says more
+POLL_SECONDS = 0.05
+SHOWN_LINES = 30
+
+Value = TypeVar("Value")
+
+
+def wait_until(
+    condition: Callable[[], Value],
+    what: str,
+    log: Path | Callable[[], str] | None = None,
+    seconds: float = SECONDS,
+) -> Value:
+    """The condition's first value that is true. AssertionError, with the end of the log, if none comes."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}{end_of(log)}"
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+def end_of(log: Path | Callable[[], str] | None) -> str:
+    """The last lines of a log, for the end of a message."""
+    if log is None:
+        return ""
+    if isinstance(log, Path):
+        text, name = (log.read_text(errors="replace") if log.exists() else ""), str(log)
+    else:
+        text, name = log(), "what was printed"
+    return "\n".join([f". The end of {name}:", *text.splitlines()[-SHOWN_LINES:]])
+
+
+class Printed:
+    """What comes from a pipe, read as it comes: nobody can write into a pipe that is full."""
+
+    def __init__(self, pipe: IO[str]) -> None:
+        self.lines: list[str] = []
+        self.reader = threading.Thread(target=self._read, args=[pipe], daemon=True)
+        self.reader.start()
+
+    def _read(self, pipe: IO[str]) -> None:
+        with pipe:
+            for line in pipe:
+                self.lines.append(line)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that have written to it are gone."""
+        return not self.reader.is_alive()
+
+    def __str__(self) -> str:
+        return "".join(self.lines)
+
+
+class Child(subprocess.Popen):
+    """A child process, and what it prints on standard output and on standard error, together or apart."""
+
+    def __init__(
+        self, command: Sequence[object], *, env: Mapping[str, str] | None = None, apart=False, **options
+    ) -> None:
+        self.command = " ".join(map(str, command))
+        super().__init__(
+            list(map(str, command)),
+            # Asked to by a signal, Python tells what it is doing: see `give_up_on`.
+            env={**(os.environ if env is None else env), "PYTHONFAULTHANDLER": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            **options,
+        )
+        self.printed = Printed(self.stdout)
+        self.errors = Printed(self.stderr) if apart else self.printed
+
+    def told(self) -> str:
+        """All that it has printed."""
+        return str(self.printed) + (str(self.errors) if self.errors is not self.printed else "")
+
+    def wait_for(self, pattern: str, seconds: float = SECONDS) -> re.Match:
+        """The first place in what it prints where the pattern matches, as soon as it has printed that."""
+
+        def found() -> re.Match | None:
+            ended = self.printed.ended  # asked first: what it printed last is looked at, too
+            match = re.search(pattern, str(self.printed))
+            assert match or not ended, f"{self.command} ended without {pattern!r}{end_of(self.told)}"
+            return match
+
+        return wait_until(found, f"{pattern!r} from {self.command}", self.told, seconds)
+
+    def wait_for_end(self, seconds: float = SECONDS) -> int:
+        """Its exit code, when it and all that print through it have ended."""
+
+        def has_ended() -> bool:
+            return self.poll() is not None and self.printed.ended and self.errors.ended
+
+        deadline = time.monotonic() + seconds
+        while not has_ended():
+            if time.monotonic() > deadline:
+                self.give_up_on()
+                raise AssertionError(f"{self.command} did not end within {seconds:g} s{end_of(self.told)}")
+            time.sleep(POLL_SECONDS)
+        return self.returncode
+
+    def give_up_on(self) -> None:
+        """Kill it. A Python process prints before that where each of its threads is."""
+        self.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(10)
+        self.kill()
+        self.errors.reader.join(10)
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it, however the block ends: those that test its end have waited for it."""
+        self.kill()
+        self.wait()
+        for each in (self.printed, self.errors):
+            each.reader.join(10)
+        if self.stdin:
+            self.stdin.close()
+
+
+def run(command: Sequence[object], seconds: float = SECONDS, **options) -> subprocess.CompletedProcess:
+    """A command that was run to its end, and what it printed: `subprocess.run` with a deadline that tells."""
+    try:
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=seconds, **options
+        )
+    except subprocess.TimeoutExpired as error:
+        output = b"".join(filter(None, (error.stdout, error.stderr))).decode(errors="replace")
+        raise AssertionError(
+            f"{' '.join(map(str, command))} did not end within {seconds:g} s{end_of(lambda: output)}"
+        ) from None
