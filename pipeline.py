@@ -11,12 +11,15 @@ A run can be cloned in the ClearML UI and its parameters edited: more seeds make
 """
 
 import argparse
+import atexit
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+
+from errors import InputError, report_errors_in_one_line, shell_quoted
 
 from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
@@ -25,14 +28,13 @@ from clearml.config import get_remote_task_id
 
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from connection import connect
-from errors import InputError, report_errors_in_one_line, shell_quoted
 from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
+from interrupts import delayed_interrupt, finish_first
 from tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,
     ERROR_PROPERTY,
     REQUIREMENTS,
-    delayed_interrupt,
     keep_reason,
 )
 
@@ -69,6 +71,7 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
             pool_frequency=POLL_SECONDS / 60,
             output_uri=True,  # models go to the file server
         )
+        atexit.register(finish_first)  # called before what ClearML has registered
     pipeline.set_default_execution_queue(arguments.step_queue)
     for name, value in vars(arguments).items():
         if name in LAUNCH_OPTIONS:

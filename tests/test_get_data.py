@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from errors import InputError
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -12,7 +14,6 @@ import pytest
 from asteroid_tables import asteroid_table
 
 import get_data
-from errors import InputError
 from get_data import query_asteroids
 
 SCRIPT = Path(__file__).resolve().parent.parent / "get_data.py"

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from errors import InputError
+
 import duckdb
 import numpy as np
 import pytest
 from conftest import REPOSITORY
 
 import inference
-from errors import InputError
 from inference import Answer, Tally, percentiles, send, show_progress
 from mock_data import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID, SCENARIOS, drift_row, mock_rows, read_rows
 from mock_data import write_rows as write_csv

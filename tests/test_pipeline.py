@@ -16,13 +16,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+from errors import InputError
+
 import pytest
 from clearml.automation.job import LocalClearmlJob
 from conftest import Checkout
 from deployment import wait_until
 
 import pipeline
-from errors import InputError
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from pipeline import on_status_change, reason, take_parameters
