@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from errors import InputError
+
 from clearml import Task
 from clearml.config import config_obj
-
-from errors import InputError
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -6,9 +6,13 @@ script takes up to 25 times as long, and fails now and then: `python -m tests.be
 
 import logging
 import os
+import threading
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from errors import EXPLANATIONS, InputError, note_full_disk
 
 import requests
 from clearml import Task
@@ -20,11 +24,12 @@ from clearml.backend_api.session.defs import (
     MissingConfigError,
 )
 from clearml.backend_api.session.session import LoginError
-from clearml.backend_config.defs import get_active_config_file
+from clearml.backend_config.defs import LOCAL_CONFIG_FILE_OVERRIDE_VAR, get_config_file
+from clearml.backend_interface.session import SendError
 from clearml.config import config_obj
 
-from errors import EXPLANATIONS, InputError
-from network import LOOPBACK_HOSTS, connection_error_text, exempt_loopback_from_proxies
+from interrupts import raise_interrupts, tell
+from network import LOOPBACK_HOSTS, connection_error_text, exempt_loopback_from_proxies, without_password
 
 DEVELOPMENT_SETTINGS = {
     # Report from a thread. The SDK's reporting process is a fork. It holds the pipes of its parent's
@@ -45,6 +50,10 @@ NOISE = [
 
 ATTEMPTS, ATTEMPT_SECONDS = 3, 10  # a server elsewhere may be busy for a moment
 
+# When a server stops answering, the client tries again for hours. That is right for one elsewhere, which may
+# be starting again. One on this machine has been stopped.
+WATCH_SECONDS, NOTICE_SECONDS, PATIENCE_SECONDS = 10, 30, 180
+
 EXPLANATIONS[MissingConfigError] = lambda _: (
     "no ClearML server is configured: run `python -m local_stack up` and the export line that it prints, or "
     "`clearml-init` for a server of your own"
@@ -52,36 +61,64 @@ EXPLANATIONS[MissingConfigError] = lambda _: (
 EXPLANATIONS[LoginError] = lambda error: (
     "the ClearML server refused the credentials: run the export line of `python -m local_stack up` again, or "
     f"`clearml-init` with new ones ({error})"
+    if "error 401 " in str(error)
+    else f"the ClearML server does not let this script log in: {error}"
+)
+EXPLANATIONS[SendError] = lambda error: (
+    f"the ClearML server refused a request: {str(error).partition('> (')[0]}"
+)
+EXPLANATIONS[requests.RequestException] = lambda error: (
+    f"the connection to the ClearML server failed: {connection_error_text(error)}"
 )
 
 
 def connect() -> None:
-    """Bring the settings into effect, and see that the ClearML server answers; to be called before Task.init.
+    """Bring the settings into effect, and see that the ClearML servers answer; to be called before Task.init.
 
-    InputError if it does not: the client itself would try again, silently, for ever.
+    InputError if they do not: the client itself would try again, silently, for hours. From here on the script
+    ends when a server on this machine has not answered for PATIENCE_SECONDS.
     """
     if Task.is_offline():
         raise InputError(
             "ClearML's offline mode is on, and datasets, models and pipelines need a server: "
             "unset CLEARML_OFFLINE_MODE"
         )
-    if not (
-        ENV_ACCESS_KEY.get() or ENV_AUTH_TOKEN.get() or config_obj.get("api.credentials.access_key", None)
-    ):
+    if not (ENV_ACCESS_KEY.get() or ENV_AUTH_TOKEN.get() or read_configuration()):
+        file = LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
+        if file and not Path(get_config_file()).is_file():
+            raise InputError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
         raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
     for name, beginning in NOISE:
         logging.getLogger(name).addFilter(
             lambda record, noise=beginning: not record.getMessage().startswith(noise)
         )
+    for name in ("clearml", "clearml.storage"):
+        logging.getLogger(name).addFilter(note_full_disk)
     exempt_loopback_from_proxies()
-    check_server(Session.get_api_server_host().rstrip("/"))
+    api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
+    check_api_server(api_server, ask("api_server", api_server, "/debug.ping"))
+    if urlsplit(files_server).scheme in ("http", "https"):  # others are storages with clients of their own
+        ask("files_server", files_server)
+    if is_here(api_server):
+        threading.Thread(target=watch, args=[api_server], daemon=True).start()
+    raise_interrupts()  # not before: pyparsing, which reads clearml.conf, swallows exceptions
+
+
+def read_configuration() -> str | None:
+    """Return the access key that clearml.conf holds; InputError if the file cannot be read."""
+    try:
+        return config_obj.get("api.credentials.access_key", None)
+    except Exception as error:
+        line = getattr(error.__cause__, "lineno", None)
+        reason = f"it breaks off in line {line}" if line else getattr(error, "strerror", None) or error
+        raise InputError(f"{get_config_file()} cannot be read ({reason})") from error
 
 
 def use_sdk_settings() -> None:
     """Set what the user's own clearml.conf does not set, and the environment variables that it sets."""
-    file = get_active_config_file()
-    text = Path(os.path.expandvars(file)).expanduser().read_text(errors="replace") if file else ""
+    file = Path(get_config_file())
+    text = file.read_text(errors="replace") if file.is_file() else ""
     development = config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
         if name not in text:
@@ -93,34 +130,94 @@ def use_sdk_settings() -> None:
         config_obj.get("sdk").put("apply_environment", False)
 
 
-def check_server(url: str) -> None:
-    """InputError if no ClearML server answers at this address, with the reason as far as it is known."""
-    here = urlsplit(url).hostname in LOOPBACK_HOSTS
-    verify = config_obj.get("api.verify_certificate", True)
+def ask(setting: str, server: str, path: str = "") -> requests.Response:
+    """Return what the server that `setting` of clearml.conf names answers; InputError if it does not."""
+    try:
+        parts = urlsplit(server)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # an impossible port, say
+        is_address = False
+    shown, place = without_password(server), f"see {setting} in clearml.conf"
+    if not is_address:
+        raise InputError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
+    here = is_here(server)
+    what = "ClearML server" if setting == "api_server" else "ClearML file server"
     for _ in range(1 if here else ATTEMPTS):
         try:
-            answer = requests.get(f"{url}/debug.ping", timeout=ATTEMPT_SECONDS, verify=verify)
+            answer = get(server.rstrip("/") + path)
             break
         except requests.RequestException as error:
             failure = error
     else:
         raise InputError(
-            f"no ClearML server answers at {url}: "
+            f"no {what} answers at {shown}: "
             + (
                 "`python -m local_stack up` starts the local one"
-                if here
-                else f"{way_to(url)}{connection_error_text(failure)}; see api_server in clearml.conf"
+                if here and setting == "api_server"
+                else f"{way_to(server)}{connection_error_text(failure)}; {place}"
             )
         ) from failure
+    if has_failed(answer):
+        told = f"{answer.status_code} {answer.reason}"
+        raise InputError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
+    return answer
+
+
+def get(url: str) -> requests.Response:
+    verify = config_obj.get("api.verify_certificate", True)
+    return requests.get(url, timeout=ATTEMPT_SECONDS, verify=verify)
+
+
+def has_failed(answer: requests.Response) -> bool:
+    """Return whether a server, or a proxy on the way to it, says that it cannot answer."""
+    return answer.status_code >= 500 or answer.status_code == requests.codes.proxy_authentication_required
+
+
+def check_api_server(url: str, answer: requests.Response) -> None:
+    """InputError if it is not ClearML's API that gave this answer."""
     try:
-        is_clearml = "meta" in answer.json()
-    except ValueError:
+        is_clearml = isinstance(answer.json()["meta"], dict)
+    except (ValueError, LookupError, TypeError):
         is_clearml = False
     if not is_clearml:
         raise InputError(
-            f"what answers at {url} is no ClearML server's API: give api_server in clearml.conf its address, "
-            "which is not that of the web pages"
+            f"what answers at {without_password(url)} is no ClearML server's API: give api_server in "
+            "clearml.conf its address, which is not that of the web pages"
         )
+
+
+def is_here(server: str) -> bool:
+    """Return whether a server's address is one of this machine."""
+    return urlsplit(server).hostname in LOOPBACK_HOSTS
+
+
+def watch(server: str) -> None:
+    """End the process when the server has not answered for PATIENCE_SECONDS.
+
+    At once: whatever would be cleaned up or marked as failed is on the server.
+    """
+    heard, noticed = time.monotonic(), False
+    while True:
+        time.sleep(WATCH_SECONDS)
+        if answers(f"{server.rstrip('/')}/debug.ping"):
+            heard, noticed = time.monotonic(), False
+            continue
+        seconds = time.monotonic() - heard
+        place = f"the server at {without_password(server)} has not answered for {seconds:.0f} s"
+        if seconds >= PATIENCE_SECONDS:
+            tell(f"error: {place}")
+            os._exit(1)
+        if seconds >= NOTICE_SECONDS and not noticed:
+            noticed = True
+            tell(f"{place}; giving up after {PATIENCE_SECONDS} s")
+
+
+def answers(url: str) -> bool:
+    """Return whether a server answers, be it with a refusal."""
+    try:
+        return not has_failed(get(url))
+    except requests.RequestException:
+        return False
 
 
 def way_to(url: str) -> str:
@@ -128,4 +225,4 @@ def way_to(url: str) -> str:
     parts = urlsplit(url)
     proxies = {} if proxy_bypass(parts.hostname) else getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return f"through the proxy {urlsplit(proxy).hostname or proxy}, " if proxy else ""
+    return f"through the proxy {urlsplit(proxy).hostname or 'of the environment'}, " if proxy else ""

@@ -8,6 +8,8 @@ and validation data.
 
 import hashlib
 
+from errors import InputError
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
@@ -21,7 +23,6 @@ from sklearn.metrics import (
 from sklearn.model_selection import GroupShuffleSplit
 
 from asteroid_ids import asteroid_id
-from errors import InputError
 
 TEST_SHARE = 0.2
 

@@ -12,12 +12,13 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from errors import InputError, report_errors_in_one_line, storage_errors
+
 import pandas as pd
 from clearml import Logger, Task
 
 from asteroid_ids import asteroid_id
 from connection import connect
-from errors import InputError, report_errors_in_one_line
 from global_config import (
     ASTEROID_COLUMN,
     GET_DATA_TASK_NAME,
@@ -25,6 +26,7 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
+from interrupts import delayed_interrupt
 from nasa_table import TABLE_COLUMNS, open_table
 from tracking import keep_reason, new_dataset_version, start_task
 
@@ -96,6 +98,7 @@ def parse_date(text: str) -> date:
     return day
 
 
+@delayed_interrupt()
 def report_rows(logger: Logger, rows: pd.DataFrame) -> None:
     """Show the first rows and the class balance in ClearML."""
     logger.report_table("Raw asteroids", "first rows", iteration=0, table_plot=rows.head(20))
@@ -135,7 +138,8 @@ def main() -> None:
     report_rows(task.get_logger(), rows)
     with tempfile.TemporaryDirectory() as folder, new_dataset_version(RAW_DATASET_NAME) as dataset:
         rows.to_csv(Path(folder, RAW_FILE_NAME), index=False)
-        dataset.add_files(folder)
+        with storage_errors("the table"):
+            dataset.add_files(folder)
         report_rows(dataset.get_logger(), rows)
     asteroids = rows[ASTEROID_COLUMN].nunique()
     print(f"{RAW_DATASET_NAME} {dataset.version} ({dataset.id}): {len(rows)} rows, {asteroids} asteroids")

@@ -24,11 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from errors import report_errors_in_one_line
+
 import requests
 from tqdm import tqdm
 
-from errors import report_errors_in_one_line
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
+from interrupts import raise_interrupts
 from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
 from network import LOOPBACK_HOSTS, connection_error_text
 
@@ -300,6 +302,7 @@ def main() -> int:
     rows = itertools.islice(mock_rows(table, scenario, arguments.seed, ramp_rows), count)
     tally, interrupted = Tally(), False
     print(f"{arguments.url}: {scenario.summary}, {rate:g} a second{'' if count else ', until Ctrl-C'}")
+    raise_interrupts()
     try:
         answers = send(arguments.url, rows, rate, arguments.concurrency, arguments.timeout)
         show_progress(answers, tally, count)

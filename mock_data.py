@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import InputError
+
 from global_config import LABEL_COLUMN
 from nasa_table import open_table
 from preprocess_serving import RAW_COLUMNS, find_problems

@@ -8,12 +8,13 @@ PR-AUC. The champion is the published model with the tag "champion"; both are sc
 
 import argparse
 
+from errors import InputError, report_errors_in_one_line
+
 import pandas as pd
 import xgboost
 from clearml import Model, Task
 
 from connection import connect
-from errors import InputError, report_errors_in_one_line
 from evaluation import score
 from global_config import (
     CHAMPION_TAG,

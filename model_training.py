@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
+
 import numpy as np
 import pandas as pd
 import xgboost
 from clearml import Dataset, Model, OutputModel, Task
 
 from connection import connect
-from errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
 from evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
 from global_config import (
     ASTEROID_COLUMN,
@@ -123,7 +124,7 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     alone: the same data, parameters and seed give the same file.
     """
     booster.set_attr(threshold=repr(threshold), xgboost_version=xgboost.__version__)
-    booster.save_model(path)
+    path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
 def quoted_address(address: str) -> str:
@@ -224,7 +225,7 @@ def main() -> None:
     arguments = parse_arguments()
     check_arguments(arguments)
     connect()
-    task = start_task(TRAINING_TASK_NAME, Task.TaskTypes.training, output_uri=True)  # to the file server
+    task = start_task(TRAINING_TASK_NAME, Task.TaskTypes.training)
     dataset = get_dataset(PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     features, labels, asteroids = read_training_data(dataset)
     rows = split_by_asteroid(asteroids, arguments.validation_size, arguments.random_state)
@@ -268,7 +269,9 @@ def main() -> None:
     report_importance(logger, booster)
     report_comparison(logger, scores)
     # For later models to be compared with this one on the same rows.
-    task.upload_artifact(TEST_SET_ARTIFACT, features.iloc[test_rows].assign(**{LABEL_COLUMN: truth}))
+    test_set = features.iloc[test_rows].assign(**{LABEL_COLUMN: truth})
+    with storage_errors("the test set"):
+        task.upload_artifact(TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
     validation_scores = score(labels[validation_rows], probabilities[validation_rows], threshold)
     logger.report_single_value("validation PR-AUC", validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)

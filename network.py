@@ -1,6 +1,7 @@
 """Requests to this machine: its names, how to keep them from a proxy, and why a connection failed."""
 
 import os
+import re
 
 # The names of this machine for itself.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -16,8 +17,17 @@ def exempt_loopback_from_proxies() -> None:
 
 def connection_error_text(error: BaseException | None) -> str:
     """Return the operating system's words for a failed connection, from below the libraries' own."""
+    if isinstance(error, ValueError):  # requests cannot use the address, or the proxy's
+        return without_password(str(error)).rstrip(".")
     while error:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
+        if isinstance(error, TimeoutError):
+            return "no answer in time"
         error = error.__context__
     return "it broke off"
+
+
+def without_password(text: str) -> str:
+    """Return the text without the user and password of any address in it."""
+    return re.sub(r"(?<=://)[^\s/'\"]*@", "", text)

@@ -11,6 +11,7 @@ A run can be cloned in the ClearML UI and its parameters edited: more seeds make
 """
 
 import argparse
+import atexit
 import re
 import signal
 import subprocess
@@ -19,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from errors import InputError, report_errors_in_one_line, shell_quoted
+
 from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
 from clearml.backend_api.session.client import APIClient
@@ -26,15 +29,14 @@ from clearml.config import get_remote_task_id
 
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from connection import connect
-from errors import InputError, report_errors_in_one_line, shell_quoted
 from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
+from interrupts import delayed_interrupt, finish_first
 from name_limits import wrong_name
 from tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,
     ERROR_PROPERTY,
     REQUIREMENTS,
-    delayed_interrupt,
     keep_reason,
 )
 
@@ -74,6 +76,7 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
         )
         if Task.running_locally():
             number_run(pipeline.task)
+        atexit.register(finish_first)  # called before what ClearML has registered
     pipeline.set_default_execution_queue(arguments.step_queue)
     for name, value in vars(arguments).items():
         if name in LAUNCH_OPTIONS:

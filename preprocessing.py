@@ -11,13 +11,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from errors import InputError, report_errors_in_one_line, storage_errors
+
 import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
 from asteroid_ids import asteroid_id
 from connection import connect
-from errors import InputError, report_errors_in_one_line
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -29,6 +30,7 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
+from interrupts import delayed_interrupt
 from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
 from tracking import get_dataset, keep_reason, local_copy, new_dataset_version, start_task
 
@@ -121,6 +123,7 @@ def class_shares(values: pd.Series, labels: pd.Series, bins: int = 30) -> tuple[
     return counts / counts.sum(axis=1, keepdims=True), edges
 
 
+@delayed_interrupt()
 def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame) -> None:
     """Show the first rows of X and y, and how each feature is distributed in either class."""
     logger.report_table("X", "first rows", iteration=0, table_plot=features.head(20))
@@ -164,8 +167,9 @@ def main() -> None:
         labels.to_csv(Path(folder, LABELS_FILE_NAME), index=False)
         table[[ASTEROID_COLUMN]].to_csv(Path(folder, GROUPS_FILE_NAME), index=False)
         # A child begins with the files of its parents. This one holds what is in the folder, and no more.
-        dataset.remove_files("*")
-        dataset.add_files(folder)
+        with storage_errors("the tables"):
+            dataset.remove_files("*")
+            dataset.add_files(folder)
     print(
         f"{PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
         f"{len(FEATURES)} features, {labels[LABEL_COLUMN].mean():.1%} hazardous"

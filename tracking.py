@@ -3,20 +3,23 @@
 Nothing here knows about asteroids.
 """
 
+import atexit
+import os
 import re
-import signal
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+
+from errors import InputError, storage_errors
 
 from clearml import Dataset, Task
 from clearml.config import get_cache_dir, get_remote_task_id, running_remotely
 from filelock import FileLock
 
 from checkout import record_what_can_be_kept
-from errors import InputError, storage_errors
 from global_config import PROJECT_NAME
+from interrupts import delayed_interrupt, finish_first, tell
 from name_limits import wrong_name
 
 # Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
@@ -47,8 +50,8 @@ def keep_reason(text: str) -> None:
         task._set_runtime_properties({ERROR_PROPERTY: text})
 
 
-def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
-    """A new task in PROJECT_NAME that tracks the running script; `options` are further ones of Task.init.
+def start_task(name: str, kind: Task.TaskTypes) -> Task:
+    """A new task in PROJECT_NAME that tracks the running script.
 
     Nothing of frameworks is tracked by itself: the scripts report and upload it under names of their own.
     InputError if there is a name in global_config.py that ClearML cannot take.
@@ -57,6 +60,8 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
         raise InputError(wrong)
     # Otherwise ClearML would look through all files here for what they import, and agents install all of it.
     Task.force_requirements_env_freeze(requirements_file=REQUIREMENTS)
+    made: list[Task] = []
+    atexit.register(check_end, made)  # called after what ClearML registers
     with delayed_interrupt():
         task = Task.init(
             project_name=PROJECT_NAME,
@@ -65,11 +70,32 @@ def start_task(name: str, kind: Task.TaskTypes, **options: object) -> Task:
             reuse_last_task_id=False,
             auto_connect_frameworks=False,
             auto_resource_monitoring=False,  # it begins after 30 s, and complains where there is no GPU
-            **options,
         )
+        made.append(task)
+        atexit.register(finish_first)  # called before what ClearML has registered
+    if not task.output_uri:
+        # Models go to the file server. Task.init would leave the task running where that cannot be written.
+        with storage_errors("files"):
+            task.output_uri = True
     if Task.running_locally():
         record_what_can_be_kept(task)
     return task
+
+
+def check_end(made: list[Task]) -> None:
+    """End with a line and exit code 1 if the server does not know that the task has ended.
+
+    ClearML itself passes over it if the server refuses that, on a full disk for one.
+    """
+    for task in made:
+        if running_remotely():  # the agent says how it ended
+            continue
+        with suppress(Exception):
+            task.reload()
+            if task.status not in ENDED:
+                tell(f"error: the ClearML server did not note that this task has ended: it is {task.status}")
+                sys.stdout.flush()
+                os._exit(1)
 
 
 def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
@@ -122,7 +148,7 @@ def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[
     """
     task, dataset = Task.current_task(), None
     try:
-        with delayed_interrupt(), storage_errors(f"a version of '{name}'"):
+        with storage_errors(f"a version of '{name}'"):
             dataset = Dataset.create(
                 dataset_name=name, dataset_project=PROJECT_NAME, parent_datasets=list(parents)
             )
@@ -144,31 +170,3 @@ def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[
                 if version.status not in FINISHED or (dataset and version.id == dataset.id):
                     version.delete()
         raise
-
-
-@contextmanager
-def delayed_interrupt() -> Iterator[None]:
-    """A Ctrl-C within the block takes effect after it, unless it fails; a second one at once.
-
-    What is broken off while it is half made could not be found, to be deleted or marked as stopped.
-    """
-    former, received, inside = signal.getsignal(signal.SIGINT), [], True
-    if not callable(former):  # ignored, as in a script's background
-        yield
-        return
-
-    def delay(number: int, frame: FrameType | None) -> None:
-        if inside and not received:
-            received.append(number)
-        else:
-            former(number, frame)
-
-    signal.signal(signal.SIGINT, delay)
-    try:
-        yield
-    finally:
-        inside = False
-        if signal.getsignal(signal.SIGINT) is delay:  # Task.init puts ClearML's own in front
-            signal.signal(signal.SIGINT, former)
-    if received:
-        signal.raise_signal(signal.SIGINT)

@@ -7,9 +7,12 @@ from clearml import Logger
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
+from interrupts import delayed_interrupt
+
 CLASSES = ["not hazardous", "hazardous"]
 
 
+@delayed_interrupt()
 def report_learning_curves(logger: Logger, curves: dict) -> None:
     """Each metric as a graph over the rounds, training beside validation."""
     for data, metrics in curves.items():
@@ -18,6 +21,7 @@ def report_learning_curves(logger: Logger, curves: dict) -> None:
                 logger.report_scalar(metric, data, value=value, iteration=round_number)
 
 
+@delayed_interrupt()
 def report_lines(logger: Logger, title: str, xaxis: str, yaxis: str, lines: dict[str, tuple]) -> None:
     """One plot with a line, or with a single point, for each name -> (x values, y values)."""
     style = {"type": "scatter", "mode": "lines+markers"}
@@ -29,6 +33,7 @@ def report_lines(logger: Logger, title: str, xaxis: str, yaxis: str, lines: dict
     logger.report_plotly(title, f"{title} on the test set", figure={"data": traces, "layout": layout})
 
 
+@delayed_interrupt()
 def report_test_plots(
     logger: Logger, labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
 ) -> None:
@@ -66,6 +71,7 @@ def report_test_plots(
     )
 
 
+@delayed_interrupt()
 def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
     """Each feature's share of the total gain, the largest first."""
     gain = booster.get_score(importance_type="total_gain")
@@ -81,6 +87,7 @@ def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
     )
 
 
+@delayed_interrupt()
 def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     """The scores as a table and as single values; the model's have plain names, to compare runs by."""
     logger.report_table("Test set", "model beside baselines", iteration=0, table_plot=scores.round(4))

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from conftest import REPOSITORY
+
+from local_stack.stack import Stack
 
 # Prints the settings that are in effect once a script is connected.
 SETTINGS = """
@@ -126,3 +129,67 @@ def test_offline_mode_is_refused(run, stack):
     assert done.returncode == 1
     assert "error: ClearML's offline mode is on" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_server_that_does_not_answer_is_named_before_there_is_a_task(run, stack):
+    conf = configuration(stack.url).replace(
+        f'files_server: "{stack.url}/files"', 'files_server: "http://127.0.0.1:1"'
+    )
+    done = run("from connection import connect; connect()", conf)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "-c: error: no ClearML file server answers at http://127.0.0.1:1: Connection refused; "
+        "see files_server in clearml.conf\n"
+    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8008", "http://[::1", "http://host:99999"])
+def test_what_is_no_address_is_named(run, address):
+    done = run("from connection import connect; connect()", configuration(address))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"-c: error: '{address}' is no address such as http://127.0.0.1:8008: "
+        "see api_server in clearml.conf\n"
+    )
+
+
+def test_a_clearml_conf_that_breaks_off_is_named_with_the_line(run):
+    done = run("from connection import connect; connect()", configuration("http://127.0.0.1:1", "sdk {\n{{"))
+    assert done.returncode == 1
+    assert done.stderr.endswith("clearml.conf cannot be read (it breaks off in line 3)\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_clearml_conf_that_is_not_there_is_named(run, tmp_path):
+    environment = {"CLEARML_CONFIG_FILE": str(tmp_path / "none.conf"), "HOME": str(tmp_path)}
+    done = run("from connection import connect; connect()", "", **environment)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"-c: error: CLEARML_CONFIG_FILE names '{tmp_path}/none.conf', and there is no such file\n"
+    )
+
+
+def test_a_script_ends_when_its_server_is_gone(run, tmp_path):
+    code = (
+        "import connection, pathlib, time\n"
+        "connection.WATCH_SECONDS, connection.NOTICE_SECONDS, connection.PATIENCE_SECONDS = 0.2, 1, 3\n"
+        f"connection.connect(); pathlib.Path({str(tmp_path / 'connected')!r}).touch()\n"
+        "time.sleep(100)\n"
+    )
+    with Stack(tmp_path / "stack", port=0) as stack:
+        settings = stack.environment()
+        streams = {"stderr": subprocess.PIPE, "text": True}
+        script = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, env=settings, **streams)
+        wait_for((tmp_path / "connected").exists)
+    _, told = script.communicate(timeout=60)
+    assert script.returncode == 1
+    notice, error = told.splitlines()
+    assert notice.endswith("has not answered for 1 s; giving up after 3 s")
+    assert error == f"-c: error: the server at {stack.url} has not answered for 3 s"
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition} is not so after 60 s"
+        time.sleep(0.05)

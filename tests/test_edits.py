@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+from errors import InputError
+
 import pytest
 
 import checkout
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
-from errors import InputError
 
 IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
 LINES = [f"line = {number}\n" for number in range(40)]

@@ -1,11 +1,12 @@
 """evaluation.py: the split, the threshold, the baseline, and the scores."""
 
+from errors import InputError
+
 import numpy as np
 import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
-from errors import InputError
 from evaluation import choose_threshold, is_test_asteroid, rule_of_thumb, score, split_by_asteroid
 
 

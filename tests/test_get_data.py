@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from errors import InputError
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -12,7 +14,6 @@ from asteroid_tables import asteroid_table
 from waiting import run
 
 import get_data
-from errors import InputError
 from get_data import query_asteroids
 
 SCRIPT = Path(__file__).resolve().parent.parent / "get_data.py"

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from errors import InputError
+
 import duckdb
 import numpy as np
 import pytest
@@ -21,7 +23,6 @@ from conftest import REPOSITORY
 from waiting import Child, run, wait_until
 
 import inference
-from errors import InputError
 from inference import Answer, Tally, percentiles, send, show_progress
 from mock_data import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID, SCENARIOS, drift_row, mock_rows, read_rows
 from mock_data import write_rows as write_csv

@@ -2,10 +2,11 @@
 
 import uuid
 
+from errors import InputError
+
 import pytest
 
 import model_selection
-from errors import InputError
 from model_selection import compare, crown, find_champions, find_trainings
 
 

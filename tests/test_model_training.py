@@ -4,13 +4,14 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
+from errors import InputError
+
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
 from asteroid_tables import asteroid_table
 
-from errors import InputError
 from evaluation import score, split_by_asteroid
 from model_training import (
     check_arguments,

@@ -6,6 +6,8 @@ import sys
 import uuid
 from urllib.parse import unquote, urlsplit
 
+from errors import InputError
+
 import pytest
 from clearml import Task
 from clearml.utilities.config import text_to_config_dict
@@ -14,7 +16,6 @@ from deployment import clean_environment
 
 import global_config
 import pipeline
-from errors import InputError
 from local_stack.stack import Stack, StackError, shell_quoted
 from name_limits import wrong_name
 from tracking import start_task

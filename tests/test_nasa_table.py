@@ -4,11 +4,12 @@ import gzip
 from csv import QUOTE_ALL, QUOTE_NONNUMERIC
 from pathlib import Path
 
+from errors import InputError
+
 import duckdb
 import pytest
 from asteroid_tables import asteroid_table
 
-from errors import InputError
 from nasa_table import TABLE_COLUMNS, open_table
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+from errors import InputError
+
 import pytest
 from clearml.automation.job import LocalClearmlJob
 from conftest import Checkout
 from waiting import Child, wait_until
 
 import pipeline
-from errors import InputError
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from pipeline import number_run, on_status_change, reason, take_parameters

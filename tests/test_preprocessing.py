@@ -3,12 +3,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from errors import InputError
+
 import numpy as np
 import pandas as pd
 import pytest
 from asteroid_tables import asteroid_table
 
-from errors import InputError
 from evaluation import is_test_asteroid
 from get_data import query_asteroids
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess

@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+from errors import InputError, report_errors_in_one_line, shell_quoted
+
 import pytest
 from waiting import Child, run
 
 import tracking
-from errors import InputError, report_errors_in_one_line, shell_quoted
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
+from interrupts import SIGNALS, delayed_interrupt
 from pipeline import reason
-from tracking import delayed_interrupt, get_dataset, local_copy
+from tracking import get_dataset, local_copy
 
 REPOSITORY = Path(tracking.__file__).parent
 
@@ -24,11 +26,14 @@ def told_of(error: BaseException, monkeypatch, capsys) -> str:
     """What a script that ends with this error leaves on the terminal."""
     monkeypatch.setattr(sys, "argv", ["/somewhere/script.py"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # or the next line would set it for good
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     report_errors_in_one_line()
     try:
         raise error
     except BaseException:
         sys.excepthook(*sys.exc_info())
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     printed = capsys.readouterr()
     assert printed.out == ""
     return printed.err

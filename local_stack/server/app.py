@@ -1,8 +1,11 @@
 """HTTP: routes, ClearML's envelope, authentication. The API's handlers know nothing of it."""
 
+import errno
 import json
 import logging
+import os
 import re
+import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
@@ -129,6 +132,8 @@ def run(store: Store, name: str, given: dict) -> dict:
         raise validation_error(f"a value cannot be stored: {error}") from error
     except Exception as error:
         log.exception("%s failed", name)
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise ApiError(507, 0, f"{os.strerror(errno.ENOSPC)} where the server keeps its data") from error
         raise ApiError(500, 0, f"General server error in {name}: {type(error).__name__}") from error
 
 
