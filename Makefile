@@ -6,8 +6,10 @@ BIN    := $(VENV)/bin
 # uv looks for certificates where pip does, too: in the system, where a company's own are.
 export UV_SYSTEM_CERTS := 1
 
-# Make the environment anew if no pip runs in it: it is half made, or its Python was removed or upgraded.
-ifneq ($(shell { $(BIN)/python -c 'import pip'; } >/dev/null 2>&1 || echo anew),)
+# Make the environment anew if no pip runs in it: it is half made, or its Python was removed or upgraded. One that
+# uv has made has no pip.
+ifneq ($(shell { $(BIN)/python -c 'import pip' || { $(BIN)/python -c '' && grep '^uv = ' $(VENV)/pyvenv.cfg; }; } \
+	>/dev/null 2>&1 || echo anew),)
 .PHONY: $(BIN)/python $(VENV)/.example $(VENV)/.tests
 endif
 

@@ -6,10 +6,10 @@ edits and says nothing. So the edits are read here, with options that hold whate
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from errors import InputError
@@ -17,26 +17,35 @@ from errors import InputError
 from clearml import Task
 from clearml.config import config_obj
 
+from network import without_password
+
 FOLDER = Path(__file__).resolve().parent
 
 LARGEST_DIFF = 500_000  # characters: ClearML stores a remark in place of a larger one
-DETECTION_SECONDS = 60  # for ClearML to look at git, where the user lets it do so in the background
 REMOTE_SECONDS = 30  # how long a remote may take to answer
 
 # Each option overrules a setting that changes what git prints, or an attribute that hides a change from it.
 DIFF = [
-    *(
-        "-c",
-        "core.quotePath=false",
-        "-c",
-        "diff.suppressBlankEmpty=false",
-        "-c",
-        "diff.relative=false",
-        "diff",
-    ),
-    *("--no-color", "--no-ext-diff", "--no-textconv", "--text", "--no-renames"),
-    *("--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0", "-O/dev/null"),
-    *("--submodule=short", "--ignore-submodules=none", "HEAD"),
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "-c",
+    "diff.relative=false",
+    "diff",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--text",
+    "--no-renames",
+    "-O/dev/null",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--submodule=short",
+    "--ignore-submodules=untracked",
+    "HEAD",
 ]
 
 # What an agent does with the edits unless its own settings say otherwise.
@@ -93,9 +102,10 @@ def remote_address() -> str:
 
 
 def uncommitted_edits() -> str:
-    """Return all that differs on disk from the last commit, as a diff that agents can apply.
+    """Return how the files that git tracks differ from the last commit, as a diff for agents to apply.
 
-    InputError names what ClearML cannot keep of it: agents would run the code without it.
+    InputError names what ClearML cannot keep of it, and modules that git does not track: agents would run the
+    code without them.
     """
     refuse_untracked_modules()
     refuse_hidden_files()
@@ -120,6 +130,8 @@ def uncommitted_edits() -> str:
 def refuse_untracked_modules() -> None:
     """InputError for Python files that git does not track: agents would not have them."""
     untracked = names(git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", check=False))
+    # An environment for packages may lie here, and be named in no .gitignore.
+    untracked = [name for name in untracked if not (FOLDER / Path(name).parts[0] / "pyvenv.cfg").exists()]
     if untracked:
         raise InputError(
             f"git does not track {listed(untracked)}, and agents would run without it: `git add` it, or name "
@@ -140,10 +152,13 @@ def refuse_hidden_files() -> None:
 
 
 def decode(diff: bytes) -> str:
-    """Return the diff as text; InputError names the files in it that are no text."""
+    """Return the diff as text; InputError names edited submodules, and files in it that are no text."""
     parts = [b"diff --git " + part for part in (b"\n" + diff).split(b"\ndiff --git ")[1:]]
-    binary = []
+    binary, submodules = [], []
     for part in parts:
+        name = os.fsdecode(part.partition(b"\n")[0]).rpartition(" b/")[2]
+        if re.search(rb"^[+-]Subproject commit ", part, re.MULTILINE):
+            submodules.append(name)
         try:
             part.decode()
         except UnicodeDecodeError:
@@ -151,8 +166,12 @@ def decode(diff: bytes) -> str:
         else:
             is_text = b"\0" not in part
         if not is_text:
-            header = part.partition(b"\n")[0]
-            binary.append(os.fsdecode(header).rpartition(" b/")[2])
+            binary.append(name)
+    if submodules:
+        raise InputError(
+            f"the submodule {listed(submodules)} was edited, and agents would run it without that: commit "
+            "and push in it, then commit here"
+        )
     if binary:
         raise InputError(
             f"{listed(binary)} was edited and is no UTF-8 text, which is all that ClearML keeps of edits: "
@@ -222,10 +241,19 @@ def check_for_agents(edits: str) -> None:
     ]
     known = [f"refs/remotes/{name}" for name in remotes]
     if not (known and text_of("for-each-ref", "--count=1", "--contains", commit, *known)):
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
-        there = text_of("ls-remote", env=environment, stdin=subprocess.DEVNULL, timeout=REMOTE_SECONDS)
-        if commit not in there:
-            raise InputError(f"agents could not get commit {commit[:9]}, which {address} lacks: git push it")
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+        if not text_of("config", "core.sshCommand"):
+            environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")  # it must not ask for a password
+        shown = without_password(address)
+        try:
+            there = git("ls-remote", env=environment, stdin=subprocess.DEVNULL, timeout=REMOTE_SECONDS)
+        except GitError as error:
+            raise InputError(
+                f"git knows of no push of commit {commit[:9]}, and {shown} could not be asked for it "
+                f"({without_password(str(error))}): git push it"
+            ) from error
+        if commit.encode() not in there:
+            raise InputError(f"agents could not get commit {commit[:9]}, which {shown} lacks: git push it")
     check_effect(edits, "agents with git settings such as yours could not apply the uncommitted edits")
 
 
@@ -234,18 +262,14 @@ def record_edits(task: Task, edits: str) -> None:
 
     InputError if ClearML has not found out what the script is: agents would have nothing to run.
     """
-    deadline = time.monotonic() + DETECTION_SECONDS
-    while True:
-        task.reload()
-        script = task.data.script
-        if script and script.entry_point:
-            break
-        if time.monotonic() > deadline:
-            raise InputError(
-                f"ClearML did not find this script's code within {DETECTION_SECONDS} s, and agents would "
-                "have nothing to run: try again"
-            )
-        time.sleep(0.05)
+    requirements = task.get_requirements()  # waits until ClearML has looked at git, which may be in a thread
+    task.reload()
+    script = task.data.script
+    if not (script and script.entry_point and script.repository and requirements):
+        raise InputError(
+            "ClearML did not find out what the code of this script is, and agents would have nothing to run: "
+            "try again"
+        )
     commit = text_of("rev-parse", "HEAD")
     if (script.version_num, script.diff or "") != (commit, edits):
         task.set_script(commit=commit, diff=edits)

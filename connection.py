@@ -6,6 +6,7 @@ script takes up to 25 times as long, and fails now and then: `python -m tests.be
 
 import logging
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -24,11 +25,13 @@ from clearml.backend_api.session.defs import (
     MissingConfigError,
 )
 from clearml.backend_api.session.session import LoginError
+from clearml.backend_api.utils import get_http_session_with_retry
 from clearml.backend_config.defs import LOCAL_CONFIG_FILE_OVERRIDE_VAR, get_config_file
 from clearml.backend_interface.session import SendError
 from clearml.config import config_obj
+from clearml.config.defs import DEV_DEFAULT_OUTPUT_URI
 
-from interrupts import raise_interrupts, tell
+from interrupts import is_script, raise_interrupts, tell
 from network import LOOPBACK_HOSTS, connection_error_text, exempt_loopback_from_proxies, without_password
 
 DEVELOPMENT_SETTINGS = {
@@ -41,18 +44,18 @@ DEVELOPMENT_SETTINGS = {
 
 # What the SDK says, by its logger and beginning, that looks like trouble and is none.
 NOISE = [
-    # Of its own calls: the scripts give an alias.
+    # The SDK says so of datasets that it looks up itself. The scripts give an alias.
     ("clearml", "Dataset.get() did not specify alias"),
     # There need not be a remote: pipeline.py says so where it matters. checkout.py reads the edits itself.
     ("clearml.Repository Detection", "Can't get url information"),
     ("clearml.Repository Detection", "Can't get diff information"),
 ]
 
-ATTEMPTS, ATTEMPT_SECONDS = 3, 10  # a server elsewhere may be busy for a moment
+ATTEMPTS, ATTEMPT_SECONDS, PAUSE_SECONDS = 3, 10, 3  # a server elsewhere may be busy for a moment
 
 # When a server stops answering, the client tries again for hours. That is right for one elsewhere, which may
 # be starting again. One on this machine has been stopped.
-WATCH_SECONDS, NOTICE_SECONDS, PATIENCE_SECONDS = 10, 30, 180
+WATCH_SECONDS, NOTICE_SECONDS, PATIENCE_SECONDS = 10, 30, 600
 
 EXPLANATIONS[MissingConfigError] = lambda _: (
     "no ClearML server is configured: run `python -m local_stack up` and the export line that it prints, or "
@@ -75,8 +78,7 @@ EXPLANATIONS[requests.RequestException] = lambda error: (
 def connect() -> None:
     """Bring the settings into effect, and see that the ClearML servers answer; to be called before Task.init.
 
-    InputError if they do not: the client itself would try again, silently, for hours. From here on the script
-    ends when a server on this machine has not answered for PATIENCE_SECONDS.
+    InputError if they do not: the client itself would try again, silently, for hours.
     """
     if Task.is_offline():
         raise InputError(
@@ -97,11 +99,12 @@ def connect() -> None:
         logging.getLogger(name).addFilter(note_full_disk)
     exempt_loopback_from_proxies()
     api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
-    check_api_server(api_server, ask("api_server", api_server, "/debug.ping"))
-    if urlsplit(files_server).scheme in ("http", "https"):  # others are storages with clients of their own
-        ask("files_server", files_server)
-    if is_here(api_server):
-        threading.Thread(target=watch, args=[api_server], daemon=True).start()
+    if Task.running_locally():  # an agent has just talked to them
+        check_api_server(api_server, ask("api_server", api_server, "/debug.ping"))
+        elsewhere = DEV_DEFAULT_OUTPUT_URI.get() or config_obj.get("sdk.development.default_output_uri", None)
+        # Others than these are storages with clients of their own.
+        if not elsewhere and urlsplit(files_server).scheme in ("http", "https"):
+            ask("files_server", files_server)
     raise_interrupts()  # not before: pyparsing, which reads clearml.conf, swallows exceptions
 
 
@@ -116,12 +119,16 @@ def read_configuration() -> str | None:
 
 
 def use_sdk_settings() -> None:
-    """Set what the user's own clearml.conf does not set, and the environment variables that it sets."""
+    """Set what the user's own clearml.conf does not set, and the environment variables that it sets.
+
+    What `clearml-init` writes is the user's own file, too. It sets vcs_repo_detect_async to the SDK's
+    default, and checkout.record_edits waits for the end of that.
+    """
     file = Path(get_config_file())
     text = file.read_text(errors="replace") if file.is_file() else ""
     development = config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
-        if name not in text:
+        if not re.search(rf"^(?:(?!#|//).)*\b{name}\b", text, re.MULTILINE):  # comments do not count
             development.put(name, value)
     if ENV_ENABLE_ENV_CONFIG_SECTION.get(default=config_obj.get("sdk.apply_environment", False)):
         # The SDK would do so for each connection, and print a line about it.
@@ -142,30 +149,32 @@ def ask(setting: str, server: str, path: str = "") -> requests.Response:
         raise InputError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
     here = is_here(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
-    for _ in range(1 if here else ATTEMPTS):
+    for attempt in range(1 if here else ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
         try:
-            answer = get(server.rstrip("/") + path)
-            break
-        except requests.RequestException as error:
+            answer, failure = get(server.rstrip("/") + path), None
+            if not has_failed(answer):
+                return answer
+        except OSError as error:  # those of requests are such
             failure = error
-    else:
-        raise InputError(
-            f"no {what} answers at {shown}: "
-            + (
-                "`python -m local_stack up` starts the local one"
-                if here and setting == "api_server"
-                else f"{way_to(server)}{connection_error_text(failure)}; {place}"
-            )
-        ) from failure
-    if has_failed(answer):
+    if not failure:
         told = f"{answer.status_code} {answer.reason}"
         raise InputError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
-    return answer
+    if here and setting == "api_server":
+        raise InputError(
+            f"no {what} answers at {shown}: `python -m local_stack up` starts the local one"
+        ) from failure
+    if isinstance(failure, requests.exceptions.SSLError):
+        place = "see api.verify_certificate in clearml.conf, or name its certificate in REQUESTS_CA_BUNDLE"
+    raise InputError(
+        f"no {what} answers at {shown}: {way_to(server)}{connection_error_text(failure)}; {place}"
+    ) from failure
 
 
 def get(url: str) -> requests.Response:
-    verify = config_obj.get("api.verify_certificate", True)
-    return requests.get(url, timeout=ATTEMPT_SECONDS, verify=verify)
+    """Ask as the SDK does, with its settings for certificates, but once."""
+    return get_http_session_with_retry(config=config_obj).get(url, timeout=ATTEMPT_SECONDS)
 
 
 def has_failed(answer: requests.Response) -> bool:
@@ -174,7 +183,9 @@ def has_failed(answer: requests.Response) -> bool:
 
 
 def check_api_server(url: str, answer: requests.Response) -> None:
-    """InputError if it is not ClearML's API that gave this answer."""
+    """InputError if it is not ClearML's API that gave this answer; a refusal is left to the SDK."""
+    if not answer.ok:
+        return
     try:
         is_clearml = isinstance(answer.json()["meta"], dict)
     except (ValueError, LookupError, TypeError):
@@ -189,6 +200,13 @@ def check_api_server(url: str, answer: requests.Response) -> None:
 def is_here(server: str) -> bool:
     """Return whether a server's address is one of this machine."""
     return urlsplit(server).hostname in LOOPBACK_HOSTS
+
+
+def watch_server() -> None:
+    """From now on, end the script when a server on this machine has not answered for PATIENCE_SECONDS."""
+    server = Session.get_api_server_host()
+    if is_script() and is_here(server):
+        threading.Thread(target=watch, args=[server], daemon=True).start()
 
 
 def watch(server: str) -> None:
@@ -216,7 +234,7 @@ def answers(url: str) -> bool:
     """Return whether a server answers, be it with a refusal."""
     try:
         return not has_failed(get(url))
-    except requests.RequestException:
+    except OSError:
         return False
 
 

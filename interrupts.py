@@ -8,6 +8,7 @@ module, is imported before all of them.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +44,8 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def raise_interrupts() -> None:
     """From now on, let both signals raise KeyboardInterrupt, so that what was begun can be cleaned up."""
+    if not is_script():
+        return
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) in (end_at_once, signal.SIG_DFL):
@@ -56,6 +59,9 @@ def delayed_interrupt() -> Iterator[None]:
     What is broken off while it is half made could not be found, to be deleted or marked as stopped. And
     ClearML's reports and uploads may wait for ever for a lock that a call which was broken off still holds.
     """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
     former = {number: signal.getsignal(number) for number in SIGNALS}
     former = {number: handler for number, handler in former.items() if callable(handler)}
     received, inside = [], True

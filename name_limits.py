@@ -43,7 +43,8 @@ LIMITS = (
 
 def wrong_name() -> str | None:
     """Say which name of global_config.py ClearML cannot take, and why; None if it takes all of them."""
-    names = {name: text for name, text in vars(global_config).items() if name.isupper()}
+    constants = {name: text for name, text in vars(global_config).items() if name.isupper()}
+    names = {name: text for name, text in constants.items() if isinstance(text, str)}
     for limited, refused, why in LIMITS:
         for name, text in names.items():
             if re.fullmatch(limited, name) and re.search(refused, text):

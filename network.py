@@ -2,6 +2,7 @@
 
 import os
 import re
+from urllib.request import getproxies_environment
 
 # The names of this machine for itself.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -9,6 +10,8 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 def exempt_loopback_from_proxies() -> None:
     """Send no request to this machine through a proxy, in this process and in its children."""
+    if not getproxies_environment():
+        return  # and no_proxy alone would switch off the proxy of the system's settings
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if exempt != "*":
         exempt = ",".join(dict.fromkeys([*filter(None, exempt.split(",")), *LOOPBACK_HOSTS]))

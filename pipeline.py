@@ -36,6 +36,7 @@ from tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,
     ERROR_PROPERTY,
+    FINISHED,
     REQUIREMENTS,
     keep_reason,
 )
@@ -234,21 +235,23 @@ def follow(controller: Task) -> int:
     while True:
         controller.reload()
         state = controller.status  # asked before the steps, so that it is never ahead of them
-        steps = Task.get_tasks(task_filter={"parent": controller.id, "search_hidden": True})
-        for name, task in {"the pipeline": controller, **{step.name: step for step in steps}}.items():
-            status = state if task is controller else task.status
+        wanted = {"parent": controller.id, "search_hidden": True}
+        found = Task.query_tasks(task_filter=wanted, additional_return_fields=["name", "status"])
+        for name, status in [("the pipeline", state), *((step["name"], step["status"]) for step in found)]:
             if shown.get(name) != status:
                 shown[name] = status
                 print(f"{name}: {status}", flush=True)
-        if state in ENDED:
+        if state in (*ENDED, "created"):  # the latter if somebody took it out of its queue
             break
         time.sleep(POLL_SECONDS)
-    failed = {step.name: step for step in steps if step.status not in ("completed", "published")}
+    steps = Task.get_tasks(task_filter=wanted)
+    failed = {step.name: step for step in steps if step.status not in FINISHED}
     selection = next((step for step in steps if step.name == SELECTION), None)
     code = report_outcome(failed, selection)
-    if code == 0 and state != "completed":
+    if code == 0 and state not in FINISHED:
         print(f"Pipeline failed: {reason(controller)}")
-    return 0 if state == "completed" else 1
+        return 1
+    return code
 
 
 def unwatched(queues: list[str]) -> list[str]:
@@ -333,7 +336,13 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
     pipeline.create_draft()
     Task.enqueue(pipeline.task, queue_name=arguments.controller_queue)
     print("The pipeline is enqueued for agents: its page tells when it has completed", flush=True)
-    return follow(pipeline.task) if arguments.wait else 0
+    if not arguments.wait:
+        return 0
+    try:
+        return follow(pipeline.task)
+    except KeyboardInterrupt:
+        print("The pipeline goes on: its page can abort it")
+        raise
 
 
 def main() -> int:
@@ -354,9 +363,15 @@ def main() -> int:
         if arguments.require_agents:
             raise InputError(f"agents could not get this code, as {why}: push it to a remote")
         print(f"Agents could not get this code, as {why}: running on this machine")
-    if why or arguments.local:
-        return run_here(arguments, edits=None if why else uncommitted_edits())
-    return enqueue(arguments, uncommitted_edits())
+    if not (why or arguments.local):
+        return enqueue(arguments, uncommitted_edits())
+    edits = None
+    if not why:
+        try:
+            edits = uncommitted_edits()
+        except InputError as error:
+            print(f"No step is reused, as ClearML cannot know this code: {error}")
+    return run_here(arguments, edits)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from clearml.config import get_cache_dir, get_remote_task_id, running_remotely
 from filelock import FileLock
 
 from checkout import record_what_can_be_kept
+from connection import watch_server
 from global_config import PROJECT_NAME
 from interrupts import delayed_interrupt, finish_first, tell
 from name_limits import wrong_name
@@ -37,7 +38,7 @@ UNPACKING_SECONDS = 600
 # reset empties them, so that no task ever shows the reason of another run. (Its description would stay.)
 ERROR_PROPERTY = "error"
 
-REQUIREMENTS = str(Path(__file__).with_name("requirements-steps.txt"))  # a path is not taken
+REQUIREMENTS = str(Path(__file__).with_name("requirements-steps.txt"))  # the SDK wants a str
 
 
 def keep_reason(text: str) -> None:
@@ -77,6 +78,7 @@ def start_task(name: str, kind: Task.TaskTypes) -> Task:
         # Models go to the file server. Task.init would leave the task running where that cannot be written.
         with storage_errors("files"):
             task.output_uri = True
+    watch_server()
     if Task.running_locally():
         record_what_can_be_kept(task)
     return task

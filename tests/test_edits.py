@@ -178,6 +178,18 @@ def hide(repository: Path, how: str) -> None:
     (repository / "code" / "script.py").write_text("edited = 1\n")
 
 
+def edit_submodule(repository: Path) -> None:
+    other = repository.with_name("other")
+    git(repository.parent, "init", "--quiet", "--initial-branch", "main", "other")
+    (other / "module.py").write_text("edited = 0\n")
+    git(other, "add", "--all")
+    git(other, "commit", "--quiet", "--message", "A submodule")
+    add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "code/sub"]
+    git(repository, *add)
+    git(repository, "commit", "--quiet", "--message", "With a submodule")
+    (repository / "code" / "sub" / "module.py").write_text("edited = 1\n")
+
+
 REFUSED = {
     "a binary file": (
         lambda top: (top / "code/picture.png").write_bytes(b"\x89PNG\0\xff"),
@@ -198,6 +210,10 @@ REFUSED = {
     "a module that git does not know": (
         lambda top: (top / "code/features.py").write_text("new = 1\n"),
         "git does not track features.py, and agents would run without it: `git add` it",
+    ),
+    "a submodule": (
+        edit_submodule,
+        "the submodule code/sub was edited",
     ),
     "a file that git takes for unchanged": (
         lambda top: hide(top, "--assume-unchanged"),
@@ -240,6 +256,23 @@ def test_a_commit_that_the_remote_lacks_is_refused(repository):
         check_for_agents(uncommitted_edits())
     git(repository, "push", "--quiet", "origin", "HEAD:elsewhere")
     check_for_agents(uncommitted_edits())
+
+
+def test_a_commit_is_refused_where_the_remote_cannot_be_asked(repository):
+    (repository / "code" / "script.py").write_text("edited = 1\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "Not pushed")
+    git(repository, "remote", "set-url", "origin", "https://me:secret@git.invalid/asteroids.git")
+    told = r"git.invalid/asteroids.git could not be asked for it \(.+\): git push it"
+    with pytest.raises(InputError, match=told) as error:
+        check_for_agents(uncommitted_edits())
+    assert "secret" not in str(error.value)
+
+
+def test_an_environment_in_the_checkout_is_no_module(repository):
+    (repository / "code" / "env" / "lib").mkdir(parents=True)
+    (repository / "code" / "env" / "pyvenv.cfg").touch()
+    (repository / "code" / "env" / "lib" / "some.py").touch()
+    assert uncommitted_edits() == ""
 
 
 def test_a_commit_that_another_remote_has_is_refused(repository, tmp_path):
@@ -288,7 +321,11 @@ class Record:
     """A task, as far as its record of the code goes."""
 
     def __init__(self, **script) -> None:
-        self.data = SimpleNamespace(script=SimpleNamespace(**script))
+        known = {"repository": "https://git.invalid/asteroids.git", "version_num": "another", "diff": ""}
+        self.data = SimpleNamespace(script=SimpleNamespace(**known | script))
+
+    def get_requirements(self) -> dict[str, str]:
+        return {"pip": "clearml"}
 
     def reload(self) -> None: ...
 
@@ -297,13 +334,13 @@ class Record:
 
 
 def test_what_clearml_found_out_by_itself_gives_way_to_the_edits(repository):
-    task = Record(entry_point="code/script.py", version_num="another", diff="\x1b[1mdiff in colours")
+    task = Record(entry_point="code/script.py", diff="\x1b[1mdiff in colours")
     record_edits(task, "the edits")
     assert task.data.script.version_num == git(repository, "rev-parse", "HEAD").decode().strip()
     assert task.data.script.diff == "the edits"
 
 
-def test_a_record_without_a_script_is_refused(repository, monkeypatch):
-    monkeypatch.setattr(checkout, "DETECTION_SECONDS", 0)
-    with pytest.raises(InputError, match="ClearML did not find this script's code within 0 s"):
-        record_edits(Record(entry_point="", version_num="", diff=""), "")
+@pytest.mark.parametrize("missing", ["entry_point", "repository"])
+def test_a_record_without_code_is_refused(repository, missing):
+    with pytest.raises(InputError, match="ClearML did not find out what the code of this script is"):
+        record_edits(Record(**{"entry_point": "code/script.py", missing: ""}), "")
