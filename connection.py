@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from errors import EXPLANATIONS, InputError, note_full_disk
 
+import clearml.config
 import requests
 from clearml import Task
 from clearml.backend_api import Session
@@ -121,11 +122,11 @@ def read_configuration() -> str | None:
 def use_sdk_settings() -> None:
     """Set what the user's own clearml.conf does not set, and the environment variables that it sets.
 
-    What `clearml-init` writes is the user's own file, too. It sets vcs_repo_detect_async to the SDK's
-    default, and checkout.record_edits waits for the end of that.
+    `clearml-init` writes all of the SDK's defaults into that file, line by line. Those are nobody's choice.
     """
-    file = Path(get_config_file())
-    text = file.read_text(errors="replace") if file.is_file() else ""
+    file, defaults = Path(get_config_file()), Path(clearml.config.__file__).with_name("default") / "sdk.conf"
+    written = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    text = "\n".join(set(written).difference(defaults.read_text().splitlines()))
     development = config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
         if not re.search(rf"^(?:(?!#|//).)*\b{name}\b", text, re.MULTILINE):  # comments do not count

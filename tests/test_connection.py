@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import clearml
 import pytest
 from conftest import REPOSITORY
 
@@ -24,6 +26,9 @@ from clearml.config import config
 names = ["report_use_subprocess", "vcs_repo_detect_async"]
 print(json.dumps([config.get("development." + name) for name in names]))
 """
+
+
+SDK_DEFAULTS = Path(clearml.__file__).with_name("config") / "default" / "sdk.conf"
 
 
 @pytest.fixture
@@ -73,6 +78,8 @@ def run(tmp_path):
         ("", [False, False]),
         ("sdk.development { report_use_subprocess: true, vcs_repo_detect_async: true }", [True, True]),
         ("sdk.development.vcs_repo_detect_async: true", [False, True]),
+        ("# sdk.development.report_use_subprocess: true", [False, False]),
+        (f"sdk {SDK_DEFAULTS.read_text()}", [False, False]),  # as `clearml-init` writes it
     ],
 )
 def test_a_clearml_conf_of_servers_and_credentials_is_enough_and_what_it_sets_wins(
