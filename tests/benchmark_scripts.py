@@ -2,9 +2,9 @@
 
     python -m tests.benchmark_scripts
 
-"default" is a clearml.conf of servers and credentials, "local stack" the one that the local stack writes. In
-"the SDK's own" the SDK's defaults are set, so that the scripts leave them as they are. Medians of several
-runs, one after the other on one server; then how long the largest imports take.
+"default" is a clearml.conf of servers and credentials, "clearml-init" one as that command writes it, "local
+stack" the local stack's own. In "the SDK's own" the SDK's defaults are chosen, and the scripts leave them as
+they are. Medians of several runs, one after the other on one server; then how long the largest imports take.
 """
 
 import os
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import clearml
 
 from local_stack.processes import REPOSITORY
 from local_stack.server.auth import Credentials
@@ -30,10 +32,17 @@ def configurations(stack: Stack, folder: Path) -> dict[str, Path]:
     keys = Credentials.load_or_make(stack.home / "server" / "credentials.json")
     hosts = f'api_server: "{stack.url}", web_server: "{stack.url}", files_server: "{stack.url}/files"'
     credentials = f'credentials {{ access_key: "{keys.access_key}", secret_key: "{keys.secret_key}" }}'
-    default, slow = folder / "default.conf", folder / "slow.conf"
-    default.write_text(f"api {{ {hosts}, {credentials} }}\n")
-    slow.write_text(f"{default.read_text()}{SDK_DEFAULTS}\n")
-    return {"default": default, "local stack": stack.config_file, "the SDK's own": slow}
+    api = f"api {{ {hosts}, {credentials} }}\n"
+    shipped = Path(clearml.__file__).with_name("config") / "default" / "sdk.conf"
+    texts = {
+        "default": api,
+        "clearml-init": f"{api}sdk {shipped.read_text()}",
+        "local stack": stack.config_file.read_text(),
+        "the SDK's own": f"{api}{SDK_DEFAULTS}\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.conf").write_text(text)
+    return {name: folder / f"{name}.conf" for name in texts}
 
 
 def seconds(command: list[str], environment: dict[str, str]) -> float:
