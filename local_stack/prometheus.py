@@ -151,7 +151,7 @@ class Fetch:
                     raise
 
     def _download(self, work: Path) -> Path:
-        """The package's file, downloaded into a folder; CalledProcessError if it is not to be had."""
+        """The package's file, downloaded into a folder; CalledProcessError if it cannot be had."""
         try:
             self._download_by(APT_GET, work)
         except subprocess.CalledProcessError:

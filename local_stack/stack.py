@@ -276,7 +276,7 @@ def bind(port: int, option: str) -> socket.socket:
     except OSError as error:
         bound.close()
         raise StackError(
-            f"Port {port} is not to be had ({error.strerror}): stop what uses it, "
+            f"Port {port} cannot be used ({error.strerror}): stop what uses it, "
             f"or choose another with {option} ({option} 0 takes a free one)."
         ) from error
     return bound

@@ -111,7 +111,7 @@ def test_a_port_in_use_is_one_line_with_the_port_and_the_remedy(tmp_path):
         done = run("up", "--home", tmp_path / "home", "--port", port)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert f"Port {port} is not to be had" in done.stderr
+    assert f"Port {port} cannot be used" in done.stderr
     assert "--port" in done.stderr
 
 

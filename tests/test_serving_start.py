@@ -51,7 +51,7 @@ def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_p
         done = run(command, cwd=REPOSITORY)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert f"Port {ports[option]} is not to be had" in done.stderr
+    assert f"Port {ports[option]} cannot be used" in done.stderr
     assert f"{option} 0 takes a free one" in done.stderr
 
 
