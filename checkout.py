@@ -190,6 +190,9 @@ def check_effect(edits: str, failure: str, *settings: str) -> None:
             same = tree_of_edits(edits, Path(folder), *settings) == tree_on_disk(Path(folder))
             reason = "it gives other files than those on disk"
         except GitError as error:
+            if re.search("no space left|out of diskspace", str(error), re.IGNORECASE):
+                place = tempfile.gettempdir()
+                raise InputError(f"{error}: make room in {place}, or name another TMPDIR") from error
             same, reason = False, str(error)
     if not same:
         raise InputError(f"{failure} ({reason}): commit them")

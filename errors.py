@@ -7,17 +7,21 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
-from interrupts import delayed_interrupt, finish_first, script_name
+import psutil
+
+from interrupts import delayed_interrupt, finish_first, script_name, tell
 from network import without_password
 
 LONGEST_TEXT = 600  # a server may answer with a whole page
 
 # The disk, or somebody's share of it, is full; a file is larger than it may be.
 FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
+
+MOST_FULL_DISKS = 30  # a script that does not repeat itself gives up long before
 
 # What has been logged of full disks: libraries go on without the file, and fail for the lack of it.
 logged_full_disks: list[str] = []
@@ -91,8 +95,18 @@ def full_disk(error: BaseException | None) -> str | None:
 
 
 def note_full_disk(record: logging.LogRecord) -> bool:
-    """Keep what a log record says of a full disk; a filter of loggers that lets all pass."""
+    """Keep what a log record says of a full disk; a filter of loggers that lets all pass.
+
+    A pipeline of ClearML repeats a request that a full server refuses, without a pause, and does not end for
+    a signal either. So the process, and what it started, is ended when that was said often enough.
+    """
     logged_full_disks.extend(text for text in FULL.values() if text in record.getMessage())
+    if len(logged_full_disks) >= MOST_FULL_DISKS:
+        tell(f"error: {logged_full_disks[0]}, says the ClearML server: make room there")
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        os._exit(1)
     return True
 
 

@@ -45,7 +45,8 @@ TOO_LATE = "no answer in time"
 REMEDIES = {
     NO_CONNECTION: "`python -m local_stack up --serving` starts an endpoint here, and --url names another",
     TOO_LATE: "wait longer with --timeout, or send less with --rate",
-    "status 404": "deploy it with `clearml-serving model add`, or name another with --url",
+    "status 404": "deploy it with `clearml-serving model add`, which takes some seconds to take effect, or "
+    "name another with --url",
 }
 
 # If not one of so many first requests gets an answer of use, neither will the next thousand.

@@ -49,6 +49,8 @@ POLL_SECONDS = 1.0
 # again: the same code on the same data would fail the same way.
 REVIVALS = 2
 
+SILENCE_SECONDS = 9  # with --wait, until a line says that the run goes on
+
 GRACE_SECONDS = 5  # for a step to end when the pipeline is interrupted
 
 # What ClearML says of a task that has not been heard of for too long.
@@ -232,6 +234,7 @@ def report_outcome(failed: dict[str, Task], selection: Task | None) -> int:
 def follow(controller: Task) -> int:
     """Print what becomes of an enqueued pipeline's steps until it ends; return the exit code."""
     shown: dict[str, str] = {}
+    told = began = time.monotonic()
     while True:
         controller.reload()
         state = controller.status  # asked before the steps, so that it is never ahead of them
@@ -239,10 +242,14 @@ def follow(controller: Task) -> int:
         found = Task.query_tasks(task_filter=wanted, additional_return_fields=["name", "status"])
         for name, status in [("the pipeline", state), *((step["name"], step["status"]) for step in found)]:
             if shown.get(name) != status:
-                shown[name] = status
+                shown[name], told = status, time.monotonic()
                 print(f"{name}: {status}", flush=True)
         if state in (*ENDED, "created"):  # the latter if somebody took it out of its queue
             break
+        if time.monotonic() - told > SILENCE_SECONDS:
+            told = time.monotonic()
+            unfinished = [f"{name} is {status}" for name, status in shown.items() if status not in ENDED]
+            print(f"… {told - began:.0f} s: {', '.join(unfinished)}", flush=True)
         time.sleep(POLL_SECONDS)
     steps = Task.get_tasks(task_filter=wanted)
     failed = {step.name: step for step in steps if step.status not in FINISHED}
@@ -295,7 +302,13 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--query-date", default="2022-01-01", help="close approaches up to this day (%(default)s)")
-    add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one training step each")
+    add(
+        "--training-seeds",
+        type=int,
+        nargs="+",
+        default=[42, 420, 500],
+        help="one step each (%(default)s)",
+    )
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")
     add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
     add("--controller-queue", default=CONTROLLER_QUEUE, help="queue of the controller (%(default)s)")

@@ -4,8 +4,10 @@ Nothing here knows about asteroids.
 """
 
 import atexit
+import errno
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +32,8 @@ DATASET_ID_ARTIFACT = "dataset_id"
 
 FINISHED = ("completed", "closed", "published")
 ENDED = (*FINISHED, "failed", "stopped")
+
+LEAST_FREE_BYTES = 2**20  # below that a disk counts as full
 
 # How long another process may take to unpack the same dataset.
 UNPACKING_SECONDS = 600
@@ -137,7 +141,10 @@ def local_copy(dataset: Dataset) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{dataset.id}.lock", timeout=UNPACKING_SECONDS):
-            return Path(dataset.get_local_copy())
+            folder = Path(dataset.get_local_copy())
+            if shutil.disk_usage(cache).free < LEAST_FREE_BYTES:  # ClearML leaves out files, and says nothing
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
+            return folder
     except OSError as error:  # the lock's time-out is one
         raise InputError(f"ClearML's cache {cache} cannot be used: {error}") from error
 
