@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from errors import EXPLANATIONS, InputError, note_full_disk
+from errors import EXPLANATIONS, InputError, note_full_disks
 
 import clearml.config
 import requests
@@ -96,8 +96,7 @@ def connect() -> None:
         logging.getLogger(name).addFilter(
             lambda record, noise=beginning: not record.getMessage().startswith(noise)
         )
-    for name in ("clearml", "clearml.storage"):
-        logging.getLogger(name).addFilter(note_full_disk)
+    note_full_disks()
     exempt_loopback_from_proxies()
     api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
     if Task.running_locally():  # an agent has just talked to them

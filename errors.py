@@ -13,7 +13,7 @@ from types import TracebackType
 
 import psutil
 
-from interrupts import delayed_interrupt, finish_first, script_name, tell
+from interrupts import delayed_interrupt, finish_first, is_script, script_name, tell
 from network import without_password
 
 LONGEST_TEXT = 600  # a server may answer with a whole page
@@ -94,20 +94,28 @@ def full_disk(error: BaseException | None) -> str | None:
     return None
 
 
-def note_full_disk(record: logging.LogRecord) -> bool:
-    """Keep what a log record says of a full disk; a filter of loggers that lets all pass.
+def note_full_disks() -> None:
+    """From now on, keep what is logged of a full disk, by whichever of ClearML's many loggers.
 
     A pipeline of ClearML repeats a request that a full server refuses, without a pause, and does not end for
     a signal either. So the process, and what it started, is ended when that was said often enough.
     """
-    logged_full_disks.extend(text for text in FULL.values() if text in record.getMessage())
-    if len(logged_full_disks) >= MOST_FULL_DISKS:
-        tell(f"error: {logged_full_disks[0]}, says the ClearML server: make room there")
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()
-        os._exit(1)
-    return True
+    make = logging.getLogRecordFactory()
+
+    def note(*arguments: object, **options: object) -> logging.LogRecord:
+        record = make(*arguments, **options)
+        with suppress(Exception):  # a message that does not fit its arguments is the handlers' matter
+            message = record.getMessage()
+            logged_full_disks.extend(text for text in FULL.values() if text in message)
+        if len(logged_full_disks) >= MOST_FULL_DISKS and is_script():
+            tell(f"error: {logged_full_disks[0]}, as is logged again and again: make room there")
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    child.kill()
+            os._exit(1)
+        return record
+
+    logging.setLogRecordFactory(note)
 
 
 @contextmanager
