@@ -63,7 +63,11 @@ def make_program(path: Path, text: str) -> None:
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = ["make", "install", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    # Without what an outer `make PYTHON=… test` hands on to inner ones.
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
+    }
+    return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=200)
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "3.10.13", "3.15.0"])
