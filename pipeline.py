@@ -28,7 +28,7 @@ from clearml.backend_api.session.client import APIClient
 from clearml.config import get_remote_task_id
 
 from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
-from connection import connect
+from connection import connect, watch_server
 from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
 from interrupts import delayed_interrupt, finish_first
 from name_limits import wrong_name
@@ -365,6 +365,7 @@ def main() -> int:
     if wrong := wrong_name():
         raise InputError(wrong)
     connect()
+    watch_server()
     if not Task.running_locally():  # an agent executes this
         take_parameters(arguments, Task.get_task(task_id=get_remote_task_id()).get_parameters())
         pipeline = build_pipeline(arguments, reuse=True)
