@@ -12,13 +12,16 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from errors import InputError, report_errors_in_one_line, storage_errors
+from clearml_tools.errors import InputError, report_errors_in_one_line, storage_errors
 
 import pandas as pd
 from clearml import Logger, Task
 
-from asteroid_ids import asteroid_id
-from connection import connect
+from asteroids.ids import asteroid_id
+from asteroids.nasa_table import TABLE_COLUMNS, open_table
+from clearml_tools.connection import connect
+from clearml_tools.interrupts import delayed_interrupt
+from clearml_tools.tracking import keep_reason, new_dataset_version, start_task
 from global_config import (
     ASTEROID_COLUMN,
     GET_DATA_TASK_NAME,
@@ -26,9 +29,6 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
-from interrupts import delayed_interrupt
-from nasa_table import TABLE_COLUMNS, open_table
-from tracking import keep_reason, new_dataset_version, start_task
 
 SHIPPED_TABLE = Path(__file__).parent / "data" / "nasa.csv"
 

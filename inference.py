@@ -24,15 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from errors import report_errors_in_one_line
+from clearml_tools.errors import report_errors_in_one_line
 
 import requests
 from tqdm import tqdm
 
+from asteroids.traffic import SCENARIOS, mock_rows, read_rows, write_rows
+from clearml_tools.interrupts import raise_interrupts
+from clearml_tools.network import LOOPBACK_HOSTS, connection_error_text
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
-from interrupts import raise_interrupts
-from mock_data import SCENARIOS, mock_rows, read_rows, write_rows
-from network import LOOPBACK_HOSTS, connection_error_text
 
 DATA = Path(__file__).parent / "data"
 URL = f"http://127.0.0.1:8080/serve/{quote(SERVING_ENDPOINT)}"
@@ -199,8 +199,8 @@ class Tally:
 def download_table() -> Path:
     """The table in the newest version of the raw dataset in ClearML, as a local file."""
     # Here, as ClearML takes a second to import, and requests alone do not need it.
-    from connection import connect
-    from tracking import get_dataset, local_copy
+    from clearml_tools.connection import connect
+    from clearml_tools.tracking import get_dataset, local_copy
 
     connect()
     dataset = get_dataset(RAW_DATASET_NAME, None, made_by="get_data.py")

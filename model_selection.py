@@ -8,14 +8,15 @@ PR-AUC. The champion is the published model with the tag "champion"; both are sc
 
 import argparse
 
-from errors import InputError, report_errors_in_one_line
+from clearml_tools.errors import InputError, report_errors_in_one_line
 
 import pandas as pd
 import xgboost
 from clearml import Model, Task
 
-from connection import connect
-from evaluation import score
+from asteroids.evaluation import score
+from clearml_tools.connection import connect
+from clearml_tools.tracking import keep_reason, start_task
 from global_config import (
     CHAMPION_TAG,
     LABEL_COLUMN,
@@ -24,7 +25,6 @@ from global_config import (
     SELECTION_TASK_NAME,
     TEST_SET_ARTIFACT,
 )
-from tracking import keep_reason, start_task
 
 # What the table of the candidates shows.
 FIGURES = ["validation PR-AUC", "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]

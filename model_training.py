@@ -12,15 +12,23 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
+from clearml_tools.errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
 
 import numpy as np
 import pandas as pd
 import xgboost
 from clearml import Dataset, Model, OutputModel, Task
 
-from connection import connect
-from evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
+from asteroids.evaluation import choose_threshold, rule_of_thumb, score, split_by_asteroid
+from asteroids.plots import (
+    CLASSES,
+    report_comparison,
+    report_importance,
+    report_learning_curves,
+    report_test_plots,
+)
+from clearml_tools.connection import connect
+from clearml_tools.tracking import get_dataset, keep_reason, local_copy, start_task
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -35,14 +43,6 @@ from global_config import (
     TRAINING_TASK_NAME,
 )
 from preprocess_serving import FEATURES
-from tracking import get_dataset, keep_reason, local_copy, start_task
-from training_plots import (
-    CLASSES,
-    report_comparison,
-    report_importance,
-    report_learning_curves,
-    report_test_plots,
-)
 
 # By the definition of a potentially hazardous asteroid, its chance to be one can only fall as it gets
 # fainter (smaller) or its orbit keeps further away.

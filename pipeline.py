@@ -20,19 +20,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from errors import InputError, report_errors_in_one_line, shell_quoted
+from clearml_tools.errors import InputError, report_errors_in_one_line, shell_quoted
 
 from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
 from clearml.backend_api.session.client import APIClient
 from clearml.config import get_remote_task_id
 
-from checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
-from connection import connect, watch_server
-from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
-from interrupts import delayed_interrupt, finish_first
-from name_limits import wrong_name
-from tracking import (
+from clearml_tools.checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
+from clearml_tools.connection import connect, watch_server
+from clearml_tools.interrupts import delayed_interrupt, finish_first
+from clearml_tools.name_limits import wrong_name
+from clearml_tools.tracking import (
     DATASET_ID_ARTIFACT,
     ENDED,
     ERROR_PROPERTY,
@@ -40,6 +39,7 @@ from tracking import (
     REQUIREMENTS,
     keep_reason,
 )
+from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
 
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
 # takes; a request a second is little even for a server that many share.

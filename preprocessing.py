@@ -11,14 +11,16 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from errors import InputError, report_errors_in_one_line, storage_errors
+from clearml_tools.errors import InputError, report_errors_in_one_line, storage_errors
 
 import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
-from asteroid_ids import asteroid_id
-from connection import connect
+from asteroids.ids import asteroid_id
+from clearml_tools.connection import connect
+from clearml_tools.interrupts import delayed_interrupt
+from clearml_tools.tracking import get_dataset, keep_reason, local_copy, new_dataset_version, start_task
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -30,9 +32,7 @@ from global_config import (
     RAW_DATASET_NAME,
     RAW_FILE_NAME,
 )
-from interrupts import delayed_interrupt
 from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
-from tracking import get_dataset, keep_reason, local_copy, new_dataset_version, start_task
 
 LABELS = {"True": 1, "False": 0}
 

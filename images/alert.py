@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from demo.benchmark_alerts import REFERENCE_THRESHOLD
 from images.panels import moments, on_moments, stretches
 from images.style import (
     AMBER,
@@ -27,7 +28,6 @@ from images.style import (
 )
 from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic
 from local_stack.prometheus import INTERVAL_SECONDS
-from tests.benchmark_alerts import REFERENCE_THRESHOLD
 
 PSI_THRESHOLD = 0.1  # of asteroid_alerts.yml
 

@@ -6,11 +6,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
+from demo import dashboard
 from global_config import SERVING_ENDPOINT
 from images.panels import DRAW, Series, legend_rows, moments, on_moments
 from images.style import FAINT, LARGE, NORMAL, SETTINGS, SMALL, WIDTH, Card
 from images.traffic import Traffic
-from tests import dashboard
 
 WHAT_IT_IS = "rendered from asteroid.json by images/make_images.py; not a Grafana screenshot"
 

@@ -97,7 +97,7 @@ TRAINING_STEPS = tuple(in_column(5, 198 + 34 * n, 26, STEP, f"model_training_{n}
 SELECT = in_column(6, 221, 48, STEP, "select_best", "_model")
 CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("chosen by model_selection.py",))
 
-MOCK = Box(LEFT, 446, 156, 58, FILE, ("mock_data.py",), ("real rows,", "as they are or drifted"))
+MOCK = Box(LEFT, 446, 156, 58, FILE, ("asteroids/",), ("real rows,", "as they are or drifted"))
 CLIENT = Box(226, 446, 140, 58, FILE, ("inference.py", "inference.ipynb"), ("send requests",))
 INFERENCE = Box(
     *(540, 446, 262, 58, SERVICE, ("clearml-serving inference",)),

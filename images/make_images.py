@@ -16,6 +16,7 @@ from pathlib import Path
 import playwright.sync_api as playwright
 from PIL import Image
 
+from demo import dashboard
 from images import diagram
 from images.alert import draw_alerts
 from images.dashboard import draw_dashboard
@@ -24,7 +25,6 @@ from images.traffic import Traffic, run_traffic
 from local_stack import demo
 from local_stack.processes import ProcessError
 from local_stack.stack import Stack, StackError
-from tests import dashboard
 
 FOLDER = Path(__file__).resolve().parent
 PICTURES = ("diagram", "pipeline", "dashboard", "alert")

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from demo.benchmark_alerts import reference_expression
+from demo.dashboard import expressions
 from global_config import SERVING_ENDPOINT
 from local_stack import demo, prometheus
-from tests.benchmark_alerts import reference_expression
-from tests.dashboard import expressions
 
 # So few that chance shows: with fifty a second the reference's alarm would at least be quiet before a drift.
 REQUESTS_A_SECOND = 5

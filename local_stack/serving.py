@@ -33,7 +33,7 @@ from .processes import REPOSITORY, ProcessError, stop
 from .stack import DEFAULT_HOME, Stack, StackError, bind, shell_quoted
 
 TOOLS_CACHE = DEFAULT_HOME / "tools"
-RULES = REPOSITORY / "asteroid_alerts.yml"
+RULES = REPOSITORY / "deploy" / "asteroid_alerts.yml"
 DASHBOARD = REPOSITORY / "asteroid.json"
 
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.

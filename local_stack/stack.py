@@ -166,11 +166,7 @@ class Stack:
 
     def call(self, name: str, /, **parameters: object) -> dict:
         """The data of an API call to the server."""
-        token = Credentials.load_or_make(self.home / "server" / "credentials.json").token()
-        headers = {"Authorization": f"Bearer {token}"}
-        request = urllib.request.Request(f"{self.url}/{name}", json.dumps(parameters).encode(), headers)
-        with open_loopback(request, timeout=30) as answer:
-            return json.load(answer)["data"]
+        return call(self.url, self.home, name, **parameters)
 
     def _take_home(self, cleanup: ExitStack) -> int:
         """Make the home if need be, and hold it for as long as the stack runs; the lock's descriptor."""
@@ -255,6 +251,15 @@ class Stack:
                 return True
         except OSError:  # URLError is one
             return False
+
+
+def call(url: str, home: Path, name: str, /, **parameters: object) -> dict:
+    """The data of an API call to the server of the stack with this home."""
+    token = Credentials.load_or_make(home / "server" / "credentials.json").token()
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{url}/{name}", json.dumps(parameters).encode(), headers)
+    with open_loopback(request, timeout=30) as answer:
+        return json.load(answer)["data"]
 
 
 def was_killed(holder: str) -> bool:

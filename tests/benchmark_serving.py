@@ -25,9 +25,8 @@ import pandas as pd
 import xgboost
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from deployment import Deployment, deploy, table_rows, up
-
 from preprocess_serving import FEATURES, Preprocess
+from tests.support.deployment import Deployment, deploy, table_rows, up
 
 RATE = 50  # requests a second
 SECONDS = 15

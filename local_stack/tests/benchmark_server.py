@@ -1,0 +1,184 @@
+"""Measure the local server and print the figures.
+
+    python -m local_stack.tests.benchmark_server
+
+Starts a stack of its own in a temporary folder. What is measured: the time from starting to answering, calls
+of the kinds that clients make most, ingesting scalars, large lists, and a large file's way in and out.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import requests
+
+from local_stack.server.auth import Credentials
+from local_stack.stack import Stack
+
+MEGABYTE = 2**20
+CALLS = 200
+TASKS = 2_000
+POINTS, BATCH = 50_000, 500
+FILE_MEGABYTES = 1024
+
+
+class Client:
+    """One connection to the server, as the SDK keeps one."""
+
+    def __init__(self, stack: Stack) -> None:
+        credentials = Credentials.load_or_make(stack.home / "server" / "credentials.json")
+        self.url = stack.url
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {credentials.token()}"
+
+    def __call__(self, name: str, /, **parameters: object) -> dict:
+        answer = self.session.get(f"{self.url}/v2.23/{name}", json=parameters, timeout=60)
+        answer.raise_for_status()
+        return answer.json()["data"]
+
+    def events(self, events: list[dict]) -> None:
+        body = "\n".join(map(json.dumps, events))
+        self.session.post(f"{self.url}/events.add_batch", body, timeout=60).raise_for_status()
+
+
+def show(what: str, value: str) -> None:
+    print(f"{what:<58} {value:>12}", flush=True)
+
+
+def measure(what: str, act: Callable[[int], object], count: int = CALLS) -> None:
+    """Show how long one call takes: the median of several, each given its number."""
+    took = []
+    for number in range(count):
+        start = time.perf_counter()
+        act(number)
+        took.append(time.perf_counter() - start)
+    show(what, f"{statistics.median(took) * 1000:.1f} ms")
+
+
+def points(task: str, count: int, variants: int) -> list[dict]:
+    return [
+        {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": f"v{n % variants}",
+         "iter": n // variants, "value": n / 7, "timestamp": 1_700_000_000_000 + n}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def measure_start(home: Path, state: str) -> None:
+    start = time.perf_counter()
+    with Stack(home, port=0):
+        took = time.perf_counter() - start
+    show(f"from starting the stack to its first answer, {state}", f"{took:.2f} s")
+
+
+def measure_calls(api: Client) -> None:
+    project = api("projects.create", name="benchmark/calls")["id"]
+    task = api("tasks.create", name="a task", type="training", project=project)["id"]
+    api("tasks.started", task=task)
+    parameter = {"section": "Args", "name": "depth", "value": "3"}
+    calls = {
+        "tasks.get_by_id": lambda n: {"task": task},
+        "tasks.create": lambda n: {"name": f"task {n}", "type": "training"},
+        "tasks.edit": lambda n: {"task": task, "comment": f"comment {n}", "force": True},
+        "tasks.edit_hyper_params": lambda n: {"task": task, "hyperparams": [parameter]},
+        "tasks.ping": lambda n: {"task": task},
+        "queues.get_all": lambda n: {"name": "^default$"},
+    }
+    for name, parameters in calls.items():
+        measure(name, lambda n, name=name, parameters=parameters: api(name, **parameters(n)))
+    measure("events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
+
+    large = {"net": {"name": "net", "value": "x" * MEGABYTE}}
+    api("tasks.edit", task=task, configuration=large, force=True)
+    measure("a task with a configuration of 1 MB: tasks.ping", lambda n: api("tasks.ping", task=task))
+    measure("  events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
+    measure("  tasks.get_by_id", lambda n: api("tasks.get_by_id", task=task), 20)
+
+
+def measure_lists(api: Client) -> None:
+    project = api("projects.create", name="benchmark/lists")["id"]
+    new = {"type": "training", "project": project}
+    new["hyperparams"] = {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}
+    for number in range(TASKS):
+        api("tasks.create", name=f"task {number}", **new)
+        api("projects.create", name=f"benchmark/many/{number}")
+
+    here = {"project": [project]}
+    newest = {"order_by": ["-last_update"], "page_size": 10, "only_fields": ["id", "name"]}
+    measure(
+        f"among {TASKS} such and as many projects: tasks.create",
+        lambda n: api("tasks.create", name="new", **new),
+    )
+    measure("  tasks.get_all, the one of a name", lambda n: api("tasks.get_all", name=f"^task {n}$", **here))
+    measure("  tasks.get_all, two fields of the 10 newest", lambda n: api("tasks.get_all", **newest, **here))
+    measure("  tasks.get_all, 500 whole tasks", lambda n: api("tasks.get_all", **here), 10)
+    measure(
+        "  projects.get_all, the one of a name",
+        lambda n: api("projects.get_all", name=f"^benchmark/many/{n}$"),
+    )
+
+
+def measure_scalars(api: Client) -> None:
+    task = api("tasks.create", name="reporter", type="training")["id"]
+    every = points(task, POINTS, 10)
+    batches = [every[first : first + BATCH] for first in range(0, POINTS, BATCH)]
+    start = time.perf_counter()
+    for batch in batches:
+        api.events(batch)
+    rate = POINTS / (time.perf_counter() - start)
+    show(f"ingesting {POINTS} scalars in batches of {BATCH}", f"{rate:,.0f} /s")
+    series = "events.scalar_metrics_iter_histogram"
+    page = {"event_type": "training_stats_scalar", "batch_size": 1000}
+    measure("  reading them all", lambda n: api(series, task=task), 5)
+    measure(
+        "  reading 100 samples of each of the 10 series", lambda n: api(series, task=task, samples=100), 5
+    )
+    measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
+
+
+def measure_file(api: Client, server: psutil.Process) -> None:
+    before = server.memory_info().rss
+    name = b'--b\r\nContent-Disposition: form-data; name="large"; filename="f"\r\n\r\n'
+    chunks = itertools.repeat(bytes(MEGABYTE), FILE_MEGABYTES)
+    body = itertools.chain([name], chunks, [b"\r\n--b--\r\n"])
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    start = time.perf_counter()
+    api.session.post(f"{api.url}/files", data=body, headers=headers, timeout=600).raise_for_status()
+    show(f"a file of {FILE_MEGABYTES} MB in", f"{FILE_MEGABYTES / (time.perf_counter() - start):,.0f} MB/s")
+    start = time.perf_counter()
+    with api.session.get(f"{api.url}/files/large", stream=True, timeout=600) as answer:
+        size = sum(map(len, answer.iter_content(MEGABYTE)))
+    assert size == FILE_MEGABYTES * MEGABYTE
+    show("  and out", f"{FILE_MEGABYTES / (time.perf_counter() - start):,.0f} MB/s")
+    show("  memory of the server afterwards", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
+    show("  of which the file's way added", f"{(server.memory_info().rss - before) / MEGABYTE:.0f} MB")
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()  # --help alone
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        measure_start(home, "empty")
+        with Stack(home, port=0) as stack:
+            api = Client(stack)
+            server = psutil.Process(stack.processes.running["server"].pid)
+            show("memory of the server, empty", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
+            measure_calls(api)
+            measure_scalars(api)
+            measure_lists(api)
+            measure_file(api, server)
+        start = time.perf_counter()
+        with Stack(home):
+            show(
+                "from starting the stack to its first answer, with all this",
+                f"{time.perf_counter() - start:.2f} s",
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""What the local server acknowledged survives it, whoever kills it, and clients outlast its absence."""
+
+import itertools
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from local_stack.stack import Stack
+from local_stack.tests.api import Api, api_of
+from local_stack.waiting import Child, wait_until
+
+POINTS_IN_A_BATCH = 20
+
+
+def kill_server(stack: Stack) -> None:
+    server = stack.processes.running["server"]
+    server.kill()
+    server.wait()
+
+
+class Writer:
+    """Does one thing over and over, each time with the next number, until the server is gone."""
+
+    def __init__(self, write: Callable[[int], object]) -> None:
+        self.write = write
+        self.acknowledged: list[int] = []
+        self.tried = 0
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        for self.tried in itertools.count(1):
+            try:
+                self.write(self.tried)
+            except requests.ConnectionError:
+                return
+            self.acknowledged.append(self.tried)
+
+
+def content(number: int) -> bytes:
+    """What the file of that number holds: 300 KB that say when a byte is missing."""
+    return f"{number:05}".encode() * 60_000
+
+
+def point(task: str, batch: int, number: int) -> dict:
+    return {
+        "type": "training_stats_scalar", "task": task, "metric": "m", "variant": str(batch),
+        "iter": number, "value": batch,
+    }  # fmt: skip
+
+
+def upload(api: Api, number: int) -> None:
+    parts = {f"folder {number}/file": ("name", content(number))}
+    requests.post(f"{api.url}/files", files=parts, headers=api.headers, timeout=10).raise_for_status()
+
+
+def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_path):
+    home = tmp_path / "home"
+    with Stack(home, port=0) as stack:
+        api = api_of(stack)
+        shared = api("tasks.create", name="shared", type="custom")["id"]
+        api("tasks.enqueue", task=shared, queue_name="survivors")
+        reporter = api("tasks.create", name="reporter", type="custom")["id"]
+        made: dict[int, str] = {}
+
+        def make(number: int) -> None:
+            made[number] = api("tasks.create", name=f"task {number}", type="custom", comment="x" * 500)["id"]
+
+        def tag(number: int) -> None:
+            api("tasks.update", task=shared, tags=[f"tag {number}"], comment=f"comment {number}")
+
+        def report(number: int) -> None:
+            api.events(*(point(reporter, number, n) for n in range(POINTS_IN_A_BATCH)))
+
+        def store(number: int) -> None:
+            upload(api, number)
+
+        writers = {write.__name__: Writer(write) for write in (make, tag, report, store)}
+
+        def have_written() -> bool:
+            assert all(writer.thread.is_alive() for writer in writers.values())
+            return min(len(writer.acknowledged) for writer in writers.values()) >= 15
+
+        wait_until(have_written, "fifteen things of each writer", stack.processes.log("server"))
+        kill_server(stack)
+        for writer in writers.values():
+            writer.thread.join()
+
+    with Stack(home) as stack:
+        assert stack.url == api.url
+        # The token of before still holds.
+        names = {task["id"]: task["name"] for task in api("tasks.get_all", name="^task ")["tasks"]}
+        assert {number: names[task] for number, task in made.items()} == {n: f"task {n}" for n in made}
+        assert len(names) <= writers["make"].tried
+
+        document = api("tasks.get_by_id", task=shared)["task"]
+        last = int(document["comment"].split()[1])
+        assert document["tags"] == [f"tag {last}"]
+        assert last in (writers["tag"].acknowledged[-1], writers["tag"].tried)
+        (queue,) = api("queues.get_all", name="^survivors$")["queues"]
+        assert [entry["task"] for entry in queue["entries"]] == [shared]
+
+        series = api("events.scalar_metrics_iter_histogram", task=reporter)["m"]
+        assert {len(points["x"]) for points in series.values()} == {POINTS_IN_A_BATCH}
+        assert {int(variant) for variant in series} >= set(writers["report"].acknowledged)
+        (metrics,) = api("tasks.get_by_id", task=reporter)["task"]["last_metrics"].values()
+        assert {last["variant"] for last in metrics.values()} == set(series)
+
+        files = home / "server" / "files"
+        found = {
+            int(path.parent.name.split()[1]): path.read_bytes() for path in files.rglob("*") if path.is_file()
+        }
+        assert set(found) >= set(writers["store"].acknowledged)
+        assert all(data == content(number) for number, data in found.items())
+        assert list((home / "server" / "uploads").iterdir()) == []
+
+
+REPORTER = """
+import sys, time
+from clearml import Task
+task = Task.init("durability tests", "reporter", auto_connect_frameworks=False)
+print(task.id, flush=True)
+count = int(sys.argv[1])
+for number in range(count):
+    task.get_logger().report_scalar("m", "v", number, number)
+    print(f"line {number} of {count}", flush=True)
+    time.sleep(0.05)
+task.upload_artifact("result", {"points": count}, wait_on_upload=True)
+task.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("absence", "points"), [(2, 60), pytest.param(10, 300, marks=pytest.mark.slow)], ids=["2 s", "10 s"]
+)
+def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing(tmp_path, absence, points):
+    home = tmp_path / "home"
+    script = tmp_path / "reporter.py"
+    script.write_text(REPORTER)
+    with ExitStack() as running:
+        with Stack(home, port=0) as stack:
+            command = [sys.executable, script, points]
+            client = running.enter_context(Child(command, env=stack.environment()))
+            client.wait_for("(?m)^line 20 ")
+            kill_server(stack)
+        time.sleep(absence)
+        with Stack(home) as stack:
+            assert client.wait_for_end() == 0, client.told()
+            api = api_of(stack)
+            (task,) = api("tasks.get_all", name="^reporter$")["tasks"]
+            series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
+            assert series["x"] == list(range(points))
+            lines = api("events.get_task_log", task=task["id"], batch_size=5000)["events"]
+            log = "".join(event["msg"] for event in lines)
+            assert [n for n in range(points) if f"line {n} of {points}" not in log] == []
+            assert task["status"] == "completed"
+            assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
+
+
+def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
+    home = tmp_path / "home"
+    with Stack(home, port=0) as stack:
+        api = api_of(stack)
+        task = api(
+            "tasks.create", name="kept", type="custom", project=api("projects.create", name="kept")["id"]
+        )["id"]
+        api("tasks.started", task=task)
+        api.events(point(task, 1, 7))
+        api("tasks.ping", task=task)
+        upload(api, 1)
+        before = api("tasks.get_by_id", task=task)
+        secrets = (home / "server" / "credentials.json").read_text()
+    with Stack(home):
+        assert (home / "server" / "credentials.json").read_text() == secrets
+        assert api("tasks.get_by_id", task=task) == before
+        answer = requests.get(f"{api.url}/files/folder 1/file", headers=api.headers, timeout=10)
+        assert answer.content == content(1)
+
+
+def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
+    home = tmp_path / "home"
+    with Stack(home, port=0) as stack:
+        api = api_of(stack)
+        idle = requests.Session()
+        idle.get(f"{api.url}/debug.ping", timeout=10)
+        with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as uploading:
+            head = (
+                f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+                "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+                '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\nsome of it'
+            )
+            uploading.sendall(head.encode())
+            log = stack.processes.log("server")
+            wait_until(lambda: list((home / "server" / "uploads").iterdir()), "the upload's beginning", log)
+            server = stack.processes.running["server"]
+            server.terminate()
+            wait_until(lambda: server.poll() is not None, "the server's end", log)
+            assert server.returncode == 0
+    assert list((home / "server" / "uploads").iterdir()) == []
+
+
+# Many at once, on the shared stack
+
+
+def at_once(act: Callable[[int], object], count: int, threads: int = 8) -> list:
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(act, range(count)))
+
+
+def test_what_many_clients_write_to_one_task_is_all_there(api):
+    task = api("tasks.create", name="popular", type="custom")["id"]
+
+    def write(number: int) -> None:
+        artifact = {"key": f"artifact {number}", "type": "custom", "uri": f"http://files/{number}"}
+        api("tasks.add_or_update_artifacts", task=task, artifacts=[artifact])
+        item = {"section": f"s{number % 3}", "name": f"p{number}", "value": str(number)}
+        api("tasks.edit_hyper_params", task=task, hyperparams=[item])
+        api.events(point(task, number, 1), point(task, number, 2))
+
+    at_once(write, 80)
+    document = api("tasks.get_by_id", task=task)["task"]
+    assert len(document["execution"]["artifacts"]) == 80
+    assert sum(len(section) for section in document["hyperparams"].values()) == 80
+    assert api("events.get_task_events", task=task)["total"] == 160
+    (metrics,) = document["last_metrics"].values()
+    assert len(metrics) == 80
+
+
+def test_each_task_of_a_queue_is_given_to_one_agent_only(api):
+    queue = api("queues.create", name=f"contended {time.monotonic_ns()}")["id"]
+    tasks = [api("tasks.create", name=f"task {n}", type="custom")["id"] for n in range(40)]
+    at_once(lambda number: api("tasks.enqueue", task=tasks[number], queue=queue), 40)
+    answers = at_once(lambda _: api("queues.get_next_task", queue=queue), 60)
+    given = [answer["entry"]["task"] for answer in answers if answer]
+    assert sorted(given) == sorted(tasks)
+
+
+def test_a_project_that_many_make_at_once_is_made_once(api):
+    name = f"wanted by many {time.monotonic_ns()}"
+    answers = at_once(lambda _: api.send("projects.create", name=name), 16)
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 15
+    assert len(api("projects.get_all", name=f"^{name}$")["projects"]) == 1
+
+
+PROCESS = """
+import json, sys
+from clearml import Task
+task = Task.init("durability tests/many", "worker " + sys.argv[1], auto_connect_frameworks=False)
+for number in range(200):
+    task.get_logger().report_scalar("m", "v", number, number)
+task.upload_artifact("result", {"worker": sys.argv[1]})
+task.close()
+print(json.dumps(task.id))
+"""
+
+
+def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(PROCESS)
+    with ExitStack() as running:
+        started = [
+            running.enter_context(Child([sys.executable, script, number], env=stack.environment()))
+            for number in range(3)
+        ]
+        for process in started:
+            assert process.wait_for_end() == 0, process.told()
+    for number, process in enumerate(started):
+        task = json.loads(process.printed.lines[-1])
+        series = api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]
+        assert series["x"] == list(range(200))
+        document = api("tasks.get_by_id", task=task)["task"]
+        assert (document["name"], document["status"]) == (f"worker {number}", "completed")
+        assert [artifact["key"] for artifact in document["execution"]["artifacts"]] == ["result"]

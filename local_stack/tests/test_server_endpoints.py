@@ -1,0 +1,285 @@
+"""The local server has every endpoint that the ClearML clients call, and no call at all crashes it."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from local_stack.server import app
+from local_stack.server.errors import ApiError
+from local_stack.server.registry import ENDPOINTS
+from local_stack.server.shapes import Map
+from local_stack.server.store import KINDS, Store
+from local_stack.tests import sdk_schemas
+
+# What each flow of the clients calls, read off clearml 2.1, clearml-agent 3.0 and clearml-serving 1.3.
+CALLED = {
+    "tasks, scalars, plots, artifacts": """
+        auth.login projects.get_all projects.create projects.get_by_id tasks.create tasks.get_by_id
+        tasks.get_all tasks.started tasks.edit tasks.edit_hyper_params tasks.get_hyper_params
+        tasks.set_requirements tasks.add_or_update_artifacts tasks.completed events.add_batch
+        events.scalar_metrics_iter_histogram events.get_task_single_value_metrics events.get_task_log
+        events.get_task_plots events.debug_images
+    """,
+    "datasets": "projects.update",
+    "models": """
+        models.create models.get_by_id models.edit models.get_all models.add_or_update_metadata
+        models.set_ready tasks.add_or_update_model
+    """,
+    "local pipelines": "tasks.clone tasks.ping",
+    "pipelines on agents": """
+        queues.get_by_id queues.get_all queues.create queues.get_next_task tasks.enqueue tasks.dequeue
+        tasks.stopped tasks.failed workers.register workers.unregister workers.status_report workers.get_all
+    """,
+    "the rest of daily use": """
+        tasks.publish tasks.reset tasks.delete tasks.delete_artifacts tasks.delete_hyper_params
+        tasks.edit_configuration tasks.get_configurations tasks.archive tasks.unarchive tasks.stop
+        models.delete models.archive_many models.unarchive_many models.update_for_task
+        events.get_task_events events.add queues.get_num_entries auth.validate_token
+        users.get_current_user users.get_all server.info debug.ping
+    """,
+}
+
+
+@pytest.mark.parametrize("flow", CALLED)
+def test_every_call_of_the_clients_is_known(api, flow):
+    """A call without parameters may be no good, but it is never unknown."""
+    unknown = [name for name in CALLED[flow].split() if api.send(name).status_code == 404]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("action", ["get_runtime_properties", "set_runtime_properties"])
+def test_what_the_clients_can_do_without_is_unknown(api, action):
+    answer = api.send(f"workers.{action}", worker="w")
+    assert answer.status_code == 404
+    assert f"workers.{action}" in answer.json()["meta"]["result_msg"]
+
+
+def test_the_session_s_own_calls_say_who_is_asking_and_who_answers(api):
+    assert api("auth.validate_token") == {"valid": True, "user": "local_user", "company": "local"}
+    assert api("users.get_current_user")["user"]["name"] == "local user"
+    assert [user["id"] for user in api("users.get_all")["users"]] == ["local_user"]
+    assert api("server.info")["version"] == "2.1.0"
+
+
+def test_every_endpoint_that_the_sdk_has_a_schema_for_requires_what_the_schema_requires(api):
+    for name, endpoint in ENDPOINTS.items():
+        schema = sdk_schemas.schemas().get(("request", name), {})
+        assert set(endpoint.required) >= set(schema.get("required", [])) - {"timestamp"}, name
+
+
+# Calls that are no good
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store(":memory:")
+    yield store
+    store.close()
+
+
+class Fuzzer:
+    """Makes up requests: some good, some nearly so, some not at all."""
+
+    WORDS = (
+        "", "x", "name", "a.b", "-2", "__$all", "__$not", "-tag", "archived", "(", "2026-01-01",
+        ">=2026-01-01", ">=never", "created", "queued", "log", "plot", "training_stats_scalar", "input",
+        "output", "asc", "\x00", "\ud800", "x" * 3000, "top/.hidden/name", "properties", "1_1", "12",
+    )  # fmt: skip
+    NUMBERS = (0, 1, -1, 3, 2**31, -(2**31), 2**63 - 1, 2**63, -(2**63) - 1, 2**200, 0.5, -1e308, 1e308)
+    KEYS = (
+        "key", "name", "metric", "variants", "task", "model", "type", "mode", "section", "input", "output",
+        "artifacts", "fields", "pattern", "datetime", "value", "iter", "timestamp", "model_event",
+    )  # fmt: skip
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.ids: dict[str, str] = {}
+
+    def anything(self, depth: int = 0) -> Any:
+        kind = self.random.randrange(8 if depth < 3 else 6)
+        if kind < 2:
+            return self.random.choice(self.WORDS)
+        if kind == 2:
+            return self.random.choice(self.NUMBERS)
+        if kind == 3:
+            return self.random.choice((None, True, False, [], {}))
+        if kind < 6:
+            return self.random.choice(list(self.ids.values()))
+        items = [self.anything(depth + 1) for _ in range(self.random.randrange(4))]
+        return items if kind == 6 else {self.random.choice(self.KEYS): item for item in items}
+
+    def shaped(self, shape: Any, field: str) -> Any:
+        """A value of the shape, though perhaps one that makes no sense."""
+        if self.random.random() < 0.1:
+            return self.anything()
+        match shape:
+            case list():
+                return [self.shaped(shape[0], field) for _ in range(self.random.randrange(3))]
+            case dict():
+                return {
+                    key.rstrip("!"): self.shaped(inner, key.rstrip("!"))
+                    for key, inner in shape.items()
+                    if key.endswith("!") or self.random.random() < 0.3
+                }
+            case Map():
+                return {self.random.choice(self.WORDS): self.shaped(shape.values, field)}
+            case set():
+                return self.random.choice(sorted(shape))
+            case range():
+                return self.random.choice((0, 1, 2, 7))
+            case tuple():
+                return self.shaped(self.random.choice(shape), field)
+            case type() if shape is str:
+                known = self.ids.get(field.removesuffix("s"))
+                return known if known and self.random.random() < 0.8 else self.random.choice(self.WORDS)
+            case type() if shape in (int, float):
+                return self.random.choice(self.NUMBERS)
+            case type() if shape is bool:
+                return self.random.random() < 0.5
+            case _:
+                return self.anything()
+
+    def request(self, name: str) -> dict:
+        endpoint = ENDPOINTS[name]
+        listed = sdk_schemas.schemas().get(("request", name), {}).get("properties", {})
+        optional = sorted({*listed} - {*endpoint.required})
+        chosen = self.random.sample(optional, min(len(optional), self.random.randrange(5)))
+        return {field: self.shaped(endpoint.shape(field), field) for field in (*endpoint.required, *chosen)}
+
+
+def populate(store: Store, fuzzer: Fuzzer) -> None:
+    """Make anew whatever the fuzzer's ids no longer stand for."""
+    number = fuzzer.random.getrandbits(64)
+    makers = {
+        "project": ("projects.create", {"name": f"project {number}/child"}),
+        "task": ("tasks.create", {"name": "a task", "type": "training"}),
+        "model": ("models.create", {"name": "a model", "uri": "u", "ready": False}),
+        "queue": ("queues.create", {"name": f"queue {number}"}),
+    }
+    for kind, (name, fields) in makers.items():
+        if store.get(kind, fuzzer.ids.get(kind)) is None:
+            fuzzer.ids[kind] = app.run(store, name, fields)["id"]
+            if kind == "task":
+                event = {"task": fuzzer.ids[kind], "type": "plot", "metric": "m", "variant": "v"}
+                app.run(store, "events.add_batch", {"batch": [event]})
+    app.run(store, "workers.register", {"worker": "worker", "queues": [fuzzer.ids["queue"]]})
+    fuzzer.ids |= {"worker": "worker", "id": fuzzer.ids["task"], "parent": fuzzer.ids["task"]}
+
+
+def snapshot(store: Store) -> dict:
+    """All documents as they stand in memory."""
+    return {kind: json.dumps(store.all(kind)) for kind in KINDS}
+
+
+def stored(store: Store) -> dict:
+    """All documents as a restart would find them."""
+    found: dict[str, dict] = {kind: {} for kind in KINDS}
+    for kind, key, body, patch in store.db.execute("SELECT kind, id, body, patch FROM documents"):
+        found[kind][key] = json.loads(body) | json.loads(patch or "{}")
+    return found
+
+
+def every_call(seed: int, rounds: int) -> Iterator[str]:
+    order = random.Random(seed)
+    for _ in range(rounds):
+        yield from order.sample(sorted(ENDPOINTS), len(ENDPOINTS))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
+    fuzzer = Fuzzer(seed)
+    answered: set[str] = set()
+    for number, name in enumerate(every_call(seed, rounds=8)):
+        populate(store, fuzzer)
+        request = fuzzer.request(name)
+        before = snapshot(store)
+        told = json.dumps(request)
+        try:
+            answer = json.loads(json.dumps(app.run(store, name, request), allow_nan=False))
+        except ApiError as error:
+            assert 400 <= error.code < 500, (name, request)
+            assert str(error), (name, request)
+            assert snapshot(store) == before, (name, request)
+        else:
+            answered.add(name)
+            assert sdk_schemas.problems("response", name, answer) == [], (name, request)
+        assert json.dumps(request) == told, name
+        if number % 100 == 0:
+            memory = {kind: {document["id"]: document for document in store.all(kind)} for kind in KINDS}
+            assert stored(store) == memory
+    assert len(answered) > 0.8 * len(ENDPOINTS)
+
+
+@pytest.mark.parametrize("body", [None, True, 3, "text", [], [1], {"a": []}, {"task": {"task": {}}}])
+def test_no_body_of_the_wrong_kind_crashes_an_endpoint(api, body):
+    codes = {
+        name: requests.post(f"{api.url}/{name}", json=body, headers=api.headers, timeout=10).status_code
+        for name in ENDPOINTS
+    }
+    assert {name: code for name, code in codes.items() if code not in (200, 400)} == {}
+    assert api("tasks.get_types")
+
+
+def failing_calls(ids: dict[str, str]) -> dict[str, tuple[str, dict]]:
+    """Calls that fail after they have begun to change something."""
+    return {
+        "a project whose parent is made first": ("projects.create", {"name": "new parent/ /child"}),
+        "a task that leaves its queue for a state it may not take": (
+            "tasks.dequeue",
+            {"task": ids["task"], "new_status": "published"},
+        ),
+        "a model whose task may not be published": (
+            "models.set_ready",
+            {"model": ids["model"], "publish_task": True},
+        ),
+        "archiving, of which the second fails": ("tasks.archive", {"tasks": [ids["task"], "nobody"]}),
+        "moving, of which the second fails": (
+            "tasks.move",
+            {"ids": [ids["task"], "nobody"], "project_name": "a new one"},
+        ),
+        "a batch that cannot be bound": (
+            "tasks.create",
+            {"name": "a task", "type": "custom", "project": "\ud800"},
+        ),
+    }
+
+
+@pytest.fixture
+def ids(store) -> dict[str, str]:
+    task = app.run(store, "tasks.create", {"name": "a task", "type": "custom"})["id"]
+    app.run(store, "tasks.enqueue", {"task": task, "queue_name": "waiting"})
+    model = app.run(store, "models.create", {"name": "a model", "uri": "u", "task": task, "ready": False})[
+        "id"
+    ]
+    return {"task": task, "model": model}
+
+
+@pytest.mark.parametrize("case", failing_calls({"task": "", "model": ""}))
+def test_a_call_that_fails_changes_nothing(store, ids, case):
+    before = snapshot(store), stored(store)
+    with pytest.raises(ApiError):
+        app.run(store, *failing_calls(ids)[case])
+    assert (snapshot(store), stored(store)) == before
+
+
+def test_a_handler_that_crashes_is_logged_and_answers_no_more_than_its_kind(store, ids, monkeypatch, caplog):
+    def crash(store: Store, request: dict) -> dict:
+        store.put("task", {**store.get("task", ids["task"]), "name": "half done"})
+        raise ZeroDivisionError("a secret")
+
+    endpoint = ENDPOINTS["tasks.ping"]
+    crashing: Callable = crash
+    monkeypatch.setitem(ENDPOINTS, "tasks.ping", type(endpoint)("tasks.ping", crashing, (), {}))
+    before = snapshot(store), stored(store)
+    with pytest.raises(ApiError) as error:
+        app.run(store, "tasks.ping", {})
+    assert (error.value.code, str(error.value)) == (
+        500,
+        "General server error in tasks.ping: ZeroDivisionError",
+    )
+    assert "a secret" in caplog.text
+    assert (snapshot(store), stored(store)) == before

@@ -1,0 +1,434 @@
+"""The local server's file store: what goes in comes out, streamed, and nothing leads out of it."""
+
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+import requests
+from clearml.utilities.requests_toolbelt import MultipartEncoder
+
+from local_stack.server.errors import ApiError
+from local_stack.server.files import FileStore
+from local_stack.waiting import wait_until
+
+MEGABYTE = 2**20
+
+
+class Files:
+    """The file store of a server, as a client uses it."""
+
+    def __init__(self, api, root: Path) -> None:
+        self.api = api
+        self.root = root
+        self.url = f"{api.url}/files"
+
+    def upload(self, path: str, content: object = b"content", **options) -> requests.Response:
+        return self.upload_parts({path: ("name.bin", content)}, **options)
+
+    def upload_parts(self, parts: dict, url: str = "") -> requests.Response:
+        return requests.post(url or self.url, files=parts, headers=self.api.headers, timeout=30)
+
+    def get(self, path: str, method: str = "GET", **headers) -> requests.Response:
+        given = {**self.api.headers, **headers}
+        return requests.request(method, f"{self.url}/{quote(path)}", headers=given, timeout=30)
+
+    def delete(self, path: str) -> requests.Response:
+        return self.get(path, "DELETE")
+
+    def stored(self) -> list[str]:
+        """All files below the server's home, and what is left of unfinished uploads."""
+        folders = (self.root / "files", self.root / "uploads")
+        return [str(path.relative_to(self.root)) for f in folders for path in f.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def files(stack, api) -> Files:
+    return Files(api, stack.home / "server")
+
+
+@pytest.fixture
+def file_store(tmp_path) -> FileStore:
+    return FileStore(tmp_path / "files")
+
+
+@pytest.fixture
+def server_memory(stack):
+    """Give the growth of the server's memory since the test began, in bytes, at its highest."""
+    process = psutil.Process(stack.processes.running["server"].pid)
+    before = process.memory_info().rss
+    status = Path(f"/proc/{process.pid}/status")
+
+    def growth() -> int:
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024 - before
+
+    if not status.exists():
+        pytest.skip("peak memory is read from /proc")
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # forget the peak of earlier tests
+    return growth
+
+
+# In and out
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "plain.txt",
+        "a/project/a task.123/artifacts/data frame/data.csv.gz",
+        "percent %41/plus+/hash#/question?/quote'\"/semi;colon=",
+        "größe/文件/🙂.bin",
+        "back\\slash/dots..in..names/...",
+        "  spaces  / around ",
+    ],
+)
+def test_a_file_comes_back_from_the_very_path_it_was_stored_at(files, path):
+    content = os.urandom(1000)
+    body = MultipartEncoder({path: (path, content)})
+    headers = {**files.api.headers, "Content-Type": body.content_type}
+    assert requests.post(files.url, data=body, headers=headers, timeout=10).status_code == 200
+    assert files.get(path).content == content
+    assert files.delete(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ['a "quoted" name.txt', "a %22quoted%22 name.txt"])
+def test_a_quotation_mark_may_be_written_either_way(files, path):
+    files.upload(path, b"said")
+    assert files.get('a "quoted" name.txt').content == files.get("a %22quoted%22 name.txt").content == b"said"
+    files.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition"),
+    [
+        ("a.png", "inline"),
+        ("a.txt", "inline"),
+        ("a.html", "attachment"),
+        ("a.svg", "attachment"),
+        ("a", "attachment"),
+    ],
+)
+def test_a_browser_shows_pictures_and_text_and_runs_nothing(files, name, disposition):
+    files.upload(f"shown/{name}", b"<script>alert(1)</script>")
+    headers = files.get(f"shown/{name}").headers
+    assert headers["Content-Disposition"] == f'{disposition}; filename="{name}"'
+    assert headers["Content-Security-Policy"] == "sandbox"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    files.delete(f"shown/{name}")
+
+
+@pytest.mark.parametrize("url", ["", "/files", "/files/"])
+def test_files_may_be_posted_to_the_root_as_well(files, api, url):
+    assert files.upload_parts({"root.bin": ("x", b"to the root")}, f"{api.url}{url}").text == "root.bin"
+    assert files.get("root.bin").content == b"to the root"
+
+
+def test_a_file_posted_to_a_path_of_the_url_is_refused_because_it_would_not_be_stored_there(files):
+    answer = files.upload_parts({"name": ("x", b"1")}, f"{files.url}/name")
+    assert answer.status_code == 405
+    assert "Files are posted to /files" in answer.json()["meta"]["result_msg"]
+
+
+def test_several_files_may_come_in_one_upload(files):
+    answer = files.upload_parts(
+        {"several/one": ("x", b"1"), "several/two": ("x", b"2"), "several/none": ("x", b"")}
+    )
+    assert answer.text.splitlines() == ["several/one", "several/two", "several/none"]
+    assert [files.get(path).content for path in answer.text.splitlines()] == [b"1", b"2", b""]
+
+
+def test_a_second_upload_takes_the_place_of_the_first(files):
+    files.upload("twice", b"a long first content")
+    files.upload("twice", b"second")
+    assert files.get("twice").content == b"second"
+
+
+def test_a_deleted_file_is_gone_and_so_are_its_empty_folders(files):
+    files.upload("deep/down/gone")
+    assert files.delete("deep/down/gone").status_code == 200
+    assert files.get("deep/down/gone").status_code == 404
+    assert not (files.root / "files" / "deep").exists()
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_is_not_there_is_named(files, method):
+    answer = files.get("never/stored", method)
+    assert (answer.status_code, answer.json()["meta"]["result_msg"]) == (404, "No such file: never/stored")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "given"),
+    [
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=-2", 206, b"89"),
+        ("bytes=20-", 416, None),
+    ],
+)
+def test_a_part_of_a_file_can_be_had(files, asked, status, given):
+    files.upload("digits", b"0123456789")
+    answer = files.get("digits", Range=asked)
+    assert answer.status_code == status
+    if given:
+        assert (answer.content, answer.headers["Content-Length"]) == (given, str(len(given)))
+
+
+def test_head_tells_the_size_and_sends_nothing(files):
+    files.upload("sized", b"x" * 1234)
+    answer = files.get("sized", "HEAD")
+    assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (200, "1234", b"")
+
+
+def test_a_browser_runs_nothing_of_what_is_stored(files):
+    files.upload("page.html", b"<script>alert(1)</script>")
+    headers = files.get("page.html").headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "sandbox"
+
+
+# Paths that lead out
+
+
+CLIMBING = [
+    "../credentials.json",
+    "a/../../credentials.json",
+    "a/..",
+    "..",
+    "./../credentials.json",
+    "a/b/../../../clearml.sqlite",
+]
+
+
+@pytest.mark.parametrize("path", CLIMBING)
+def test_a_path_that_climbs_out_is_refused_for_uploads(files, path):
+    before = files.stored()
+    answer = files.upload(path, b"{}")
+    assert answer.status_code == 400
+    assert answer.json()["meta"]["result_msg"] == "Validation error: the path leads out of the file store"
+    assert files.stored() == before
+
+
+@pytest.mark.parametrize("verb", ["GET", "DELETE", "HEAD"])
+@pytest.mark.parametrize("dots", ["..", "%2e%2e", ".%2E"])
+@pytest.mark.parametrize("slash", ["/", "%2f", "%2F"])
+def test_a_url_that_climbs_out_is_refused_however_it_is_written(api, stack, verb, dots, slash):
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
+        target = f"/files/a{slash}{dots}{slash}{dots}{slash}credentials.json"
+        headers = f"Host: x\r\nAuthorization: Bearer {api.token}\r\nConnection: close\r\n"
+        connection.sendall(f"{verb} {target} HTTP/1.1\r\n{headers}\r\n".encode())
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"secret" not in answer
+    assert (stack.home / "server" / "credentials.json").exists()
+
+
+@pytest.mark.parametrize("path", ["", "/", "//", "a\0b", "a/\0"])
+def test_a_path_that_names_no_file_is_refused(file_store, path):
+    with pytest.raises(ApiError, match="a file needs a path"):
+        file_store.locate(path)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "//etc/passwd"])
+def test_an_absolute_path_is_taken_as_one_inside_the_store(file_store, path):
+    assert file_store.locate(path) == file_store.root / "etc" / "passwd"
+
+
+def test_a_link_that_leads_out_is_refused(file_store, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (file_store.root / "link").symlink_to(tmp_path / "secret")
+    (file_store.root / "folder").symlink_to(tmp_path)
+    for path in ("link", "folder/secret", "folder"):
+        with pytest.raises(ApiError, match="leads out of the file store"):
+            file_store.locate(path)
+
+
+@pytest.mark.parametrize(
+    "name", [b"name*=utf-8''%2e%2e%2fescaped", b'name="..\\/x"', b"name=../x", b'name="\xff../x"']
+)
+def test_a_part_whose_name_is_written_in_other_ways_does_not_climb_out(files, name):
+    body = b"--b\r\nContent-Disposition: form-data; " + name + b'; filename="f"\r\n\r\nx\r\n--b--\r\n'
+    headers = {**files.api.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    answer = requests.post(files.url, data=body, headers=headers, timeout=10)
+    assert answer.status_code == 400 or (files.root / "files" / answer.text).is_file()
+    assert not (files.root / "escaped").exists()
+    assert not (files.root / "x").exists()
+
+
+# Uploads that are no good
+
+
+@pytest.mark.parametrize(
+    ("taken", "wanted"),
+    [("taken", "taken/inside"), ("folder/taken", "folder"), ("deep/taken", "deep/taken/a/b")],
+)
+def test_a_file_and_a_folder_cannot_have_one_name(files, taken, wanted):
+    files.upload(taken, b"first")
+    before = files.stored()
+    answer = files.upload(wanted, b"second")
+    assert answer.status_code == 400
+    assert "cannot store a file there" in answer.json()["meta"]["result_msg"]
+    assert files.get(taken).content == b"first"
+    assert files.stored() == before
+    files.delete(taken)
+
+
+def test_of_an_upload_with_one_bad_part_nothing_is_stored(files):
+    files.upload("occupied", b"first")
+    before = files.stored()
+    answer = files.upload_parts({"good part": ("x", b"1"), "occupied/inside": ("x", b"2")})
+    assert answer.status_code == 400
+    assert files.stored() == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST"])
+@pytest.mark.parametrize("path", ["n" * 300, "a/" * 3000 + "a"])
+def test_a_name_that_no_file_system_takes_is_refused(files, method, path):
+    before = files.stored()
+    answer = files.upload(path) if method == "POST" else files.get(path, method)
+    assert answer.status_code in (400, 404)
+    assert files.stored() == before
+
+
+def multipart(*lines: str) -> bytes:
+    return "\r\n".join(lines).encode()
+
+
+MALFORMED = {
+    "no multipart": ("application/json", b"{}"),
+    "no content type": (None, b"abc"),
+    "no boundary": ("multipart/form-data", b"--b--"),
+    "another boundary": ("multipart/form-data; boundary=b", multipart("--c", "", "x", "--c--")),
+    "an empty body": ("multipart/form-data; boundary=b", b""),
+    "no name": (
+        "multipart/form-data; boundary=b",
+        multipart("--b", "Content-Type: a/b", "", "x", "--b--", ""),
+    ),
+    "an empty name": (
+        "multipart/form-data; boundary=b",
+        multipart("--b", 'Content-Disposition: form-data; name=""', "", "x", "--b--", ""),
+    ),
+    "no end": (
+        "multipart/form-data; boundary=b",
+        multipart("--b", 'Content-Disposition: form-data; name="cut"', "", "half of"),
+    ),
+    "garbage in the headers": (
+        "multipart/form-data; boundary=b",
+        multipart("--b", "\x00\x01: \x02", "", "x", "--b--"),
+    ),
+    "a boundary that is too long": ("multipart/form-data; boundary=" + "b" * 5000, b"--b--"),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_an_upload_that_is_malformed_is_refused_and_leaves_nothing(files, kind):
+    content_type, body = MALFORMED[kind]
+    before = files.stored()
+    headers = {**files.api.headers, **({"Content-Type": content_type} if content_type else {})}
+    answer = requests.post(files.url, data=body, headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert answer.json()["meta"]["result_msg"].startswith("Validation error: ")
+    assert files.stored() == before
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(files, stack):
+    before, log = files.stored(), stack.processes.log("server")
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
+        head = (
+            f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {files.api.token}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+            '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\n'
+        )
+        connection.sendall(head.encode() + b"x" * 500_000)
+        wait_until(lambda: len(files.stored()) == len(before) + 1, "the beginning of the file", log)
+    wait_until(lambda: files.stored() == before, "its end", log)
+    assert files.get("cut off").status_code == 404
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="the limit that plays a full disk is Linux's")
+def test_an_upload_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(files, stack):
+    server = psutil.Process(stack.processes.running["server"].pid)
+    before, limits = files.stored(), server.rlimit(psutil.RLIMIT_FSIZE)
+    server.rlimit(psutil.RLIMIT_FSIZE, (MEGABYTE, limits[1]))
+    try:
+        answer = files.upload("too much", bytes(2 * MEGABYTE))
+    finally:
+        server.rlimit(psutil.RLIMIT_FSIZE, limits)
+    assert answer.status_code == 507
+    assert answer.json()["meta"]["result_msg"] == "The upload cannot be stored: File too large"
+    assert files.stored() == before
+
+
+def test_while_a_file_comes_in_again_the_earlier_one_is_still_whole(files, stack):
+    files.upload("being replaced", b"earlier")
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
+        head = (
+            f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {files.api.token}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+            '--b\r\nContent-Disposition: form-data; name="being replaced"\r\n\r\nlater'
+        )
+        connection.sendall(head.encode())
+        wait_until(
+            lambda: any(path.startswith("uploads/") for path in files.stored()),
+            "the beginning of the file",
+            stack.processes.log("server"),
+        )
+        assert files.get("being replaced").content == b"earlier"
+
+
+def test_what_a_crash_left_of_uploads_is_removed_at_the_next_start(tmp_path):
+    FileStore(tmp_path / "files")
+    (tmp_path / "uploads" / "leftover").write_bytes(b"half")
+    FileStore(tmp_path / "files")
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+# Size
+
+
+def megabytes(count: int) -> Iterator[bytes]:
+    return itertools.repeat(bytes(MEGABYTE), count)
+
+
+def stream_up(files: Files, path: str, size: int) -> requests.Response:
+    """Upload so many megabytes of zeros without holding them."""
+    start = f'--b\r\nContent-Disposition: form-data; name="{path}"; filename="f"\r\n\r\n'.encode()
+    body = itertools.chain([start], megabytes(size), [b"\r\n--b--\r\n"])
+    headers = {**files.api.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    return requests.post(files.url, data=body, headers=headers, timeout=300)
+
+
+def stream_down(files: Files, path: str) -> int:
+    """Download without holding it, and count the bytes."""
+    with requests.get(f"{files.url}/{path}", headers=files.api.headers, stream=True, timeout=300) as answer:
+        return sum(len(chunk) for chunk in answer.iter_content(MEGABYTE))
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [(64, 20), pytest.param(2048, 150, marks=pytest.mark.slow)], ids=["64 MB", "2 GB"]
+)
+def test_large_files_pass_through_without_being_held(files, server_memory, size, most):
+    assert stream_up(files, "large", size).status_code == 200
+    assert stream_down(files, "large") == size * MEGABYTE
+    files.delete("large")
+    assert server_memory() < most * MEGABYTE
+
+
+def test_other_calls_are_answered_while_a_large_file_comes_in(files, api):
+    """Each part of the file is sent only when another call was answered: else none of it would ever end."""
+    answered = []
+
+    def body():
+        yield b'--b\r\nContent-Disposition: form-data; name="slow"; filename="f"\r\n\r\n'
+        for chunk in megabytes(10):
+            yield chunk
+            answered.append(api("tasks.get_types"))
+        yield b"\r\n--b--\r\n"
+
+    headers = {**files.api.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    assert requests.post(files.url, data=body(), headers=headers, timeout=30).status_code == 200
+    assert len(answered) == 10

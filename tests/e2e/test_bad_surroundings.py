@@ -1,0 +1,224 @@
+"""The scripts where something fails around them: full disks, closed streams, signals at any moment."""
+
+import errno
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+from clearml_tools.errors import InputError, explanation, storage_errors
+
+import pytest
+
+from clearml_tools import errors
+from clearml_tools.network import connection_error_text, without_password
+from tests.support.checkouts import REPOSITORY, Checkout
+
+QUERY = ["get_data.py", "--query-date", "1999-01-01"]  # few rows
+SECONDS = 60  # for a script to end after a signal, on a machine that has a lot else to do
+
+
+# What is said
+
+
+def test_no_password_of_an_address_is_ever_printed():
+    text = "no answer at 'http://user:secret@host:8080/path' by socks5://user:p@ss@10.0.0.1:1"
+    assert without_password(text) == "no answer at 'http://host:8080/path' by socks5://10.0.0.1:1"
+    assert explanation(InputError("at http://user:secret@host")) == "at http://host"
+
+
+def test_an_answer_of_many_lines_is_one_line_with_an_end():
+    text = explanation(InputError("<html>\n  busy\n" + "x" * 10_000))
+    assert text.startswith("<html> busy xxx") and text.endswith(" …")
+    assert len(text) < 700
+
+
+def test_a_clearml_server_is_quoted_with_its_reason_alone():
+    answer = '{"meta": {"id": "1", "result_msg": "Nothing is served here", "error_stack": null}, "data": {}}'
+    assert explanation(InputError(f"Failed uploading (404): {answer}")) == (
+        "Failed uploading (404): Nothing is served here"
+    )
+
+
+def test_a_full_disk_is_named_whatever_library_met_it():
+    with pytest.raises(InputError) as caught, storage_errors("a version"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "/mnt/table.csv")
+        except OSError as error:
+            raise ValueError("cannot write") from error
+    assert explanation(caught.value).startswith("No space left on device (/mnt/table.csv): make room there")
+
+
+def test_a_full_disk_that_was_only_logged_is_named_too(monkeypatch):
+    monkeypatch.setattr(errors, "logged_full_disks", ["No space left on device"])
+    assert explanation(InputError("Could not load it")) == "Could not load it (No space left on device)"
+
+
+def test_an_error_of_the_program_has_no_explanation():
+    assert explanation(ValueError("a bug")) is None
+
+
+def test_a_server_that_is_silent_did_not_answer_in_time():
+    assert connection_error_text(TimeoutError("timed out")) == "no answer in time"
+
+
+# Full disks and closed streams
+
+
+def tasks(checkout: Checkout, sdk) -> dict[str, str]:
+    """Return the statuses of all tasks of the checkout's project, those of datasets included, by id."""
+    wanted = {"project_name": checkout.project, "task_filter": {"search_hidden": True}}
+    found = sdk.Task.query_tasks(**wanted, additional_return_fields=["status"])
+    return {task["id"]: str(task["status"]) for task in found}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit's signal is Linux's")
+def test_a_script_whose_files_find_no_room_says_so_and_its_task_has_failed(checkout, sdk):
+    code = f"import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{script_as_code(*QUERY)}"
+    before = tasks(checkout, sdk)
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1
+    assert "get_data.py: error: File too large (" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {status for task, status in tasks(checkout, sdk).items() if task not in before} == {"failed"}
+    assert sdk.Dataset.list_datasets(dataset_project=checkout.project, only_completed=False) == []
+
+
+def script_as_code(script: str, *arguments: str) -> str:
+    """Code that runs a script of this folder as a command would."""
+    command = [script, *arguments]
+    return f"import runpy, sys; sys.argv = {command}; runpy.run_path({script!r}, run_name='__main__')"
+
+
+def test_an_output_that_is_closed_stops_no_script(checkout):
+    done = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" {" ".join(QUERY)} >&-'],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_leaves_is_one_line():
+    command = f'"{sys.executable}" inference.py --url http://127.0.0.1:9/ --count 3 | true'
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "inference.py: error: what read the output of this script has ended\n"
+
+
+def test_an_end_that_the_server_does_not_take_is_no_success(checkout):
+    code = (
+        "from clearml_tools.errors import report_errors_in_one_line\nreport_errors_in_one_line()\n"
+        "from clearml import Task\nfrom clearml_tools.connection import connect\n"
+        "from clearml_tools.tracking import start_task\n"
+        "connect()\n"
+        "task = start_task('a task', Task.TaskTypes.training)\n"
+        "task.mark_completed = lambda *_, **__: None\n"
+    )
+    done = checkout.run("-c", code, check=False)
+    assert done.returncode == 1
+    told = "error: the ClearML server did not note that this task has ended: it is in_progress"
+    assert done.stderr.endswith(f"-c: {told}\n")
+
+
+# Signals
+
+
+def end_by_signal(checkout: Checkout, sdk, command: list[str], number: int, moment) -> None:
+    """Run a script, send it a signal when `moment` says so, and check what it leaves behind."""
+    before = tasks(checkout, sdk)
+    process = subprocess.Popen(
+        [sys.executable, "-u", *command],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    moment(process)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=SECONDS)
+    assert process.returncode in (-number, -signal.SIGINT, 0), told
+    # Besides progress bars, and what ClearML says of a log that it had no time to send.
+    others = ("it/s]", "?it", " - clearml.log - INFO - ")
+    lines = [line for line in told.splitlines() if line.strip() and not any(map(line.count, others))]
+    if process.returncode:
+        assert lines in ([f"{command[0]}: interrupted"], []), told  # nothing, once Python itself is ending
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    new = {status for task, status in tasks(checkout, sdk).items() if task not in before}
+    assert new <= {"completed", "stopped"}
+    versions = sdk.Dataset.list_datasets(dataset_project=checkout.project, only_completed=False)
+    whole = sdk.Dataset.list_datasets(dataset_project=checkout.project, only_completed=True)
+    assert len(versions) == len(whole)
+
+
+def printed(text: str):
+    """The moment when a script has printed this."""
+
+    def wait(process: subprocess.Popen) -> None:
+        for line in process.stdout:
+            if text in line:
+                return
+        pytest.fail(f"it ended without having printed {text!r}")
+
+    return wait
+
+
+def after(seconds: float):
+    """The moment that comes after so many seconds."""
+    return lambda _: time.sleep(seconds)
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("created new task", signal.SIGTERM),
+        ("ClearML dataset page", signal.SIGTERM),  # test_tracking.py has SIGINT there
+        ("Hash generation", signal.SIGINT),
+        ("raw_asteroid_dataset 1", signal.SIGINT),
+    ],
+)
+def test_a_signal_leaves_no_process_no_running_task_and_no_half_made_version(checkout, sdk, line, number):
+    end_by_signal(checkout, sdk, QUERY, number, printed(line))
+
+
+def test_a_signal_while_libraries_are_imported_is_one_line(checkout, sdk):
+    for seconds in (0.3, 0.5):
+        end_by_signal(checkout, sdk, ["model_training.py"], signal.SIGINT, after(seconds))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", [QUERY, ["model_training.py", "--num-boost-round", "20"]], ids=["data", "training"]
+)
+def test_a_signal_at_many_moments(checkout, sdk, script):
+    checkout.run(*QUERY)
+    checkout.run("preprocessing.py")
+    draw = random.Random(42)
+    for _ in range(40):
+        number, seconds = draw.choice([signal.SIGINT, signal.SIGTERM]), draw.uniform(0.2, 5)
+        end_by_signal(checkout, sdk, script, number, after(seconds))

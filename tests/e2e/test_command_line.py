@@ -1,0 +1,279 @@
+"""`python -m local_stack`: starting, stopping, and saying in one line why it cannot."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from global_config import CONTROLLER_QUEUE, STEP_QUEUE
+from local_stack import waiting
+from local_stack.__main__ import exemption, main, tell_commands
+from local_stack.processes import REPOSITORY, is_alive
+from local_stack.serving import Serving
+from local_stack.stack import Stack, StackError
+from local_stack.waiting import Child
+from tests.support.deployment import require_programs
+
+COMMAND = [sys.executable, "-m", "local_stack"]
+
+
+def run(*arguments: object, **options) -> subprocess.CompletedProcess:
+    return waiting.run([*COMMAND, *arguments], cwd=REPOSITORY, **options)
+
+
+def start(*arguments: object, before: Sequence[str] = (), apart: bool = False) -> Child:
+    return Child([*before, *COMMAND, *arguments], apart=apart, cwd=REPOSITORY)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Child]:
+    """`python -m local_stack up` on a free port, past the line that says it is running."""
+    with start("up", "--home", tmp_path / "home", "--port", "0", apart=True) as process:
+        process.wait_for("Ctrl-C stops it")
+        yield process
+
+
+def test_up_prints_the_one_line_to_paste_and_it_leads_to_the_server(up, tmp_path):
+    (line,) = [line.strip() for line in up.printed.lines if "export" in line]
+    variable, _, path = line.removeprefix("export ").partition("=")
+    assert variable == "CLEARML_CONFIG_FILE"
+    url = re.search(r'api_server: "(.+)"', Path(path).read_text())[1]
+    assert url in up.printed.lines[0]
+
+
+def test_up_prints_a_link_that_opens_the_pages(up):
+    (link,) = [line.split()[1] for line in up.printed.lines if "Pages:" in line]
+    with requests.Session() as browser:
+        answer = browser.get(link, timeout=waiting.SECONDS)
+    assert (answer.status_code, answer.url) == (200, link.partition("?")[0])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_up_stops_cleanly_and_leaves_no_process(up, name):
+    children = psutil.Process(up.pid).children(recursive=True)
+    assert len(children) >= 2  # the server and the guardian
+    up.send_signal(getattr(signal, name))
+    assert (up.wait_for_end(), str(up.errors)) == (0, "")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_up_ends_with_an_explanation_when_the_server_dies(up):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.kill()
+    assert up.wait_for_end() == 1
+    assert "The server process ended by itself with code -9" in str(up.errors)
+
+
+def test_a_server_that_dies_before_there_is_a_champion_is_no_traceback(tmp_path):
+    with Stack(tmp_path / "home", port=0) as stack:
+        serving = Serving.__new__(Serving)  # none of its parts is needed to look for a champion
+        serving.stack, serving.service_id = stack, "a service"
+        assert not tell_commands(serving)
+    assert not tell_commands(serving)
+
+
+def test_up_under_nohup_outlives_its_terminal(tmp_path):
+    with start("up", "--home", tmp_path / "home", "--port", "0", before=["nohup"]) as process:
+        process.wait_for("Ctrl-C stops it")
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.terminate()
+        assert process.wait_for_end() == 0
+
+
+def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_path):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.suspend()  # so that it takes long to end
+    up.kill()
+    up.wait()
+    with Stack(tmp_path / "home", port=0) as stack:
+        assert not is_alive(server)
+        assert "tasks" in stack.call("tasks.get_all")
+
+
+def test_a_port_in_use_is_one_line_with_the_port_and_the_remedy(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("up", "--home", tmp_path / "home", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"Port {port} cannot be used" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
+    done = run("up", "--home", tmp_path / "home", "--port", 0)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "is running in" in done.stderr
+    assert "--home" in done.stderr
+
+
+def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
+    require_programs()
+    with start("demo", "--home", tmp_path / "home", apart=True) as process:
+        process.wait_for(r"(?m)^\[1/6\]")
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 5  # the server, the guardian, three agents
+        process.send_signal(signal.SIGINT)
+        assert (process.wait_for_end(), str(process.errors)) == (130, "\nStopped.\n")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
+    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server.suspend()  # so that it takes long to end
+    children = psutil.Process(up.pid).children(recursive=True)
+    for name in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        up.send_signal(name)
+        time.sleep(0.2)
+    assert (up.wait_for_end(), str(up.errors)) == (0, "")
+    assert not [child for child in children if is_alive(child)]
+
+
+def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
+    """As in `make up | tee log`: what up says in the end has no reader any more."""
+    up = f"{shlex.join(COMMAND)} up --home {shlex.quote(str(tmp_path / 'home'))} --port 0"
+    # The reader ends with the last line of the start. The number of up's process is kept, for the signal.
+    script = f"{{ sh -c 'echo $$ >pid; exec {up}'; echo $? >code; }} | sed '/Ctrl-C stops it/q'"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with Child(["sh", "-c", script], cwd=tmp_path, env=environment, apart=True) as shell:
+        shell.wait_for("Ctrl-C stops it")
+        process = psutil.Process(int((tmp_path / "pid").read_text()))
+        children = process.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        shell.wait_for_end()
+    assert (str(shell.errors), (tmp_path / "code").read_text()) == ("", "1\n")
+    assert not [child for child in children if is_alive(child)]
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(command, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = run(command, "--home", tmp_path)
+    assert done.returncode == 1
+    assert "holds files that are no local stack's" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
+    (tmp_path / "file").touch()
+    done = run("up", "--home", tmp_path / "file" / "home", "--port", 0)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be used (Not a directory)" in done.stderr
+    assert "--home" in done.stderr
+
+
+def test_a_demo_does_not_empty_the_folder_of_all_stacks(tmp_path, monkeypatch):
+    home = tmp_path / ".local_stack"
+    (home / "tools").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    for default in (home, link):
+        monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", default)
+        with pytest.raises(StackError, match="more than one stack's files"), Stack(home, port=0, fresh=True):
+            pass
+    assert (home / "tools").exists()
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "example.org")
+    with Stack(tmp_path / "home", port=0) as stack:
+        assert "tasks" in stack.call("tasks.get_all")
+        assert stack.environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
+    assert exemption() == (
+        " no_proxy=example.org,127.0.0.1,localhost NO_PROXY=example.org,127.0.0.1,localhost"
+    )
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert exemption() == ""
+
+
+def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
+    configurations = []
+    for port in (["--port", "0"], []):
+        with start("up", "--home", tmp_path / "home", *port) as process:
+            process.wait_for("Ctrl-C stops it")
+            configurations.append((tmp_path / "home" / "clearml.conf").read_text())
+            process.terminate()
+            process.wait_for_end()
+    assert configurations[0] == configurations[1]
+
+
+def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
+    home = tmp_path / "home"
+    secret = [home, home / "clearml.conf", home / "server" / "credentials.json"]
+    assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["up"], ["demo"]])
+def test_help_is_given_without_starting_anything(arguments):
+    done = run(*arguments, "--help")
+    assert done.returncode == 0
+    assert "usage: python -m local_stack" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--port", "70000", "70000 is no port"),
+        ("--port", "http", "http is no port"),
+        ("--agents", "-1", "-1 is no whole number from 0 up"),
+        ("--workers", "0", "it takes 1 at least"),
+        ("--silence", "1.5", "1.5 is no whole number from 0 up"),
+    ],
+)
+def test_an_impossible_number_is_refused(option, value, told, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["up", f"{option}={value}"])
+    assert exit.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path, monkeypatch):
+    home = tmp_path / ".local_stack"
+    (home / "demo").mkdir(parents=True)
+    monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
+    with Stack(home, port=0) as running:
+        assert "tasks" in running.call("tasks.get_all")
+
+
+def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_language(tmp_path):
+    for _ in range(2):
+        with Stack(tmp_path / "a höme", port=0, agents=1) as stack:
+            workers = stack.call("workers.get_all")["workers"]
+            assert sorted(queue["name"] for worker in workers for queue in worker["queues"]) == [
+                STEP_QUEUE,
+                CONTROLLER_QUEUE,
+            ]
+            assert exposed(stack) == []
+            for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s
+                assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"
+
+
+def exposed(stack: Stack) -> list[Path]:
+    """The files of agents in the folder that all users share, and that hold this stack's secret key."""
+    secret = json.loads((stack.home / "server" / "credentials.json").read_text())["secret_key"]
+    found = []
+    for file in Path(tempfile.gettempdir()).glob(".clearml_agent*"):
+        with suppress(OSError):  # it is gone, or another user's
+            if secret in file.read_text(errors="replace"):
+                found.append(file)
+    return found

@@ -1,0 +1,630 @@
+"""mock_data.py and inference.py: rows that could be real, sent when they are due, and honest figures."""
+
+import gzip
+import itertools
+import json
+import math
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from clearml_tools.errors import InputError
+
+import duckdb
+import numpy as np
+import pytest
+
+import inference
+from asteroids.traffic import (
+    DIAMETERS,
+    KM_PER_AU,
+    MAGNITUDE,
+    MOID,
+    SCENARIOS,
+    drift_row,
+    mock_rows,
+    read_rows,
+)
+from asteroids.traffic import write_rows as write_csv
+from inference import Answer, Tally, percentiles, send, show_progress
+from local_stack.waiting import Child, run, wait_until
+from preprocess_serving import find_problems
+from tests.support.checkouts import REPOSITORY
+
+NASA_TABLE = REPOSITORY / "data" / "nasa.csv"
+HEADER = NASA_TABLE.read_text().partition("\n")[0]
+MISS_DISTANCES = [f"Miss Dist.({unit})" for unit in ("Astronomical", "lunar", "kilometers", "miles")]
+
+
+@pytest.fixture(scope="module")
+def table() -> list[dict]:
+    return read_rows(NASA_TABLE)
+
+
+def draw(table: list[dict], scenario: str, count: int = 2000, **options) -> list[dict]:
+    return list(itertools.islice(mock_rows(table, SCENARIOS[scenario], **options), count))
+
+
+def column(rows: list[dict], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows], float)
+
+
+def correlation(rows: list[dict]) -> float:
+    return np.corrcoef(column(rows, MAGNITUDE), column(rows, MOID))[0, 1]
+
+
+def stability_index(expected: np.ndarray, found: np.ndarray) -> float:
+    """PSI on the deciles of `expected`, smoothed as the alarms do it."""
+    deciles = np.quantile(expected, np.arange(1, 10) / 10)
+    shares = (np.bincount(np.searchsorted(deciles, found), minlength=10) + 0.5) / (len(found) + 5)
+    return float(((shares - 0.1) * np.log(shares / 0.1)).sum())
+
+
+# Rows
+
+
+def test_a_table_is_read_as_requests_without_the_label(table):
+    assert len(table) == len(NASA_TABLE.read_text().splitlines()) - 1
+    first = table[0]
+    assert (first["Name"], first["Neo Reference ID"]) == ("446862 (2001 VB76)", 2446862)
+    assert first[MAGNITUDE] == 20.53
+    assert len(first) == 39
+    assert "Hazardous" not in first
+
+
+@pytest.mark.parametrize("kind", ["UTF-8 with a mark", "gzip", "Parquet", "Parquet as text"])
+def test_every_kind_of_file_that_get_data_takes_gives_the_same_rows(table, tmp_path, kind):
+    path, text = tmp_path / "table", NASA_TABLE.read_text()
+    if kind.startswith("Parquet"):
+        as_text = "true" if kind == "Parquet as text" else "false"
+        cells = f"FROM read_csv('{NASA_TABLE}', all_varchar = {as_text})"
+        duckdb.sql(f"COPY ({cells}) TO '{path}' (FORMAT parquet)")
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if kind == "gzip" else text.encode("utf-8-sig"))
+    assert read_rows(path) == table
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "n/a"])
+def test_rows_without_a_value_are_left_out_and_told(tmp_path, capsys, cell):
+    lines = NASA_TABLE.read_text().splitlines()[:4]
+    lines[2] = lines[2].replace("27.00", cell)
+    (tmp_path / "holes.csv").write_text("\n".join(lines))
+    assert len(read_rows(tmp_path / "holes.csv")) == 2
+    assert "1 of 3 rows are left out" in capsys.readouterr().out
+
+
+def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
+    lines = NASA_TABLE.read_text().splitlines()[:2]
+    lines[1] = lines[1].replace("208.235599", "NaN")
+    (tmp_path / "holes.csv").write_text("\n".join(lines))
+    (row,) = read_rows(tmp_path / "holes.csv")
+    assert "Est Dia in M(min)" not in row
+    assert "Est Dia in M(min)" not in drift_row(row, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (HEADER.encode(), "has no row that could be sent: it is empty"),
+        (b"a,b\n1,2\n", "its first line has none of the 40 columns' names"),
+        (HEADER.replace("Inclination", "i").encode(), "lacks 'Inclination'"),
+        (HEADER.replace(",", ";").encode(), "separated by ';'"),
+        (b"\xff\xfe\x00", "it is UTF-16"),
+    ],
+)
+def test_a_file_without_a_usable_row_is_an_input_error(tmp_path, content, message):
+    (tmp_path / "bad.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_rows(tmp_path / "bad.csv")
+
+
+def test_normal_rows_are_real_rows(table):
+    real = {json.dumps(row) for row in table}
+    assert {json.dumps(row) for row in draw(table, "normal")} <= real
+
+
+def test_normal_rows_keep_distribution_and_correlation(table):
+    rows = draw(table, "normal", 10000)
+    assert stability_index(column(table, MAGNITUDE), column(rows, MAGNITUDE)) < 0.01
+    assert stability_index(column(table, MOID), column(rows, MOID)) < 0.01
+    assert correlation(rows) == pytest.approx(correlation(table), abs=0.02)
+
+
+def test_drift_doubles_absolute_magnitude_and_moid_and_keeps_their_correlation(table):
+    normal, drifted = draw(table, "normal"), draw(table, "drift")
+    assert np.array_equal(column(drifted, MAGNITUDE), 2 * column(normal, MAGNITUDE))
+    assert np.array_equal(column(drifted, MOID), 2 * column(normal, MOID))
+    assert correlation(drifted) == pytest.approx(correlation(normal), abs=1e-9)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_diameters_follow_from_the_absolute_magnitude(table, scenario):
+    rows = draw(table, scenario, 500)
+    kilometres = {
+        end: 1329 / math.sqrt(albedo) * 10 ** (-column(rows, MAGNITUDE) / 5)
+        for end, albedo in (("min", 0.25), ("max", 0.05))
+    }
+    for unit, factor in {"KM": 1, "M": 1000, "Miles": 0.621371, "Feet": 3280.84}.items():
+        for end in ("min", "max"):
+            found = column(rows, f"Est Dia in {unit}({end})")
+            assert found == pytest.approx(kilometres[end] * factor, rel=2e-6)
+
+
+def test_nothing_passes_closer_than_a_raised_moid_in_any_unit(table):
+    normal, drifted = draw(table, "normal"), draw(table, "drift")
+    distance = column(drifted, "Miss Dist.(Astronomical)")
+    assert (distance >= column(drifted, MOID)).all()
+    assert (distance >= column(normal, "Miss Dist.(Astronomical)")).all()
+    kilometres = distance * KM_PER_AU
+    assert column(drifted, "Miss Dist.(kilometers)") == pytest.approx(kilometres, rel=1e-5)
+    assert column(drifted, "Miss Dist.(miles)") == pytest.approx(kilometres * 0.621371, rel=2e-5)
+    assert column(drifted, "Miss Dist.(lunar)") == pytest.approx(distance * 389, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "may_change"),
+    [
+        ("magnitude", {MAGNITUDE, *DIAMETERS}),
+        ("moid", {MOID, *MISS_DISTANCES}),
+        ("drift", {MAGNITUDE, *DIAMETERS, MOID, *MISS_DISTANCES}),
+    ],
+)
+def test_a_drift_changes_its_columns_and_what_follows_from_them(table, scenario, may_change):
+    pairs = zip(draw(table, "normal", 200), draw(table, scenario, 200), strict=True)
+    changed = {name for before, after in pairs for name in after if before[name] != after[name]}
+    assert changed == may_change
+
+
+def test_a_share_of_the_rows_drifts_and_the_others_are_real(table):
+    normal, mixed = draw(table, "normal"), draw(table, "share")
+    factors = column(mixed, MAGNITUDE) / column(normal, MAGNITUDE)
+    assert set(factors) == {1.0, 2.0}
+    assert (factors == 2).mean() == pytest.approx(0.2, abs=0.03)
+    assert all(m == n for m, n, factor in zip(mixed, normal, factors, strict=True) if factor == 1)
+
+
+def test_a_ramp_grows_evenly_to_the_whole_drift_and_stays(table):
+    normal, ramp = draw(table, "normal", 300), draw(table, "ramp", 300, ramp_rows=200)
+    expected = 1 + np.minimum(np.arange(300) / 200, 1)
+    for name in (MAGNITUDE, MOID):
+        assert column(ramp, name) / column(normal, name) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_hook_accepts_the_rows_of_every_scenario(table, scenario):
+    rows = draw(table, scenario)
+    assert [problem for row in rows for problem in find_problems(row)] == []
+    json.dumps(rows, allow_nan=False)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_but_the_normal_one_is_drift_to_the_alarms(table, scenario):
+    rows = draw(table, scenario)
+    indices = [stability_index(column(table, name), column(rows, name)) for name in (MAGNITUDE, MOID)]
+    assert max(indices) < 0.05 if scenario == "normal" else max(indices) > 0.1
+
+
+def test_the_seed_decides_the_rows(table):
+    assert draw(table, "share", 100, seed=1) == draw(table, "share", 100, seed=1)
+    assert draw(table, "share", 100, seed=1) != draw(table, "share", 100, seed=2)
+
+
+def test_all_scenarios_draw_the_same_asteroids(table):
+    names = {tuple(row["Name"] for row in draw(table, scenario, 100)) for scenario in SCENARIOS}
+    assert len(names) == 1
+
+
+def test_changing_a_row_does_not_change_the_table(table):
+    (row,) = draw([dict(table[0])], "normal", 1)
+    before = dict(table[0])
+    row[MOID] = -1
+    assert table[0] == before
+
+
+def test_saved_rows_are_read_back_the_same(table, tmp_path):
+    rows = draw(table, "drift", 100)
+    write_csv(rows, tmp_path / "rows.csv")
+    assert read_rows(tmp_path / "rows.csv") == rows
+
+
+# Figures
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (range(1, 101), [50, 95, 99]),
+        (range(1, 1001), [500, 950, 990]),
+        ([7], [7, 7, 7]),
+        ([3, 1, 2], [2, 3, 3]),
+        ([1, 2], [1, 2, 2]),
+    ],
+)
+def test_percentiles_are_values_that_occurred(values, expected):
+    shuffled = random.Random(0).sample(list(values), len(values))
+    assert percentiles(shuffled, (50, 95, 99)) == expected
+
+
+def test_the_table_counts_by_class_and_status_and_leaves_no_one_out():
+    tally = Tally()
+    kinds = ["hazardous"] * 2 + ["not hazardous"] * 6 + ["status 500"] + [inference.NO_CONNECTION]
+    for number, kind in enumerate(kinds, 1):
+        tally.add(Answer(kind, number / 1000, f"the details of {kind}"))
+    lines = [line.split() for line in tally.table(rate=10).splitlines()[1:]]
+    assert lines[:4] == [
+        ["hazardous", "2", "20.0%"],
+        ["not", "hazardous", "6", "60.0%"],
+        ["no", "connection", "1", "10.0%"],
+        ["status", "500", "1", "10.0%"],
+    ]
+    assert " ".join(lines[4]) == "latency p50 5.0 ms p95 9.0 ms p99 9.0 ms"
+    assert tally.failed == 2
+    assert tally.complaint.startswith("2 of 10 requests failed: the details of status 500")
+
+
+# Sending. The servers here are stand-ins for clearml-serving that behave well or badly on purpose.
+
+
+class StandIn(ThreadingHTTPServer):
+    """An HTTP server on a free port that answers every request as it is told to, and remembers them."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, answer: Callable[[int], tuple[int, bytes]]) -> None:
+        """`answer` gets the number of the request, from 0, and gives status and body."""
+        self.answer = answer
+        self.rows: list[dict] = []
+        self.times: list[float] = []
+        self.connections: set[tuple] = set()
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), StandInHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}/serve/asteroid"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is nothing to tell of."""
+
+
+class StandInHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: StandIn
+
+    def do_POST(self) -> None:
+        row = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            number = len(self.server.rows)
+            self.server.rows.append(row)
+            self.server.times.append(time.monotonic())
+            self.server.connections.add(self.client_address)
+        status, body = self.server.answer(number)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Standard error is the tests' own."""
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Callable[..., StandIn]]:
+    """Start a stand-in that answers with what a function gives, or always with the same."""
+    servers = []
+
+    def start(answer: Callable[[int], tuple[int, bytes]] | tuple[int, bytes]) -> StandIn:
+        server = StandIn(answer if callable(answer) else lambda _: answer)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=[0.05]).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+HAZARDOUS = (200, b'{"y": 1, "y_raw": 0.98}')
+HARMLESS = (200, b'{"y": 0, "y_raw": 0.01}')
+
+
+def after(seconds: float, answer: tuple[int, bytes] = HARMLESS) -> Callable[[int], tuple[int, bytes]]:
+    def wait(_: int) -> tuple[int, bytes]:
+        time.sleep(seconds)
+        return answer
+
+    return wait
+
+
+def test_requests_leave_on_time_however_long_the_answers_take(stand_in, table):
+    all_are_there = threading.Event()
+
+    def answer_none_before_all_are_there(number: int) -> tuple[int, bytes]:
+        if number == 39:
+            all_are_there.set()
+        return HARMLESS if all_are_there.wait(110) else (500, b"")
+
+    server = stand_in(answer_none_before_all_are_there)
+    start = time.monotonic()
+    answers = list(send(server.url, table[:40], rate=50, concurrency=40, timeout=120))
+    assert [answer.kind for answer in answers] == ["not hazardous"] * 40
+    assert all(due / 50 <= time - start for due, time in enumerate(server.times))
+
+
+def test_waiting_for_a_stalled_server_counts_as_latency(stand_in, table):
+    server = stand_in(lambda number: after(0.5)(number) if number == 0 else HARMLESS)
+    answers = list(send(server.url, table[:20], rate=50, concurrency=1))
+    # The first took 0.5 s. The tenth could not leave before that, though it was due after 0.18 s.
+    assert answers[9].seconds > 0.25
+    assert sum(answer.seconds > 0.2 for answer in answers) >= 10
+
+
+def test_a_hundred_requests_a_second_are_no_effort(stand_in, table):
+    server = stand_in(HARMLESS)
+    began = time.process_time()  # of the processor: by the clock it depends on what else the machine does
+    answers = list(send(server.url, table[:200], rate=100))
+    assert [answer.kind for answer in answers] == ["not hazardous"] * 200
+    assert time.process_time() - began < 2  # both sides of it, for 2 seconds of requests
+
+
+def test_connections_are_kept_open(stand_in, table):
+    server = stand_in(HARMLESS)
+    list(send(server.url, table[:60], rate=200, concurrency=4))
+    assert len(server.connections) <= 4
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(stand_in, table, monkeypatch):
+    monkeypatch.setattr(inference, "IDLE_SECONDS", 0)  # any pause is too long, however late the answers are
+    server = stand_in(HARMLESS)
+    answers = list(send(server.url, table[:3], rate=5, concurrency=1))
+    assert [answer.kind for answer in answers] == ["not hazardous"] * 3
+    assert len(server.connections) == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_is_not_asked_the_way_to_this_machine(stand_in, table, monkeypatch, host):
+    use_proxy(monkeypatch, "http://127.0.0.1:1")  # nothing answers there
+    server = stand_in(HARMLESS)
+    (answer,) = send(server.url.replace("127.0.0.1", host), table[:1], rate=50)
+    assert answer.kind == "not hazardous"
+
+
+def test_a_proxy_is_asked_the_way_to_other_machines(stand_in, table, monkeypatch):
+    use_proxy(monkeypatch, stand_in(HAZARDOUS).url)
+    (answer,) = send("http://serving.invalid/serve/asteroid", table[:1], rate=50)
+    assert answer.kind == "hazardous"
+
+
+def use_proxy(monkeypatch, url: str) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, url)
+
+
+def test_leaving_the_loop_ends_the_sending(stand_in, table):
+    server, before = stand_in(HARMLESS), set(threading.enumerate())
+    for _ in send(server.url, itertools.cycle(table), rate=50):
+        break
+    # Whatever began to send ends. The threads that are left answer: none before its connection is closed.
+    wait_until(lambda: not set(threading.enumerate()) - before, "the end of all that sends")
+    sent = len(server.rows)
+    time.sleep(0.3)
+    assert len(server.rows) == sent
+
+
+def test_answers_that_begin_and_never_end_are_given_up(table):
+    """The stand-in sends a byte now and then, so that no read ever times out."""
+
+    class Dripping(StandInHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            for _ in range(50):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+
+    server = StandIn(lambda _: HARMLESS)
+    server.RequestHandlerClass = Dripping
+    threading.Thread(target=server.serve_forever, args=[0.05]).start()
+    try:
+        answers = list(send(server.url, table[:3], rate=50, timeout=0.3))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [answer.kind for answer in answers] == [inference.TOO_LATE] * 3
+
+
+def answers_of(kinds: list[str]) -> list[Answer]:
+    return [Answer(kind, 0.01, kind) for kind in kinds]
+
+
+def test_a_run_without_any_good_answer_is_ended_early():
+    tally = Tally()
+    show_progress(answers_of(["status 500"] * 100), tally, 100)
+    assert tally.counts == {"status 500": 10}
+
+
+def test_a_run_goes_on_through_failures_once_there_was_a_good_answer():
+    tally = Tally()
+    show_progress(answers_of(["hazardous"] + ["status 500"] * 99), tally, 100)
+    assert tally.counts == {"hazardous": 1, "status 500": 99}
+
+
+def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
+    monkeypatch.setattr(inference, "PROGRESS_SECONDS", 0)
+    show_progress(answers_of(["hazardous", "status 500"]), Tally(), 2)
+    expected = "1 of 2 requests answered, 0 failed\n2 of 2 requests answered, 1 failed\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_on_a_terminal_progress_is_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    show_progress(answers_of(["hazardous", "status 500"]), Tally(), 2)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in last
+    assert "failed=1" in last
+
+
+# The script
+
+
+def test_traffic_is_sent_and_summed_up_without_pandas(stand_in):
+    server = stand_in(lambda number: HAZARDOUS if number % 4 == 0 else HARMLESS)
+    code = "import sys; sys.modules['pandas'] = None; import inference; sys.exit(inference.main())"
+    command = [sys.executable, "-c", code, "--url", server.url, "--count", "40", "--rate", "100", "--drift"]
+    done = run(command, cwd=REPOSITORY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^40 requests in \d+\.\d s, \d+\.\d a second$", done.stdout, re.MULTILINE)
+    assert re.search(r"^  hazardous +10 +25\.0%$", done.stdout, re.MULTILINE)
+    assert re.search(r"^  not hazardous +30 +75\.0%$", done.stdout, re.MULTILINE)
+    assert re.search(r"^  latency  p50 \S+ ms  p95 \S+ ms  p99 \S+ ms$", done.stdout, re.MULTILINE)
+    expected = draw(read_rows(NASA_TABLE), "drift", 40)
+    assert sorted(map(json.dumps, server.rows)) == sorted(map(json.dumps, expected))
+
+
+def test_a_server_that_is_down_is_one_line_with_the_remedy(stand_in, monkeypatch, capsys):
+    server = stand_in(HARMLESS)
+    server.shutdown()
+    server.server_close()
+    assert run_here(monkeypatch, "--url", server.url, "--rate", 100) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "10 of 10 requests failed: no connection (Connection refused)" in line
+    assert "local_stack up --serving" in line
+
+
+BAD_ANSWERS = {
+    "slow": (after(2), "no answer within 0.3 s; wait longer with --timeout"),
+    "broken": ((500, b'{"detail": "boom"}'), 'status 500, {"detail": "boom"}'),
+    "refusing": ((422, b'{"detail": "Invalid request"}'), 'status 422, {"detail": "Invalid request"}'),
+    "not deployed": ((404, b""), "status 404, empty; deploy it with"),
+    "another service": (
+        (200, b"<html>\x1b[31m hello\n</html>"),
+        "no answer of this model: <html> [31m hello",
+    ),
+    "another model": ((200, b'{"y": [0.3]}'), 'no answer of this model: {"y": [0.3]}'),
+    "nonsense": ((200, b"[" * 100_000), "no answer of this model: [[["),
+    "moved": ((307, b""), "status 307, empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_a_server_that_gives_no_good_answer_is_one_line_that_says_so(stand_in, name, monkeypatch, capsys):
+    answer, words = BAD_ANSWERS[name]
+    server = stand_in(answer)
+    patience = "0.3" if name == "slow" else "60"
+    arguments = ["--url", server.url, "--rate", "200", "--count", "20", "--timeout", patience]
+    assert run_here(monkeypatch, *arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
+    assert "10 requests in" in printed.out
+
+
+def test_a_server_that_fails_now_and_then_gets_all_requests(stand_in, monkeypatch, capsys):
+    server = stand_in(lambda number: (500, b"boom") if number % 3 == 2 else HARMLESS)
+    assert run_here(monkeypatch, "--url", server.url, "--count", 30, "--rate", 100) == 1
+    printed = capsys.readouterr()
+    assert "10 of 30 requests failed: status 500, boom" in printed.err
+    assert len(server.rows) == 30
+    assert re.search(r"not hazardous +20 +66\.7%\n  status 500 +10 +33\.3%", printed.out)
+
+
+def test_ctrl_c_ends_with_the_table(stand_in):
+    server = stand_in(HARMLESS)
+    command = [sys.executable, "inference.py", "--url", server.url, "--rate", "100"]
+    with Child(command, cwd=REPOSITORY, apart=True) as process:
+        process.wait_for(r"http://.*, until Ctrl-C\n")
+        # More than the 16 that are under way at most: the others have been answered, and counted.
+        wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.told)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait_for_end(), str(process.errors)) == (0, "")
+    assert re.search(r"^  not hazardous +\d+ +100\.0%$", str(process.printed), re.MULTILINE)
+
+
+def test_ctrl_c_before_the_last_of_a_given_number_is_no_success(stand_in, monkeypatch, capsys):
+    def interrupt(number: int) -> tuple[int, bytes]:
+        if number == 50:  # more than are under way at most: the others have been answered, and counted
+            os.kill(os.getpid(), signal.SIGINT)
+        return HARMLESS
+
+    server = stand_in(interrupt)
+    assert run_here(monkeypatch, "--url", server.url, "--count", 1000, "--rate", 100) == 130
+    assert re.search(r"^  not hazardous +\d+ +100\.0%$", capsys.readouterr().out, re.MULTILINE)
+
+
+def run_here(monkeypatch, *arguments: object) -> int:
+    """main() in this process, to save the seconds that a new one takes to import everything."""
+    monkeypatch.setattr(sys, "argv", ["inference.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
+    return inference.main()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rate", "0"],
+        ["--rate", "nan"],
+        ["--rate", "inf"],
+        ["--count", "-1"],
+        ["--count", "1.5"],
+        ["--concurrency", "0"],
+        ["--timeout", "-3"],
+        ["--url", "asteroid"],
+        ["--url", "ftp://127.0.0.1/serve"],
+        ["--url", "http://127.0.0.1:99999/serve"],
+        ["--url", "foo"],
+        ["--timeout", "1e308"],
+        ["--rate", "1e-308"],
+        ["--concurrency", "100000"],
+        ["--count", "many"],
+        ["--url", "http://[::1"],
+        ["--scenario", "comet"],
+        ["--drift", "--scenario", "ramp"],
+        ["--dataset", "--csv", "table.csv"],
+    ],
+)
+def test_impossible_arguments_are_refused(monkeypatch, capsys, arguments):
+    with pytest.raises(SystemExit) as end:
+        run_here(monkeypatch, *arguments)
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert arguments[-2] in told
+    assert "invalid" not in told or "choice" in told  # that would name a function of ours
+
+
+def test_save_writes_both_files_and_sends_nothing(monkeypatch, tmp_path, table, capsys):
+    monkeypatch.setattr(inference, "DATA", tmp_path)
+    code = run_here(monkeypatch, "--save", "--count", 50, "--csv", NASA_TABLE, "--url", "http://127.0.0.1:1/")
+    assert code == 0
+    assert read_rows(tmp_path / "synthetic.csv") == draw(table, "normal", 50)
+    assert read_rows(tmp_path / "synthetic_drift.csv") == draw(table, "drift", 50)
+    assert "requests" not in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_an_input_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(inference, "DATA", tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"synthetic.csv cannot be written"):
+        run_here(monkeypatch, "--save", "--csv", NASA_TABLE)
+
+
+def test_a_missing_table_is_named_with_the_remedy(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"none\.csv: no such file; give --csv a CSV or Parquet file"):
+        run_here(monkeypatch, "--csv", tmp_path / "none.csv")
+
+
+def test_help_names_every_scenario(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_here(monkeypatch, "--help")
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name, scenario in SCENARIOS.items():
+        assert re.search(rf"^  {name} +{re.escape(scenario.summary)}$", text, re.MULTILINE)

@@ -1,0 +1,379 @@
+"""pipeline.py: its parameters, and whole runs on real agents and without any."""
+
+import argparse
+import csv
+import json
+import os
+import re
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+from clearml_tools.errors import InputError
+
+import pytest
+from clearml.automation.job import LocalClearmlJob
+
+import pipeline
+from clearml_tools.tracking import ERROR_PROPERTY
+from local_stack.agents import start_agent
+from local_stack.processes import Processes
+from local_stack.waiting import Child, wait_until
+from pipeline import number_run, on_status_change, reason, take_parameters
+from tests.support.checkouts import Checkout
+
+ENDED = ("completed", "failed", "stopped", "published", "closed")
+STEPS_BEFORE_TRAINING = ["get_data", "preprocess_data"]
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("text", ["41 42", "41, 42", "[41, 42]", " [41,42] "])
+def test_seeds_that_were_edited_may_be_written_in_many_ways(text):
+    arguments = argparse.Namespace(training_seeds=[42, 420], num_boost_round=1000, query_date="2022-01-01")
+    take_parameters(arguments, {"Args/training_seeds": text, "Args/num_boost_round": "7", "Args/other": "x"})
+    assert vars(arguments) == {
+        "training_seeds": [41, 42],
+        "num_boost_round": 7,
+        "query_date": "2022-01-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("training_seeds", "foo", "whole numbers, such as 41 42"),
+        ("training_seeds", "", "whole numbers, such as 41 42"),
+        ("training_seeds", "[41.5]", "whole numbers, such as 41 42"),
+        ("num_boost_round", "many", "a whole number"),
+    ],
+)
+def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_default(name, text, wanted):
+    arguments = argparse.Namespace(training_seeds=[42], num_boost_round=1000)
+    with pytest.raises(InputError) as error:
+        take_parameters(arguments, {f"Args/{name}": text})
+    assert str(error.value) == f"the parameter {name} of this run is '{text}': give {wanted}"
+
+
+# Why a step failed
+
+
+def failed_step(sdk) -> SimpleNamespace:
+    """A step of a pipeline whose agent died just when the script had said what is wrong."""
+    task = sdk.Task.create(project_name="Steps that fail", task_name="a step")
+    task._set_runtime_properties({ERROR_PROPERTY: "no asteroids"})
+    task.mark_started(force=True)
+    task.mark_stopped(force=True, status_message="Forced stop (non-responsive)")
+    return SimpleNamespace(name="a step", status="aborted", job=SimpleNamespace(task=task))
+
+
+def test_a_step_that_is_queued_again_no_longer_shows_why_it_failed(sdk):
+    node, queue = failed_step(sdk), f"steps {uuid.uuid4().hex[:8]}"
+    assert reason(node.job.task) == "no asteroids"
+    sdk.backend_api.session.client.APIClient().queues.create(name=queue)
+    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": queue}), node, "running")
+    assert node.job.task.status == "queued"
+    assert "no asteroids" not in reason(node.job.task)
+
+
+def test_a_step_on_this_machine_that_fell_silent_is_not_given_to_agents(sdk):
+    node = failed_step(sdk)
+    node.job = Mock(spec=LocalClearmlJob, task=node.job.task)
+    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": "no queue"}), node, "running")
+    assert node.job.task.status == "stopped"
+
+
+# Launching
+
+
+@pytest.mark.parametrize("reused", [True, False])
+def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
+    monkeypatch.setattr(pipeline, "why_unreachable", lambda: None if reused else "it is in no git checkout")
+    for name in ("connect", "uncommitted_edits", "record_edits", "number_run", "outcome"):
+        monkeypatch.setattr(pipeline, name, Mock(return_value=0))
+    monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
+    assert pipeline.main() == 0
+    steps = {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
+    assert steps.pop("select_best_model")["cache_executed_step"] is False
+    assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
+
+
+def test_runs_are_numbered_whatever_the_pipelines_name(sdk):
+    """ClearML's own numbering takes the name for a regular expression."""
+    project, names = f"Numbers {uuid.uuid4().hex[:8]}", []
+    for name in ["a pipeline", "a (pipeline) [", "a (pipeline) [", "a (pipeline) ["]:
+        task = sdk.Task.create(project, name)
+        task.set_system_tags(["pipeline"])
+        number_run(task)
+        names.append(task.name)
+    assert names == ["a pipeline", "a (pipeline) [", "a (pipeline) [ #2", "a (pipeline) [ #3"]
+
+
+def test_queues_that_no_agent_listens_to_are_named_with_the_commands(checkout):
+    done = checkout.run("pipeline.py", "--require-agents", "--step-queue", "no one here", check=False)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("No agent listens to")]
+    assert 'clearml-agent daemon --queue "no one here"' in line
+    assert "created new task" not in done.stdout
+
+
+def test_code_without_a_remote_is_enqueued_where_clearml_conf_tells_git_of_one(checkout, tmp_path):
+    environment, git = {}, {}
+    for name, value in checkout.environment.items():
+        (git if name.startswith("GIT_CONFIG_") else environment)[name] = value
+    told = ", ".join(f"{name}: {json.dumps(value)}" for name, value in git.items())
+    text = Path(environment["CLEARML_CONFIG_FILE"]).read_text()
+    (tmp_path / "clearml.conf").write_text(f"{text}\nsdk.apply_environment: true\nenvironment {{ {told} }}\n")
+    environment["CLEARML_CONFIG_FILE"] = str(tmp_path / "clearml.conf")
+    options = ["--require-agents", "--step-queue", "no one here"]
+    done = checkout.run("pipeline.py", *options, check=False, environment=environment)
+    assert done.returncode == 1
+    assert "No agent listens to" in done.stdout
+
+
+@pytest.mark.parametrize("to", ["all of them", "the pipeline alone"])
+def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, to):
+    command = [sys.executable, "pipeline.py", "--local", "--query-date", "2004-01-01"]
+    settings = {"cwd": checkout.folder, "env": checkout.environment, "start_new_session": True}
+    with Child(command, **settings) as process:
+        steps = wait_until(lambda: running_steps(checkout, sdk), "a step that runs", process.told)
+        time.sleep(1)  # its process has started, and its own part in ClearML not yet
+        if to == "all of them":  # as a terminal does
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        assert process.wait_for_end() == -signal.SIGINT, process.told()
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    assert "pipeline.py: interrupted" in process.told().splitlines()
+    assert sdk.Task.get_task(steps[0]).status in ("stopped", "failed")  # whoever is first to say so
+    assert running_steps(checkout, sdk) == []
+
+
+def running_steps(checkout: Checkout, sdk) -> list[str]:
+    """The ids of the running tasks of the checkout's project."""
+    return sdk.Task.query_tasks(
+        project_name=checkout.project, task_filter={"status": ["in_progress"], "search_hidden": True}
+    )
+
+
+@pytest.mark.parametrize("state", ["without a remote", "no git checkout"])
+def test_code_that_agents_could_not_get_runs_where_it_is_and_says_why(checkout, state, tmp_path):
+    environment = {k: v for k, v in checkout.environment.items() if not k.startswith("GIT_CONFIG")}
+    if state == "no git checkout":
+        environment["GIT_DIR"] = str(tmp_path / "nothing here")
+    done = checkout.run("pipeline.py", "--query-date", "soon", check=False, environment=environment)
+    why = "git knows no remote here" if state == "without a remote" else "it is in no git checkout"
+    assert f"Agents could not get this code, as {why}: running on this machine" in done.stdout
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        "Pipeline failed in step get_data: "
+        "--query-date 'soon' is not a date: give one as YYYY-MM-DD, such as 2010-01-01"
+    )
+
+
+# On agents
+
+
+class Pipelines:
+    """Pipelines started from checkouts, on queues that only this test's agents listen to."""
+
+    def __init__(self, sdk, mark: str) -> None:
+        self.sdk = sdk
+        # As odd as can be: a name is neither a regular expression nor a reference to a step.
+        odd = rf"()[]{{}}|?*+.^$ \/ ${{x}} {mark}"
+        self.step_queue, self.controller_queue = f"steps {odd}", f"controllers {odd}"
+
+    def launch(self, checkout: Checkout, *arguments: object) -> str:
+        queues = ["--step-queue", self.step_queue, "--controller-queue", self.controller_queue]
+        done = checkout.run("pipeline.py", *queues, *arguments)
+        return re.search(r"created new task id=(\w+)", done.stdout)[1]
+
+    def wait(self, controller: str):
+        """The controller's task when it has ended."""
+        task = self.sdk.Task.get_task(controller)
+
+        def has_ended() -> bool:
+            task.reload()
+            return task.status in ENDED
+
+        # Longer than other waits, as it is for four processes one after another, each with much to import.
+        wait_until(has_ended, f"the end of the pipeline {controller}", lambda: console(task), seconds=600)
+        return task
+
+    def steps(self, controller: str) -> dict:
+        """The tasks that the pipeline made, by the names of their steps."""
+        found = self.sdk.Task.get_tasks(task_filter={"parent": controller, "search_hidden": True})
+        return {task.name: task for task in found}
+
+
+def console(task) -> str:
+    return "".join(task.get_reported_console_output(100))
+
+
+@pytest.fixture(scope="module")
+def pipelines(checkout, sdk, tmp_path_factory) -> Iterator[Pipelines]:
+    """Two agents for steps and three for controllers, so that three pipelines can run at once."""
+    with Processes(tmp_path_factory.mktemp("agents")) as processes:
+        made = Pipelines(sdk, processes.mark[:8])
+        for number in (1, 2):
+            start_agent(processes, f"steps-{number}", made.step_queue, checkout.environment)
+        for number in (1, 2, 3):
+            start_agent(processes, f"controllers-{number}", made.controller_queue, checkout.environment)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first_run(pipelines, checkout) -> str:
+    """A whole pipeline of three trainings, in a project where no script has ever run; its controller's id."""
+    controller = pipelines.launch(checkout, "--query-date", "2008-01-01")
+    task = pipelines.wait(controller)
+    assert task.status == "completed", console(task)
+    return controller
+
+
+def test_a_pipeline_has_six_steps_that_all_complete(pipelines, first_run):
+    steps = pipelines.steps(first_run)
+    trainings = ["model_training_0", "model_training_1", "model_training_2"]
+    assert sorted(steps) == sorted([*STEPS_BEFORE_TRAINING, *trainings, "select_best_model"])
+    assert {step.status for step in steps.values()} == {"completed"}
+
+
+def test_trainings_overlap_in_time_on_two_agents(pipelines, first_run):
+    trainings = [step.data for name, step in pipelines.steps(first_run).items() if "training" in name]
+    assert len({training.last_worker for training in trainings}) == 2
+    trainings.sort(key=lambda training: training.started)
+    assert trainings[1].started < trainings[0].completed
+
+
+def test_every_step_ran_the_uncommitted_code(pipelines, first_run, checkout):
+    # The edit is the project's name: a step that ran the committed code would have worked in another one.
+    assert all(checkout.project in step.data.script.diff for step in pipelines.steps(first_run).values())
+
+
+def test_the_winner_is_published_as_champion_with_its_name_and_lineage(pipelines, first_run, checkout, sdk):
+    (champion_id,) = champions(sdk, checkout)
+    champion = sdk.Model(champion_id)
+    assert champion.published
+    assert champion.name == "model training - best_model"
+    trainings = {step.id for name, step in pipelines.steps(first_run).items() if "training" in name}
+    assert champion.task in trainings
+
+
+def test_the_decision_and_its_table_are_reported_on_the_pipeline(first_run, sdk):
+    task = sdk.Task.get_task(first_run)
+    assert "is the new champion: there is no champion yet" in console(task)
+    (table,) = [plot for plot in task.get_reported_plots() if plot["metric"] == "Model selection"]
+    for row in ("model_training_0", "model_training_1", "model_training_2", "rule", "majority class"):
+        assert row in table["plot_str"]
+
+
+def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelines, first_run, sdk):
+    clone = sdk.Task.clone(first_run, name="a clone")
+    clone.set_parameter("Args/training_seeds", "[42, 7]")
+    sdk.Task.enqueue(clone, queue_name=pipelines.controller_queue)
+    task = pipelines.wait(clone.id)
+    assert task.status == "completed", console(task)
+    new_steps = ["model_training_1", "select_best_model"]
+    assert sorted(pipelines.steps(clone.id)) == new_steps
+
+
+@pytest.fixture(scope="module")
+def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment) -> dict[str, str]:
+    """Controllers of pipelines that ran at once: two of one project, and one that fails in its first step.
+
+    "late" fails in its training. "bad date" is from a checkout whose commit no remote has, with a remote that
+    cannot be reached.
+    """
+    cloned = tmp_path_factory.mktemp("cloned") / "asteroids"
+    unreachable = Checkout(cloned, clearml_environment, remote="https://git.invalid/asteroids.git")
+    seed = ["--training-seeds", "1"]
+    launched = {
+        "early": pipelines.launch(checkout, *seed, "--query-date", "1999-01-01"),
+        "late": pipelines.launch(checkout, *seed, "--query-date", "2012-01-01", "--num-boost-round", 0),
+        "bad date": pipelines.launch(unreachable, *seed, "--query-date", "soon"),
+    }
+    for controller in launched.values():
+        pipelines.wait(controller)
+    return launched
+
+
+def test_pipelines_that_run_at_once_never_mix(pipelines, crowd, sdk):
+    early, late = (sdk.Task.get_task(crowd[name]).data for name in ("early", "late"))
+    assert early.started < late.completed and late.started < early.completed
+    for name, year in (("early", 1998), ("late", 2011)):
+        steps = pipelines.steps(crowd[name])
+        raw = steps["get_data"].artifacts["dataset_id"].get()
+        assert steps["preprocess_data"].get_parameter("Args/dataset_id") == raw
+        preprocessed = steps["preprocess_data"].artifacts["dataset_id"].get()
+        assert steps["model_training_0"].get_parameter("Args/dataset_id") == preprocessed
+        with Path(sdk.Dataset.get(dataset_id=raw).get_local_copy(), "nasa.csv").open() as table:
+            last_approach = max(row["Close Approach Date"] for row in csv.DictReader(table))
+        assert last_approach.startswith(str(year))
+
+
+def test_there_is_one_champion_after_many_pipelines(crowd, checkout, sdk):
+    assert len(champions(sdk, checkout)) == 1
+
+
+def test_a_bad_date_fails_in_get_data_with_its_own_message_also_from_a_commit_that_was_not_pushed(
+    pipelines, crowd, sdk
+):
+    task = sdk.Task.get_task(crowd["bad date"])
+    assert task.status == "failed"
+    assert list(pipelines.steps(crowd["bad date"])) == ["get_data"]
+    told = "Pipeline failed in step get_data: --query-date 'soon' is not a date: give one as YYYY-MM-DD"
+    assert any(line.startswith(told) for line in console(task).splitlines()[-10:])
+
+
+def test_a_training_that_fails_tells_why(pipelines, crowd, sdk):
+    task = sdk.Task.get_task(crowd["late"])
+    assert task.status == "failed"
+    told = "Pipeline failed in step model_training_0: --num-boost-round and --early-stopping-rounds must be"
+    assert any(line.startswith(told) for line in console(task).splitlines()[-10:])
+
+
+@dataclass
+class Rerun:
+    """What failed, started once more: with a training that works, but not well. On this machine."""
+
+    controller: str
+    lines: list[str]
+    champions_before: list[str]
+
+
+@pytest.fixture(scope="module")
+def rerun(crowd, checkout, sdk) -> Rerun:
+    before = champions(sdk, checkout)
+    parameters = ["--training-seeds", "1", "--query-date", "2012-01-01", "--num-boost-round", "1"]
+    done = checkout.run("pipeline.py", "--local", *parameters)
+    return Rerun(re.search(r"created new task id=(\w+)", done.stdout)[1], done.stdout.splitlines(), before)
+
+
+def test_running_again_after_a_failure_does_not_repeat_what_succeeded(pipelines, rerun):
+    assert sorted(pipelines.steps(rerun.controller)) == ["model_training_0", "select_best_model"]
+
+
+def test_a_worse_candidate_does_not_replace_the_champion(rerun, checkout, sdk):
+    (champion,) = rerun.champions_before
+    told = rf"Model {champion} stays the champion, \w+ is not promoted: .*worse in .*PR-AUC.*"
+    assert re.fullmatch(told, rerun.lines[-1])
+    assert champions(sdk, checkout) == [champion]
+
+
+def test_the_decision_is_printed_by_its_step_and_in_the_last_line(rerun):
+    assert rerun.lines.count(rerun.lines[-1]) == 2
+
+
+def champions(sdk, checkout: Checkout) -> list[str]:
+    found = sdk.Model.query_models(project_name=checkout.project, tags=["champion"], only_published=True)
+    return [model.id for model in found]

@@ -1,0 +1,344 @@
+"""clearml-serving on the local stack: its answers, its metrics, new models, and the death of its parts."""
+
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import requests
+import xgboost
+
+from local_stack.waiting import run, wait_until
+from preprocess_serving import RAW_COLUMNS
+from tests.support.checkouts import copy_repository
+from tests.support.deployment import (
+    ADD_CANARY,
+    ADD_LATEST,
+    ADD_VERSION,
+    AUTO_UPDATE,
+    Deployment,
+    deploy,
+    predict,
+    require_programs,
+    table_rows,
+    up,
+)
+from tests.support.readme import commands
+from tests.unit.test_notebook import check_story, printed
+
+ROWS = table_rows()
+ROW = ROWS[0]
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """All of it running, with a champion deployed. Tests may kill its parts: they are started again."""
+    require_programs()
+    with up(tmp_path_factory.mktemp("deployment") / "home") as running:
+        deploy(running)
+        yield running
+
+
+def champion_file(deployment: Deployment) -> Path:
+    return next(iter(deployment.model_files.values()))
+
+
+# Answers
+
+
+def test_all_of_it_listens_on_the_loopback_address_alone(deployment):
+    processes = psutil.Process(deployment.process.pid).children(recursive=True)
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_answers_are_the_models_own_predictions_and_its_thresholds_classes(deployment):
+    rows = ROWS[:200]
+    answers = [deployment.post(row).json() for row in rows]
+    probabilities = predict(champion_file(deployment), rows)
+    threshold = float(xgboost.Booster(model_file=champion_file(deployment)).attr("threshold"))
+    assert [set(answer) for answer in answers] == [{"y", "y_raw"}] * len(rows)
+    np.testing.assert_allclose([answer["y_raw"] for answer in answers], probabilities, rtol=0, atol=1e-6)
+    assert [answer["y"] for answer in answers] == (probabilities >= threshold).astype(int).tolist()
+    assert {answer["y"] for answer in answers} == {0, 1}
+
+
+def test_the_columns_that_the_model_needs_are_enough(deployment):
+    needed = {name: ROW[name] for name in RAW_COLUMNS}
+    assert len(ROW) == 40
+    assert deployment.post(needed).json() == deployment.post(ROW).json()
+
+
+def changed(**values: object) -> bytes:
+    """The row with other values, as JSON; `_` in a name stands for a blank."""
+    return json.dumps({**ROW, **{name.replace("_", " "): value for name, value in values.items()}}).encode()
+
+
+NO_OBJECT = "the body must be a JSON object"
+NOT_JSON = {"Content-Type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (changed(Eccentricity=None), "'Eccentricity' must be a number"),
+        (changed(Eccentricity="SECRET"), "'Eccentricity' must be a number"),
+        (changed(Eccentricity="CUDA out of memory. "), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=True), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=["SECRET"]), "'Eccentricity' must be a number"),
+        (changed(Eccentricity={"SECRET": 1}), "'Eccentricity' must be a number"),
+        (changed(Eccentricity=-0.1), "'Eccentricity' must be from 0"),
+        (changed(Eccentricity=float("nan")), "'Eccentricity' must be a finite number"),
+        (changed(Absolute_Magnitude=float("inf")), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=-float("inf")), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=10**400), "'Absolute Magnitude' must be a finite number"),
+        (changed(Absolute_Magnitude=1e39), "'Absolute Magnitude' must be a finite number"),
+        (changed().replace(b"Mean Motion", b"SECRET"), "'Mean Motion' is missing"),
+        (b"{}", "'Absolute Magnitude' is missing"),
+        (b'{"SECRET": "\\ud800"}', "'Absolute Magnitude' is missing"),
+        (b"[]", NO_OBJECT),
+        (b"[" + changed() + b"]", NO_OBJECT),
+        (b'["SECRET"]', NO_OBJECT),
+        (b"[NaN]", NO_OBJECT),
+        (b'["\\ud800"]', NO_OBJECT),
+        (b"null", NO_OBJECT),
+        (b"NaN", NO_OBJECT),
+        (b"1", NO_OBJECT),
+        (b'"SECRET"', NO_OBJECT),
+        (b"", NO_OBJECT),
+        (b"SECRET", NO_OBJECT),
+        (b'{"SECRET": ', NO_OBJECT),
+        (b'{"Eccentricity": ' + b"9" * 5000 + b"}", "error parsing the body"),
+        (b'{"SECRET": "\xff"}', "error parsing the body"),
+        (b"[" * 100_000, "error parsing the body"),
+    ],
+    ids=lambda value: repr(value[-30:]),
+)  # fmt: skip
+def test_a_bad_request_is_refused_by_name_without_an_echo_and_the_next_is_answered(deployment, body, named):
+    refusal = deployment.post(body, headers={"Content-Type": "application/json"})
+    assert 400 <= refusal.status_code < 500
+    assert named in refusal.text
+    assert "SECRET" not in refusal.text
+    assert "CUDA" not in refusal.text
+    assert "Traceback" not in refusal.text
+    assert deployment.post(ROW).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"SECRET", NOT_JSON),
+        (b"\x00\xff", NOT_JSON),
+        (b"SECRET", {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
+        (b"SECRET=1", {"Content-Type": "application/x-www-form-urlencoded"}),
+    ],
+)
+def test_what_is_not_sent_as_json_is_refused(deployment, body, headers):
+    refusal = deployment.post(body, headers=headers)
+    assert 400 <= refusal.status_code < 500
+    assert "SECRET" not in refusal.text
+    assert deployment.post(ROW).status_code == 200
+
+
+def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
+    inference = deployment.part("serving_inference")
+    before = inference.cpu_times().user  # the time by the clock depends on what else the machine does
+    assert deployment.post({**ROW, **{f"column {n}": n for n in range(200_000)}}).status_code == 200
+    assert inference.cpu_times().user - before < 30  # to list them took minutes
+
+
+# Metrics
+
+
+def bucket_counts(values: list[float], edges: list[float]) -> dict[float, int]:
+    """How many values lie above the edge before and up to each edge, as clearml-serving counts them."""
+    counts = Counter(np.searchsorted(edges, values, side="left").tolist())
+    return {edge: counts[number] for number, edge in enumerate([*edges, float("inf")])}
+
+
+def measured_buckets(deployment: Deployment, metric: str) -> dict[float, float]:
+    return {float(labels["le"]): count for labels, count in deployment.query(f"{metric}_bucket")}
+
+
+@pytest.fixture(scope="module")
+def canary_answers(deployment: Deployment) -> list[dict]:
+    """The canary's answers to the first 300 rows. All requests up to now have reached Prometheus."""
+    for row in ROWS[:300]:
+        assert deployment.post(row).status_code == 200
+    answers = [deployment.post(row, "asteroid_canary").json() for row in ROWS[:300]]
+    for endpoint, counts in [
+        ("asteroid", "asteroid:_count_total"),
+        ("asteroid_canary", "asteroid_1:_count_total + on () asteroid_2:_count_total"),
+    ]:
+        sent = len(deployment.answered[endpoint])
+        wait_until(
+            lambda counts=counts, sent=sent: deployment.value(counts) == sent,
+            f"{sent} requests in Prometheus's {counts}",
+            deployment.process.told,
+        )
+    return answers
+
+
+def test_prometheus_gets_every_request_in_the_decile_buckets(deployment, canary_answers):
+    rows = deployment.answered["asteroid"]
+    for variable in ("Absolute Magnitude", "Minimum Orbit Intersection"):
+        metric = f"asteroid:{variable.replace(' ', '_')}"
+        measured = measured_buckets(deployment, metric)
+        edges = sorted(measured)[:-1]
+        assert len(edges) == 9
+        assert measured == bucket_counts([row[variable] for row in rows], edges)
+        # `_sum` is the number of requests, once more for every bucket.
+        assert [count for _, count in deployment.query(f"{metric}_sum")] == [len(rows)] * 10
+    assert sum(measured_buckets(deployment, "asteroid:y").values()) == len(rows)
+
+
+def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apart(deployment, canary_answers):
+    rows = ROWS[:300]
+    # Both models' probabilities are known, so each answer tells which version gave it.
+    one, two = (predict(file, rows) for file in deployment.model_files.values())
+    given = np.array([answer["y_raw"] for answer in canary_answers])
+    by_two = np.abs(given - two) < np.abs(given - one)
+    assert 0.12 < by_two.mean() < 0.38  # 0.25 and five standard deviations
+    for version, chosen in [(1, np.flatnonzero(~by_two)), (2, np.flatnonzero(by_two))]:
+        metric = f"asteroid_{version}"
+        assert deployment.value(f"{metric}:_count_total") == len(chosen)
+        hazardous = np.mean([canary_answers[number]["y"] for number in chosen])
+        share = f'{metric}:y_bucket{{le="1.0"}} / {metric}:y_sum{{le="1.0"}}'
+        assert deployment.value(share) == pytest.approx(hazardous)
+        measured = measured_buckets(deployment, f"{metric}:Absolute_Magnitude")
+        values = [rows[number]["Absolute Magnitude"] for number in chosen]
+        assert measured == bucket_counts(values, sorted(measured)[:-1])
+
+
+def test_the_reference_examples_own_buckets_are_counted_as_well(deployment):
+    rows = ROWS[:50]
+    for row in rows:
+        assert deployment.post(row, "asteroid/3").status_code == 200
+    wait_until(
+        lambda: deployment.value("asteroid_3:_count_total") == len(rows),
+        "all requests in Prometheus",
+        deployment.process.told,
+    )
+    expected = bucket_counts([row["Absolute Magnitude"] for row in rows], [11.139, 18.14, 25.12, 32.1])
+    assert measured_buckets(deployment, "asteroid_3:Absolute_Magnitude") == expected
+
+
+# What the README prints
+
+
+def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
+    executed = {
+        deployment.add_command.replace(deployment.service_id, "ID"),
+        deployment.watch_command.replace(deployment.service_id, "ID"),
+        *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
+        AUTO_UPDATE,
+        ADD_LATEST,
+        ADD_CANARY,
+    }
+    assert set(commands("clearml-serving --id")) == executed
+
+
+# A new champion
+
+
+def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
+    _, challenger = deployment.model_files
+    before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
+    deployment.command(AUTO_UPDATE, ADD_LATEST)
+    told = deployment.process.told
+    with deployment.traffic(ROW, "asteroid_latest") as answers:
+        wait_until(lambda: answers, "a first answer", told)
+        deployment.promote(challenger)
+        wait_until(
+            lambda: answers[-1][1]["y_raw"] == pytest.approx(after, abs=1e-6), "the new model's answer", told
+        )
+        switched = len(answers)
+        wait_until(lambda: len(answers) > switched + 50, "fifty answers more", told)
+    assert {status for status, _ in answers} == {200}
+    served = [answer["y_raw"] for _, answer in answers]
+    first_new = next(i for i, value in enumerate(served) if value == pytest.approx(after, abs=1e-6))
+    assert served[:first_new] == pytest.approx([before] * first_new, abs=1e-6)
+    assert served[first_new:] == pytest.approx([after] * len(served[first_new:]), abs=1e-6)
+
+
+def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(deployment):
+    _, challenger = deployment.model_files
+    deployment.promote(challenger)
+    after = predict(deployment.model_files[challenger], [ROW])[0]
+    with deployment.traffic(ROW) as answers:
+        deployment.command(deployment.add_command)
+        wait_until(
+            lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6),
+            "the new champion's answer",
+            deployment.process.told,
+        )
+    assert {status for status, _ in answers} == {200}
+
+
+# Death of a part
+
+
+@pytest.mark.parametrize("part", ["tansu", "serving_statistics"])
+def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, part):
+    dead = deployment.part(part)
+    with deployment.traffic(ROW) as answers:
+        dead.kill()
+        killed_at, killed = time.time(), len(answers)
+        # Statistics is a new process in both cases, and tells when it began to count.
+        wait_until(
+            lambda: deployment.value("asteroid:_count_created") > killed_at,
+            "counts of a new statistics process",
+            deployment.process.told,
+        )
+    assert len(answers) > killed + 20  # hundreds on a machine of its own, a tenth of that on a busy one
+    assert {status for status, _ in answers} == {200}
+    assert deployment.part(part).pid != dead.pid
+
+
+def test_inference_is_started_again_with_the_models_it_had(deployment):
+    dead = deployment.part("serving_inference")
+    before = deployment.post(ROW).json()
+    dead.kill()
+
+    def answer() -> dict | None:
+        try:
+            response = deployment.post(ROW)
+        except requests.ConnectionError:
+            return None
+        return response.json() if response.status_code == 200 else None
+
+    wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.told)
+    assert deployment.part("serving_inference").pid != dead.pid
+
+
+# The story
+
+
+def test_the_notebook_runs_from_top_to_bottom(deployment, tmp_path):
+    """The last test here: it sends traffic of its own to the endpoint and to the canary."""
+    copy_repository(tmp_path / "asteroids")
+    urls = {"INFERENCE_URL": f"{deployment.url}/asteroid", "PROMETHEUS_URL": deployment.prometheus_url}
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    done = run(
+        [*command, "inference.ipynb"],
+        seconds=600,  # it sends minutes of traffic
+        cwd=tmp_path / "asteroids",
+        env={**os.environ, **deployment.environment, **urls},
+    )
+    assert done.returncode == 0, done.stderr
+    executed = tmp_path / "asteroids" / "inference.ipynb"
+    check_story(executed)
+    assert "From ClearML" in printed(executed)
+    assert re.search(r"\{'asteroid_1': \d+, 'asteroid_2': \d+\}", printed(executed))

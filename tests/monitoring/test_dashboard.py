@@ -1,0 +1,298 @@
+"""asteroid.json: sound by itself, by Grafana's published types, and by what a real Prometheus answers.
+
+There is no Grafana here. What is checked is that each version's own types accept every part of the file,
+and that each expression in it has a value when real metrics are there.
+"""
+
+import itertools
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import yaml
+
+from asteroids.evaluation import rule_of_thumb
+from demo import dashboard
+from demo.simulated_traffic import RULES, TOOLS_CACHE, H, table, training_edges
+from global_config import LABEL_COLUMN
+from local_stack.processes import Processes
+from local_stack.prometheus import (
+    PrometheusNotFound,
+    find_tools,
+    is_ready,
+    prometheus_command,
+    query,
+    query_range,
+)
+from local_stack.serving import accepts, check_packages, take_port
+from local_stack.stack import StackError
+from local_stack.waiting import run, wait_until
+from model_training import MONITORED_FEATURES
+from tests.support.deployment import skip_outside_ci
+
+HERE = Path(__file__).resolve().parent
+SCHEMA = HERE / "grafana_schema"
+GRAFANA_VERSIONS = ["9", "10", "11", "12"]
+COLUMNS = 24  # of Grafana's grid
+
+
+@pytest.fixture(scope="module")
+def model() -> dict:
+    """The dashboard as a dict."""
+    return dashboard.load()
+
+
+def test_it_can_be_imported_anywhere(model):
+    assert model["title"] == "Asteroid Dashboard"
+    assert model["refresh"] == "5s"
+    assert model["id"] is None
+    assert not {"uid", "__inputs", "__requires", "iteration"} & model.keys()
+
+
+def test_panels_lie_within_the_grid_and_none_upon_another(model):
+    cells = [
+        (x, y)
+        for panel in model["panels"]
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert {x for x, _ in cells} == set(range(COLUMNS))
+    assert len({panel["id"] for panel in model["panels"]}) == len(model["panels"])
+
+
+def test_every_panel_says_what_it_shows(model):
+    assert all(panel["title"] and panel["description"] for panel in model["panels"])
+
+
+def test_all_data_come_from_the_source_that_the_user_chooses(model):
+    assert model["templating"]["list"][0]["name"] == "datasource"
+    assert model["templating"]["list"][0]["query"] == "prometheus"
+    for part in [*model["panels"], *(target for panel in model["panels"] for target in panel["targets"])]:
+        assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert set(re.findall(r'"uid": "([^"]*)"', json.dumps(model))) == {"${datasource}"}
+
+
+def test_every_target_has_an_expression_and_a_letter_of_its_own(model):
+    for panel in model["panels"]:
+        assert all(target["expr"] for target in panel["targets"])
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0
+
+
+def test_no_expression_takes_the_histograms_for_prometheus_s_own(model):
+    for _, expression in dashboard.expressions():
+        assert "histogram_quantile" not in expression
+        # The sum is repeated for every le: added up over them it is far too much.
+        assert not re.search(r"sum\s*\((?!increase\(\S+_(?:bucket|sum)\{le=)[^)]*_sum", expression)
+    formats = {target["format"] for panel in model["panels"] for target in panel["targets"]}
+    assert formats == {"time_series"}  # "heatmap" would subtract each bucket from the next
+
+
+def test_both_features_have_a_heatmap_and_every_alert_has_a_line(model):
+    heatmaps = [panel["title"] for panel in model["panels"] if panel["type"] == "heatmap"]
+    assert sorted(heatmaps) == sorted(MONITORED_FEATURES)
+    rules = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
+    shown = re.findall(r'firing"\}\) \* 2 or max\(ALERTS\{alertname="(\w+)"', " ".join(targets_of("Alarms")))
+    assert shown == [rule["alert"] for rule in rules if "alert" in rule]
+
+
+def test_the_line_of_the_training_data_is_at_their_share_of_hazardous_asteroids():
+    assert f"vector({100 * table()[LABEL_COLUMN].mean():.1f})" in targets_of("Answered: hazardous")
+
+
+def targets_of(title: str) -> list[str]:
+    return [expression for panel, expression in dashboard.expressions() if panel == title]
+
+
+# Grafana's types.
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Grafana's types and TypeScript, of the locked versions, kept in the cache of tools."""
+    missing = [program for program in ("node", "npm") if not shutil.which(program)]
+    if missing:
+        skip_outside_ci(f"{' and '.join(missing)} not found: install Node.js 18 or newer")
+    lock = (SCHEMA / "package-lock.json").read_bytes()
+    folder = TOOLS_CACHE / f"grafana_schema-{sha256(lock).hexdigest()[:12]}"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(SCHEMA, folder)
+        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = run(install, cwd=folder)
+        if done.returncode:
+            skip_outside_ci(f"Grafana's types cannot be installed with npm: {done.stderr.strip()[-300:]}")
+        (folder / "complete").touch()
+    return folder / "node_modules"
+
+
+# Grafana's types have enumerations where its files have their texts.
+PREAMBLE = """
+import type { Dashboard, Panel } from "@grafana/schema";
+type Plain<T> =
+    T extends string ? `${T}` : T extends (infer U)[] ? Plain<U>[]
+    : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;
+"""
+
+# The types of version 9 ask for properties that Grafana 9 itself leaves out, do not allow a threshold to
+# begin at null, as every file has it, and know half of what a variable has. The rest is checked there, too.
+PREAMBLE_9 = """
+import type { Dashboard as Whole, Panel as WholePanel } from "@grafana/schema";
+type Plain<T> =
+    T extends string ? `${T}` : T extends (infer U)[] ? Plain<U>[]
+    : T extends number ? T | null
+    : T extends object ? { [K in keyof T]?: Plain<T[K]> } : T;
+type Dashboard = Omit<Whole, "templating"> & { templating: { list: unknown[] } };
+type Panel = WholePanel;
+"""
+
+
+@pytest.mark.parametrize("version", GRAFANA_VERSIONS)
+def test_grafana_s_types_accept_the_dashboard(version, node_modules, model, tmp_path):
+    assert type_errors(version, node_modules, model, tmp_path) == ""
+
+
+@pytest.mark.parametrize("version", GRAFANA_VERSIONS)
+def test_grafana_s_types_refuse_a_damaged_dashboard(version, node_modules, model, tmp_path):
+    damaged = json.loads(json.dumps(model))
+    damaged["panels"][2]["legendformat"] = ""
+    damaged["panels"][0]["gridPos"]["x"] = "0"
+    damaged["panels"][1]["fieldConfig"]["defaults"]["color"] = {"mode": 7}
+    errors = type_errors(version, node_modules, damaged, tmp_path)
+    assert "'\"legendformat\"' does not exist" in errors
+    assert "Type 'string' is not assignable to type 'number" in errors
+    assert "Type 'number' is not assignable to type '" in errors
+
+
+def type_errors(version: str, node_modules: Path, model: dict, folder: Path) -> str:
+    """What TypeScript says when a dashboard is held against the types of a version of Grafana."""
+    package = node_modules / f"grafana-{version}"
+    lines = [PREAMBLE_9 if version == "9" else PREAMBLE]
+    lines.append(f"({json.dumps(model)}) satisfies Plain<Dashboard>;")
+    for number, panel in enumerate(model["panels"]):
+        lines.append(f"({json.dumps(panel)}) satisfies Plain<Panel>;")
+        # Version 9 publishes no types for what is particular to a kind of panel.
+        kind = panel["type"].replace("-", "")
+        types = sorted(package.glob(f"dist/*/raw/composable/{kind}/panelcfg/x/*types.gen.d.ts"))
+        assert bool(types) == (version != "9")
+        if types:
+            module = types[0].as_posix().removesuffix(".d.ts")
+            lines.append(f'import type * as panel{number} from "{module}";')
+            # An option that is left out has Grafana's default. Up to version 10 a heatmap's tooltip is
+            # switched by `show`, which later ones no longer have.
+            also = " & { tooltip: { show: boolean } }" if kind == "heatmap" else ""
+            options = f"Partial<Plain<panel{number}.Options>>{also}"
+            lines.append(f"({json.dumps(panel['options'])}) satisfies {options};")
+            if custom := panel["fieldConfig"]["defaults"].get("custom"):
+                lines.append(f"({json.dumps(custom)}) satisfies Plain<panel{number}.FieldConfig>;")
+    (folder / "check.ts").write_text("\n".join(lines))
+    settings = {
+        "compilerOptions": {
+            "strict": True,
+            "noEmit": True,
+            "skipLibCheck": True,
+            "module": "esnext",
+            "moduleResolution": "bundler",
+            "target": "es2022",
+            "types": [],
+            "paths": {"@grafana/schema": [str(package)]},
+        },
+        "files": ["check.ts"],
+    }
+    (folder / "tsconfig.json").write_text(json.dumps(settings))
+    compiler = ["node", node_modules / "typescript" / "bin" / "tsc", "-p", folder, "--pretty", "false"]
+    return run(compiler).stdout
+
+
+# A real Prometheus with real metrics.
+
+
+@pytest.fixture(scope="module")
+def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Prometheus while it scrapes clearml-serving's own statistics process, evaluating the rules."""
+    try:
+        check_packages()
+        tools = find_tools(TOOLS_CACHE)
+    except (StackError, PrometheusNotFound) as error:
+        skip_outside_ci(str(error))
+    home = tmp_path_factory.mktemp("prometheus")
+    port = take_port(0)
+    traffic = home / "traffic.json"
+    traffic.write_text(json.dumps(made_up_traffic()))
+    with Processes(home / "logs") as processes:
+        command = [sys.executable, str(HERE / "statistics_without_kafka.py"), str(traffic), str(port)]
+        processes.start("statistics", command, ready=lambda: accepts(port))
+        targets, port = [f"127.0.0.1:{port}"], take_port(0)
+        command = prometheus_command(tools, home, port, targets, RULES, interval_seconds=1)
+        url = f"http://127.0.0.1:{port}"
+        processes.start("prometheus", command, ready=lambda: is_ready(url))
+        yield url
+
+
+def made_up_traffic() -> dict:
+    """What inference tells of real rows, answered in turns by an endpoint and a version of it."""
+    variables = {**training_edges(), "y": [0, 1]}
+    rows = table()[MONITORED_FEATURES].assign(y=rule_of_thumb(table()))
+    shuffled = rows.sample(frac=1, random_state=0).to_dict("records")
+    endpoints = itertools.cycle(["asteroid", "asteroid/2"])
+    messages = [{"_url": next(endpoints), "_latency": 0.004, "_count": 1, **row} for row in shuffled]
+    return {"metrics": {"asteroid": variables, "asteroid/2": variables}, "messages": messages}
+
+
+def wait_for_values(prometheus_url: str) -> None:
+    """Until each expression in the dashboard has one."""
+    empty = partial(dashboard.without_a_value, prometheus_url)
+    wait_until(lambda: not empty(), "a value of every expression", lambda: "\n".join(empty()))
+
+
+def test_every_expression_has_a_value(prometheus_url):
+    wait_for_values(prometheus_url)
+
+
+def test_the_endpoints_to_choose_from_are_those_with_requests(prometheus_url, model):
+    variable = model["templating"]["list"][1]
+    wait_for_values(prometheus_url)
+    selector = re.fullmatch(r"label_values\((.+), __name__\)", variable["query"]["query"])[1]
+    pattern = re.compile(variable["regex"].strip("/"))
+    names = dashboard.metric_names(prometheus_url, selector)
+    assert {pattern.fullmatch(name)[1] for name in names} == {"asteroid", "asteroid_2"}
+
+
+@pytest.mark.parametrize("feature", MONITORED_FEATURES)
+def test_the_buckets_of_a_heatmap_come_in_order_and_add_up_to_all_requests(feature, prometheus_url):
+    wait_for_values(prometheus_url)
+    edges = []
+    for expression in targets_of(feature):
+        # Prometheus sorts a range's series by their labels, as text, and Grafana takes them as they come.
+        answer = sorted(query(prometheus_url, expression), key=lambda series: series[0]["le"])
+        edges += [float(labels["le"]) for labels, _ in answer]
+    assert edges == [*training_edges()[feature], float("inf")]
+    # In one query: between two Prometheus may collect new counts, and shares of different ones do not add up.
+    answer = query(prometheus_url, " or ".join(f"({expression})" for expression in targets_of(feature)))
+    assert len(answer) == len(edges)
+    assert sum(share for _, share in answer) == pytest.approx(100)
+
+
+def test_psi_of_the_training_data_s_own_rows_is_small_and_alarms_are_quiet(prometheus_url):
+    wait_for_values(prometheus_url)
+    found = query(prometheus_url, f'endpoint_variable:psi:10m{{variable="{H.replace(" ", "_")}"}}')
+    assert [labels["endpoint"] for labels, _ in found] == ["asteroid", "asteroid_2"]
+    assert all(0 <= psi < 0.1 for _, psi in found)
+    assert query(prometheus_url, 'ALERTS{alertstate="firing"}') == []
+
+
+def test_an_expression_that_prometheus_refuses_is_an_error_with_its_reason(prometheus_url):
+    with pytest.raises(ValueError, match=r"Prometheus refuses 'sum\(': .*parse error"):
+        query(prometheus_url, "sum(")
+
+
+def test_a_range_has_a_value_for_each_moment_both_ends_included(prometheus_url):
+    answer = query_range(prometheus_url, "vector(2)", 1000, 1010, step=5)
+    assert answer == [({}, [(1000, 2.0), (1005, 2.0), (1010, 2.0)])]

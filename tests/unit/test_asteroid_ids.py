@@ -1,0 +1,79 @@
+"""asteroid_ids.py: which spellings are one asteroid, and which are none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from asteroids.ids import asteroid_id
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2446862",
+        "2446862.0",
+        "2446862.",
+        "2446862.000",
+        " 2446862",
+        "2446862\t",
+        " 2446862.0 \r",
+        "+2446862",
+        "2.446862e6",
+        "2.4468620E+06",
+        2446862,
+        2446862.0,
+        np.int64(2446862),
+        np.float64(2446862),
+        np.float32(2446862),
+    ],
+)
+def test_an_id_is_the_same_however_it_is_written(value):
+    assert asteroid_id(value) == "2446862"
+
+
+@pytest.mark.parametrize("value", [20151708003, 20151708003.0, "20151708003.0", "2.0151708003e10"])
+def test_the_long_ids_of_unnumbered_asteroids_keep_all_digits(value):
+    assert asteroid_id(value) == "20151708003"
+
+
+def test_an_id_stays_as_it_is_when_it_is_read_again():
+    assert asteroid_id(asteroid_id(" 0012.0 ")) == asteroid_id("0012") == "0012"
+
+
+def test_names_may_be_ids():
+    assert asteroid_id(" 446862 (2001 VB76) ") == "446862 (2001 VB76)"
+
+
+@pytest.mark.parametrize("value", ["", " ", None, np.nan, pd.NA, pd.NaT, "NaN", "null", "None", "N/A"])
+def test_an_empty_cell_is_no_id(value):
+    assert asteroid_id(value) is None
+
+
+@pytest.mark.parametrize("text", ["2.01517E+10", "2.44686e+06", "2e10", "1e999999999", "1e+16"])
+def test_a_number_that_lost_its_last_digits_is_no_id(text):
+    assert asteroid_id(text) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2446862.5",
+        2446862.5,
+        "-2446862",
+        "inf",
+        float("-inf"),
+        "2,446,862",
+        "2446862,0",
+        "2 446 862",
+        '="2446862"',
+        "'2446862",
+        "#2446862",
+        "\x002446862",
+        "\u200b2446862",
+        "True",
+        True,
+        "-",
+    ],
+)
+def test_what_cannot_be_an_id_is_none(value):
+    assert asteroid_id(value) is None

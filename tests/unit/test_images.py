@@ -1,0 +1,255 @@
+"""The README's pictures: they are there, and what draws them draws what it is given."""
+
+import itertools
+import json
+import math
+import re
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from demo import dashboard
+from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
+from images import alert, diagram, make_images
+from images.dashboard import COLUMNS, WHAT_IT_IS, draw_dashboard
+from images.panels import Series, draw_bargauge
+from images.style import PIXELS_AN_INCH, SCALE, WIDTH, Card
+from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic
+from local_stack.prometheus import INTERVAL_SECONDS
+from tests.support.checkouts import REPOSITORY
+
+SMALLEST_LETTERS = 11  # CSS pixels
+LARGEST_FILE = 200_000  # bytes
+MINUTE = 60
+
+START, END = 1_800_000_000, 1_800_000_000 + 30 * MINUTE
+DRIFT, OVER = START + 10 * MINUTE, START + 20 * MINUTE
+
+
+@pytest.fixture(scope="module")
+def drawn_dashboard(traffic: Traffic) -> Card:
+    return draw_dashboard(dashboard.load(), traffic)
+
+
+@pytest.fixture(scope="module")
+def drawn_alerts(traffic: Traffic) -> Card:
+    return alert.draw_alerts(traffic)
+
+
+def steady(value: float, start: float = START, end: float = END) -> list[tuple[float, float]]:
+    return [(time, value) for time in range(start, end + 1, INTERVAL_SECONDS)]
+
+
+@pytest.fixture(scope="module")
+def traffic() -> Traffic:
+    """Half an hour whose answers are made up: a drift in its middle, and an alarm during a part of it.
+
+    The magnitude alone alarms us, from minute 12 to 21; the reference's formula does so before the drift.
+    """
+    series = {
+        expression: [[{"endpoint": "asteroid", "variable": "y"}, steady(2.0)]]
+        for _, expression in dashboard.expressions()
+    }
+    for title, expression in dashboard.expressions():
+        if title in ("Absolute Magnitude", "Minimum Orbit Intersection"):
+            series[expression] = [[{"le": le}, steady(10.0)] for le in ("0.1", "0.2", "+Inf")]
+    for expression in (PSI, PSI_10_MINUTES):
+        series[expression] = [[{"variable": feature}, steady(0.03)] for feature in FEATURES]
+    feature = next(iter(FEATURES))
+    states = {"pending": (11, 12), "firing": (12, 21)}
+    series[ALARM] = [
+        [
+            {"variable": feature, "alertstate": state},
+            steady(1.0, START + begin * MINUTE, START + end * MINUTE - INTERVAL_SECONDS),
+        ]
+        for state, (begin, end) in states.items()
+    ]
+    for expression in REFERENCE.values():
+        series[expression] = [[{}, steady(16.0, end=START + 5 * MINUTE - INTERVAL_SECONDS)]]
+    legs = [("normal", START), ("drift", DRIFT), ("normal", OVER)]
+    return Traffic(5, legs, START, END, series)
+
+
+# The files.
+
+
+@pytest.mark.parametrize("picture", make_images.PICTURES)
+def test_each_picture_is_as_wide_as_two_pixels_for_one_of_the_readme(picture):
+    content = (REPOSITORY / "images" / f"{picture}.png").read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", content[16:24])
+    assert width == WIDTH * SCALE
+    assert width / 3 < height < width * 2
+    assert len(content) < LARGEST_FILE
+
+
+def test_an_unknown_picture_is_refused_before_anything_is_run(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["make_images.py", "diagram", "dashbord"])
+    with pytest.raises(SystemExit) as ended:
+        make_images.main()
+    assert ended.value.code == 2
+    assert "no such picture: dashbord; there are diagram, pipeline" in capsys.readouterr().err
+
+
+def test_a_gauge_leaves_out_a_series_that_has_no_value():
+    series = [Series("silent", np.array([np.nan])), Series("heard", np.array([np.nan, 2.0]))]
+    axes = Figure().subplots()
+    draw_bargauge(axes, {"fieldConfig": {"defaults": {}}}, np.array([]), series)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["heard"]
+
+
+# The diagram.
+
+
+def words_in_diagram() -> str:
+    return "\n".join(" ".join([*box.name, *box.text]) for box in diagram.BOXES)
+
+
+def test_the_diagram_names_every_script_and_no_file_that_is_not_there():
+    scripts = {file.name for file in REPOSITORY.glob("*.py") if '__name__ == "__main__"' in file.read_text()}
+    named = set(re.findall(r"\b\w+\.(?:py|ipynb|csv|json|yml)\b", words_in_diagram()))
+    assert {"get_data.py", "pipeline.py"} <= scripts <= named
+    places = [REPOSITORY, REPOSITORY / "data", REPOSITORY / "deploy"]
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_diagram_has_the_names_that_the_example_uses():
+    names = {"".join(box.name) for box in diagram.BOXES}
+    assert {RAW_DATASET_NAME, PREPROCESSED_DATASET_NAME, "select_best_model"} <= names
+
+
+def test_boxes_do_not_touch_and_stand_within_a_band():
+    for box, other in itertools.combinations(diagram.BOXES, 2):
+        apart_x = box.x + box.width < other.x or other.x + other.width < box.x
+        apart_y = box.y + box.height < other.y or other.y + other.height < box.y
+        assert apart_x or apart_y, (box.name, other.name)
+    for box in diagram.BOXES:
+        assert diagram.LEFT <= box.x < box.x + box.width <= diagram.RIGHT
+        assert any(band.y < box.y and box.y + box.height < band.y + band.height for band in diagram.BANDS)
+
+
+def test_no_arrow_crosses_a_box():
+    for arrow in diagram.arrows():
+        for (x, y), (to_x, to_y) in itertools.pairwise(arrow.points):
+            for box in diagram.BOXES:
+                beside = max(x, to_x) <= box.x or min(x, to_x) >= box.x + box.width
+                above_or_below = max(y, to_y) <= box.y or min(y, to_y) >= box.y + box.height
+                assert beside or above_or_below, (arrow, box.name)
+
+
+def test_every_box_has_an_arrow():
+    ends = [point for arrow in diagram.arrows() for point in (arrow.points[0], arrow.points[-1])]
+    for box in diagram.BOXES:
+        assert any(box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height for x, y in ends), (
+            box.name
+        )
+
+
+# The dashboard.
+
+
+def texts(card: Card) -> list[str]:
+    return [text.get_text() for text in card.figure.findobj(Text)]
+
+
+def check_letters(card: Card) -> None:
+    """All that is written is large enough to be read, and on the card."""
+    card.figure.draw_without_rendering()
+    width, height = card.figure.bbox.size
+    for text in card.figure.findobj(Text):
+        if text.get_visible() and text.get_text():
+            assert text.get_fontsize() * PIXELS_AN_INCH / 72 >= SMALLEST_LETTERS, text
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
+
+
+def axes_of(card: Card, title: str) -> Axes:
+    (axes,) = (each for each in card.figure.axes if each.get_label() == title)
+    return axes
+
+
+def test_every_panel_of_the_dashboard_is_drawn_at_its_place(drawn_dashboard):
+    panels = dashboard.load()["panels"]
+    titles = [axes.get_label() for axes in drawn_dashboard.figure.axes if axes.get_label() != "<colorbar>"]
+    assert titles == [panel["title"] for panel in panels]
+    assert set(titles) <= set(texts(drawn_dashboard))
+    for panel in panels:
+        place, grid = axes_of(drawn_dashboard, panel["title"]).get_position(), panel["gridPos"]
+        assert grid["x"] / COLUMNS < place.x0 < place.x1 < (grid["x"] + grid["w"]) / COLUMNS
+    tops = {
+        panel["gridPos"]["y"]: axes_of(drawn_dashboard, panel["title"]).get_position().y1 for panel in panels
+    }
+    assert sorted(tops.values(), reverse=True) == [tops[y] for y in sorted(tops)]
+
+
+def test_all_that_the_dashboard_says_can_be_read(drawn_dashboard):
+    check_letters(drawn_dashboard)
+
+
+def test_the_dashboard_says_that_it_is_no_screenshot(drawn_dashboard):
+    assert WHAT_IT_IS in texts(drawn_dashboard)
+    assert "not a Grafana screenshot" in WHAT_IT_IS
+
+
+def test_a_line_has_the_values_that_prometheus_gave(traffic):
+    expression = next(each for title, each in dashboard.expressions() if title == "Requests answered")
+    answer = [[{"endpoint": "asteroid_7"}, [(START + 60, 4.0), (START + 65, 5.0)]]]
+    changed = replace(traffic, series={**traffic.series, expression: answer})
+    (line,) = axes_of(draw_dashboard(dashboard.load(), changed), "Requests answered").get_lines()
+    assert line.get_label() == "asteroid_7"
+    drawn = {time: value for time, value in line.get_xydata().tolist() if not math.isnan(value)}
+    assert drawn == {START + 60: 4.0, START + 65: 5.0}
+
+
+def test_a_heatmap_has_a_row_for_each_bucket_in_the_order_of_the_answer(drawn_dashboard):
+    axes = axes_of(drawn_dashboard, "Absolute Magnitude")
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows[:3] == ["0.1", "0.2", "+Inf"]
+    assert axes.collections[0].get_array().shape[0] == len(rows)
+
+
+def test_thresholds_and_states_are_shown_as_the_dashboard_asks(drawn_dashboard):
+    lines = axes_of(drawn_dashboard, "Drift: population stability index (PSI)").get_lines()
+    assert [line.get_ydata()[0] for line in lines if line.get_linestyle() == "--"] == [0.1]
+    assert [text.get_text() for text in axes_of(drawn_dashboard, "Alarms").texts] == ["ALARM"] * 6
+
+
+# The alarms.
+
+
+def test_both_alarms_are_judged_on_the_same_traffic(drawn_alerts):
+    written = texts(drawn_alerts)
+    ours = written.index("silent")
+    assert written[ours + 2] == "on 80 % of the time, 100 % of its last 2 minutes"
+    assert written[ours + 4] == "on for 1.0 minutes"
+    theirs = written.index("on 50 % of the time")
+    assert written[theirs + 2] == "on 0 % of the time, 0 % of its last 2 minutes"
+    assert written[theirs + 4] == "on for 0.0 minutes"
+
+
+def test_thresholds_and_moments_are_marked(drawn_alerts):
+    marks = {" threshold 0.1", " threshold 15", "normal traffic", "drift", "normal again"}
+    assert marks <= set(texts(drawn_alerts))
+
+
+def test_all_that_is_said_of_the_alarms_can_be_read(drawn_alerts):
+    check_letters(drawn_alerts)
+
+
+def test_the_threshold_is_that_of_the_rules():
+    rules = (REPOSITORY / "deploy" / "asteroid_alerts.yml").read_text()
+    assert f"* clamp_max(endpoint_variable:observations:2m, {50 / alert.PSI_THRESHOLD:g}) / 50" in rules
+
+
+def test_measurements_can_be_kept(traffic, tmp_path):
+    traffic.save(tmp_path / "traffic.json")
+    again = Traffic.load(tmp_path / "traffic.json")
+    again.save(tmp_path / "again.json")
+    kept = [json.loads((tmp_path / name).read_text()) for name in ("traffic.json", "again.json")]
+    assert kept[0] == kept[1]
+    assert again.series[PSI][0][1][0] == [START, 0.03]

@@ -1,0 +1,314 @@
+"""preprocess_serving.py: which requests are answered and how, and which model files are refused."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+
+from preprocess_serving import FEATURES, RAW_COLUMNS, Model, Preprocess, build_features, refuse_misread
+from tests.support.asteroid_tables import asteroid_table
+
+
+@pytest.fixture
+def row() -> dict:
+    """A row of the table as JSON gives it: all 40 columns, texts among them."""
+    return json.loads(asteroid_table(asteroids=1).head(1).to_json(orient="records"))[0]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return asteroid_table(asteroids=200)
+
+
+@pytest.fixture(scope="module")
+def model_file(table, tmp_path_factory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model") / "best_model.ubj", table, threshold=0.25)
+
+
+def save_model(path: Path, table, threshold: float | None, feature_names: list[str] = FEATURES) -> Path:
+    data = xgboost.DMatrix(
+        build_features({name: table[name].to_numpy() for name in RAW_COLUMNS}),
+        table["Hazardous"],
+        feature_names=feature_names,
+    )
+    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3}, data, 20)
+    if threshold is not None:
+        booster.set_attr(threshold=repr(threshold))
+    booster.save_model(path)
+    return path
+
+
+def problem_with(body: object) -> str:
+    """What a refused request is told."""
+    with pytest.raises(ValueError, match=r"^Invalid request: ") as error:
+        Preprocess().preprocess(body, {})
+    return str(error.value).removeprefix("Invalid request: ")
+
+
+# Features
+
+
+def test_the_features_and_their_order():
+    assert FEATURES == [
+        "Absolute Magnitude",
+        "avg_dia",
+        "Relative Velocity km per hr",
+        "Miss Dist.(kilometers)",
+        "Orbit Uncertainity",
+        "Minimum Orbit Intersection",
+        "Jupiter Tisserand Invariant",
+        "Epoch Osculation",
+        "Eccentricity",
+        "Semi Major Axis",
+        "Inclination",
+        "Asc Node Longitude",
+        "Orbital Period",
+        "Perihelion Distance",
+        "Perihelion Arg",
+        "Aphelion Dist",
+        "Perihelion Time",
+        "Mean Anomaly",
+        "Mean Motion",
+    ]
+
+
+def test_a_row_becomes_one_line_of_features(row):
+    features = Preprocess().preprocess(row, {})
+    assert features.shape == (1, 19)
+    for value, name in zip(features[0], FEATURES, strict=True):
+        assert (
+            value == row[name]
+            if name != "avg_dia"
+            else (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2
+        )
+
+
+def test_a_table_becomes_a_line_of_features_for_each_row(table):
+    features = build_features({name: table[name].to_numpy() for name in RAW_COLUMNS})
+    assert features.shape == (len(table), 19)
+    for line, values in zip(features, table.to_dict("records"), strict=True):
+        assert line.tolist() == build_features(values).tolist()
+
+
+# Requests that are answered
+
+
+def test_a_raw_row_is_answered_with_its_class_and_probability(row, model_file):
+    hook = Preprocess()
+    model = hook.load(str(model_file))
+    answer = hook.postprocess(model.predict(hook.preprocess(row, {})), {})
+    assert set(answer) == {"y", "y_raw"}
+    assert answer["y"] in (0, 1) and type(answer["y"]) is int
+    assert 0 < answer["y_raw"] < 1 and type(answer["y_raw"]) is float
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_the_columns_that_no_feature_needs_may_be_left_out(row):
+    needed = {name: row[name] for name in RAW_COLUMNS}
+    assert np.array_equal(Preprocess().preprocess(needed, {}), Preprocess().preprocess(row, {}))
+
+
+def test_whole_numbers_are_numbers(row):
+    assert Preprocess().preprocess({**row, "Inclination": 5, "Orbit Uncertainity": 0}, {}).shape == (1, 19)
+
+
+def test_drift_is_answered_and_not_refused(row):
+    drifted = {**row, "Absolute Magnitude": 66.0, "Minimum Orbit Intersection": 2.0}
+    assert Preprocess().preprocess(drifted, {}).shape == (1, 19)
+
+
+@pytest.mark.parametrize(("probability", "y"), [(0.2499, 0), (0.25, 1), (0.9, 1), (0.0, 0)])
+def test_the_models_own_threshold_decides(model_file, probability, y):
+    hook = Preprocess()
+    hook.load(str(model_file))
+    assert hook.postprocess(np.array([probability]), {}) == {"y": y, "y_raw": probability}
+
+
+def test_two_models_at_once_keep_their_own_thresholds(table, model_file, tmp_path):
+    low, high = Preprocess(), Preprocess()
+    low.load(str(model_file))
+    high.load(str(save_model(tmp_path / "other.ubj", table, threshold=0.75)))
+    assert low.postprocess(np.array([0.5]), {})["y"] == 1
+    assert high.postprocess(np.array([0.5]), {})["y"] == 0
+
+
+def test_monitoring_is_told_of_the_feature_that_no_request_holds(row):
+    told = {}
+    Preprocess().preprocess(row, {}, told.update)
+    assert told == {"avg_dia": (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2}
+
+
+def test_200_thousand_unknown_keys_cost_next_to_nothing(row):
+    body = {**row, **{f"key {number}": number for number in range(200_000)}}
+    began = time.thread_time()  # of the processor: by the clock it depends on what else the machine does
+    Preprocess().preprocess(body, {})
+    assert time.thread_time() - began < 0.05
+
+
+# Requests that are refused
+
+
+@pytest.mark.parametrize("body", [None, [], [{}], "text", b"text", 5, True])
+def test_a_body_that_is_no_object_is_refused(body):
+    assert (
+        problem_with(body)
+        == "the body must be a JSON object, one row of the NASA table, sent as application/json"
+    )
+
+
+@pytest.mark.parametrize("name", RAW_COLUMNS)
+def test_a_missing_field_is_named(row, name):
+    del row[name]
+    assert problem_with(row) == f"'{name}' is missing"
+
+
+@pytest.mark.parametrize("value", [None, True, False, "12.5", "", [], [12.5], {}])
+@pytest.mark.parametrize("name", ["Absolute Magnitude", "Orbit Uncertainity"])
+def test_what_is_no_number_is_refused(row, name, value):
+    assert problem_with({**row, name: value}) == f"'{name}' must be a number"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 3.5e38, -3.5e38, 10**400])
+@pytest.mark.parametrize("name", ["Absolute Magnitude", "Semi Major Axis"])
+def test_numbers_that_the_model_would_not_see_as_they_are_are_refused(row, name, value):
+    assert problem_with({**row, name: value}) == f"'{name}' must be a finite number that fits 32-bit floats"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("Est Dia in KM(min)", -0.1, "above 0"),
+        ("Est Dia in KM(max)", 0, "above 0"),
+        ("Relative Velocity km per hr", 0.0, "above 0"),
+        ("Miss Dist.(kilometers)", -1, "0 or more"),
+        ("Orbit Uncertainity", -1, "from 0 to 9"),
+        ("Orbit Uncertainity", 10, "from 0 to 9"),
+        ("Minimum Orbit Intersection", -1e-9, "0 or more"),
+        ("Epoch Osculation", 0, "above 0"),
+        ("Eccentricity", -0.01, "from 0 to below 1, a closed orbit"),
+        ("Eccentricity", 1, "from 0 to below 1, a closed orbit"),
+        ("Semi Major Axis", -2.5, "above 0"),
+        ("Inclination", -1, "from 0 to 180 degrees"),
+        ("Inclination", 180.1, "from 0 to 180 degrees"),
+        ("Asc Node Longitude", 360.1, "from 0 to 360 degrees"),
+        ("Orbital Period", 0, "above 0"),
+        ("Perihelion Distance", 0, "above 0"),
+        ("Perihelion Arg", -0.1, "from 0 to 360 degrees"),
+        ("Aphelion Dist", -1, "above 0"),
+        ("Perihelion Time", -1, "above 0"),
+        ("Mean Anomaly", 400, "from 0 to 360 degrees"),
+        ("Mean Motion", 0, "above 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(row, name, value, words):
+    assert problem_with({**row, name: value}) == f"'{name}' must be {words}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [("Est Dia in KM(min)", "Est Dia in KM(max)"), ("Perihelion Distance", "Aphelion Dist")],
+)
+def test_the_larger_of_a_pair_must_not_be_the_smaller(row, low, high):
+    assert problem_with({**row, low: row[high], high: row[low]}) == f"'{high}' must not be below '{low}'"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Minimum Orbit Intersection", 0),
+        ("Eccentricity", 0),
+        ("Inclination", 180),
+        ("Mean Anomaly", 360),
+        ("Orbit Uncertainity", 9),
+        ("Absolute Magnitude", -1.5),
+        ("Jupiter Tisserand Invariant", -0.5),
+    ],
+)
+def test_the_rare_but_possible_is_answered(row, name, value):
+    assert Preprocess().preprocess({**row, name: value}, {}).shape == (1, 19)
+
+
+def test_all_problems_are_listed_at_once(row):
+    del row["Mean Motion"]
+    body = {**row, "Absolute Magnitude": None, "Eccentricity": -1, "Inclination": float("nan")}
+    assert problem_with(body) == (
+        "'Absolute Magnitude' must be a number; "
+        "'Eccentricity' must be from 0 to below 1, a closed orbit; "
+        "'Inclination' must be a finite number that fits 32-bit floats; "
+        "'Mean Motion' is missing"
+    )
+
+
+def test_nothing_of_the_request_is_repeated(row):
+    # Words on which clearml-serving stops itself when an error contains them.
+    secret = "CUDA out of memory. "
+    told = problem_with({**row, "Inclination": secret, secret: secret, "Mean Motion": [secret]})
+    assert "CUDA" not in told
+
+
+def test_a_refused_request_is_not_counted(row):
+    told = {}
+    with pytest.raises(ValueError):
+        Preprocess().preprocess({**row, "Inclination": None}, {}, told.update)
+    assert told == {}
+
+
+# Model files
+
+
+def test_a_loaded_model_predicts_as_the_booster_does(table, model_file):
+    features = build_features({name: table[name].to_numpy() for name in RAW_COLUMNS})
+    booster = xgboost.Booster(model_file=model_file)
+    expected = booster.predict(xgboost.DMatrix(features, feature_names=FEATURES))
+    assert np.array_equal(Model(str(model_file)).predict(features), expected)
+
+
+def test_a_model_that_could_not_be_downloaded_is_said_to_be_so():
+    with pytest.raises(ValueError, match="could not download the model's file"):
+        Preprocess().load(None)
+
+
+def test_a_model_without_a_threshold_is_refused(table, tmp_path):
+    path = save_model(tmp_path / "bare.ubj", table, threshold=None)
+    with pytest.raises(ValueError, match=r"holds no threshold: serve a model made by model_training\.py"):
+        Preprocess().load(str(path))
+
+
+def test_a_model_of_other_features_is_refused(table, tmp_path):
+    path = save_model(tmp_path / "other.ubj", table, threshold=0.5, feature_names=FEATURES[::-1])
+    with pytest.raises(ValueError, match="trained on other features"):
+        Preprocess().load(str(path))
+
+
+NEW_FORMATS = {
+    "json": b'{"learner":{"learner_model_param":{"base_score":"[2.12E-1]","boost_from_average":"1"}}}',
+    "json with spaces": b'{"learner_model_param": {"base_score": "[2.12E-1]"}}',
+    "ubj": b"{L\0\0\0\0\0\0\0\x0abase_scoreSL\0\0\0\0\0\0\0\x09[2.12E-1]L\0\0\0\0\0\0\0\x12boost",
+}
+
+
+@pytest.mark.parametrize("content", NEW_FORMATS.values(), ids=NEW_FORMATS)
+@pytest.mark.parametrize("version", ["1.7.6", "2.1.4", "3.0.5"])
+def test_a_model_of_a_newer_xgboost_is_refused_by_one_that_would_misread_it(tmp_path, content, version):
+    path = tmp_path / "model"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=rf"saved by xgboost 3\.1 or newer, which xgboost {version} here would"
+    ):
+        refuse_misread(path, version)
+
+
+@pytest.mark.parametrize("version", ["3.1.0", "3.2.0", "3.10.0rc1", "4.0.0"])
+def test_a_model_of_a_newer_xgboost_is_read_by_a_newer_one(tmp_path, version):
+    path = tmp_path / "model.json"
+    path.write_bytes(NEW_FORMATS["json"])
+    refuse_misread(path, version)
+
+
+@pytest.mark.parametrize("suffix", ["ubj", "json"])
+def test_a_model_of_todays_xgboost_is_read_by_that_of_the_container(table, tmp_path, suffix):
+    path = save_model(tmp_path / f"model.{suffix}", table, threshold=0.5)
+    refuse_misread(path, "1.7.6")

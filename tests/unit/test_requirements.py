@@ -1,0 +1,75 @@
+"""What is installed where: each requirements file as pip and as clearml-agent read it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.checkouts import REPOSITORY
+
+FILES = [
+    "requirements.txt",
+    "requirements-steps.txt",
+    "local_stack/requirements.txt",
+    "tests/requirements.txt",
+    "constraints.txt",
+]
+
+
+def read(name: str) -> list[Requirement]:
+    """The requirements in a file and in those that it names, by the rules of pip."""
+    found = []
+    for line in (REPOSITORY / name).read_text().splitlines():
+        line = re.sub(r"(^|\s)#.*", "", line).strip()
+        if line.startswith("-r "):
+            found += read(str(Path(name).parent / line.removeprefix("-r ")))
+        elif line:
+            found.append(Requirement(line))
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.filterwarnings("ignore:pkg_resources")
+def test_clearml_agent_reads_every_requirements_file_as_pip_does(name):
+    from clearml_agent.helper.package.requirements import RequirementsManager
+
+    text = (REPOSITORY / name).read_text()
+    parse = RequirementsManager.parse_requirements_section_to_marker_requirements
+    by_agent = [Requirement(str(requirement)) for requirement in parse(text, cwd=(REPOSITORY / name).parent)]
+    assert by_agent == read(name)
+
+
+def test_steps_install_no_notebook_no_serving_and_no_cuda():
+    """xgboost itself brings 640 MB for graphics cards, but on macOS."""
+    steps = read("requirements-steps.txt")
+    for system in ("linux", "win32"):
+        names = {
+            each.name for each in steps if not each.marker or each.marker.evaluate({"sys_platform": system})
+        }
+        assert "xgboost-cpu" in names
+        assert not names & {"xgboost", "jupyter", "clearml-serving", "matplotlib", "tqdm"}
+
+
+def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
+    """jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
+    assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
+
+
+@pytest.mark.parametrize(
+    ("script", "unused"),
+    [
+        ("get_data", {"xgboost", "sklearn", "scipy", "matplotlib"}),
+        ("preprocessing", {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"}),
+        ("model_training", {"duckdb", "matplotlib"}),
+        ("pipeline", {"xgboost", "sklearn", "duckdb", "matplotlib"}),
+        ("inference", {"clearml", "pandas", "xgboost", "sklearn", "matplotlib"}),
+    ],
+)
+def test_a_script_imports_no_large_package_that_it_does_not_use(script, unused):
+    code = f"import sys, {script}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=True)
+    assert not set(done.stdout.split()) & unused
