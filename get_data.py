@@ -12,7 +12,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from clearml_tools.errors import InputError, report_errors_in_one_line, storage_errors
+from clearml_tools.errors import UserError, report_errors_in_one_line, storage_errors
 
 import pandas as pd
 from clearml import Logger, Task
@@ -20,8 +20,9 @@ from clearml import Logger, Task
 from asteroids.ids import asteroid_id
 from asteroids.nasa_table import TABLE_COLUMNS, open_table
 from clearml_tools.connection import connect
+from clearml_tools.datasets import new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt
-from clearml_tools.tracking import keep_reason, new_dataset_version, start_task
+from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     ASTEROID_COLUMN,
     GET_DATA_TASK_NAME,
@@ -45,7 +46,7 @@ def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
     """The rows of a CSV or Parquet file whose `Close Approach Date` is not after `query_date` (YYYY-MM-DD).
 
     Rows and columns keep the file's order. Dates are texts such as 1995-01-08 and ids such as 2446862,
-    however the file has them: one table gives one dataset. InputError if the date is none, if the file is
+    however the file has them: one table gives one dataset. UserError if the date is none, if the file is
     not the NASA table, if a row has no date or no id, or if no row is left.
     """
     last_day = parse_date(query_date).isoformat()
@@ -64,22 +65,22 @@ def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
             {"last_day": last_day},
         ).df()
     if dated_rows < rows:
-        raise InputError(
+        raise UserError(
             f"{table_path}: {rows - dated_rows} of {rows} rows have no date in 'Close Approach Date', "
             f"one of them {(undated or '')!r}; write dates as YYYY-MM-DD, from 1900 to 2199"
         )
     if found.empty:
         since = f"the first is on {first_approach}" if rows else "the table is empty"
-        raise InputError(f"{table_path} has no close approach up to {last_day}: {since}")
+        raise UserError(f"{table_path} has no close approach up to {last_day}: {since}")
     if id_type == "FLOAT":
-        raise InputError(
+        raise UserError(
             f"{table_path} has 32-bit floats in '{ASTEROID_COLUMN}', too short for an id: "
             "write whole numbers or text"
         )
     ids = found[ASTEROID_COLUMN].map(asteroid_id)
     wrong = found[ASTEROID_COLUMN].fillna("")[ids.isna()]
     if len(wrong):
-        raise InputError(
+        raise UserError(
             f"{table_path}: {len(wrong)} of {len(ids)} rows have no id in '{ASTEROID_COLUMN}', "
             f"the first of them {wrong.iloc[0]!r}; write ids such as 2446862"
         )
@@ -88,13 +89,13 @@ def query_asteroids(table_path: Path, query_date: str) -> pd.DataFrame:
 
 
 def parse_date(text: str) -> date:
-    """A YYYY-MM-DD text as a date, or an InputError."""
+    """A YYYY-MM-DD text as a date, or an UserError."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
     if day is None or day.isoformat() != text:  # Python takes 20100101 and 2010-W01-1 as well
-        raise InputError(f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01")
+        raise UserError(f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01")
     return day
 
 

@@ -200,7 +200,7 @@ def download_table() -> Path:
     """The table in the newest version of the raw dataset in ClearML, as a local file."""
     # Here, as ClearML takes a second to import, and requests alone do not need it.
     from clearml_tools.connection import connect
-    from clearml_tools.tracking import get_dataset, local_copy
+    from clearml_tools.datasets import get_dataset, local_copy
 
     connect()
     dataset = get_dataset(RAW_DATASET_NAME, None, made_by="get_data.py")

@@ -8,7 +8,7 @@ PR-AUC. The champion is the published model with the tag "champion"; both are sc
 
 import argparse
 
-from clearml_tools.errors import InputError, report_errors_in_one_line
+from clearml_tools.errors import UserError, report_errors_in_one_line
 
 import pandas as pd
 import xgboost
@@ -16,7 +16,7 @@ from clearml import Model, Task
 
 from asteroids.evaluation import score
 from clearml_tools.connection import connect
-from clearml_tools.tracking import keep_reason, start_task
+from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     CHAMPION_TAG,
     LABEL_COLUMN,
@@ -87,12 +87,12 @@ def score_model(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
 
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
-    """Return the training tasks of these ids; InputError for one that has made no model."""
+    """Return the training tasks of these ids; UserError for one that has made no model."""
     found = {task.id: task for task in Task.get_tasks(task_filter={"id": task_ids})}
     for task_id in task_ids:
         task = found.get(task_id)
         if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
-            raise InputError(f"--candidates: '{task_id}' is no task of model_training.py that has completed")
+            raise UserError(f"--candidates: '{task_id}' is no task of model_training.py that has completed")
     return [found[task_id] for task_id in task_ids]
 
 

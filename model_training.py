@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from clearml_tools.errors import InputError, report_errors_in_one_line, shell_quoted, storage_errors
+from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted, storage_errors
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,8 @@ from asteroids.plots import (
     report_test_plots,
 )
 from clearml_tools.connection import connect
-from clearml_tools.tracking import get_dataset, keep_reason, local_copy, start_task
+from clearml_tools.datasets import get_dataset, local_copy
+from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -53,7 +54,7 @@ MONITORED_FEATURES = ["Absolute Magnitude", "Minimum Orbit Intersection"]
 
 
 def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
-    """Features (n, 19), labels (n,) and asteroid of each row; InputError if the files are not those."""
+    """Features (n, 19), labels (n,) and asteroid of each row; UserError if the files are not those."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     folder = local_copy(dataset)
     try:
@@ -61,9 +62,9 @@ def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.S
         labels = pd.read_csv(folder / LABELS_FILE_NAME)[LABEL_COLUMN].to_numpy()
         asteroids = pd.read_csv(folder / GROUPS_FILE_NAME, dtype=str)[ASTEROID_COLUMN]
     except (FileNotFoundError, KeyError, ValueError) as error:
-        raise InputError(f"{source} is not what preprocessing.py makes: {error}") from error
+        raise UserError(f"{source} is not what preprocessing.py makes: {error}") from error
     if list(features.columns) != FEATURES or not len(features) == len(labels) == len(asteroids):
-        raise InputError(
+        raise UserError(
             f"{source} has other features or rows than preprocessing.py makes: run preprocessing.py again"
         )
     return features, labels, asteroids
@@ -80,11 +81,11 @@ def train(
 ) -> tuple[xgboost.Booster, dict]:
     """A booster with the trees up to its best round on the validation rows, and the learning curves.
 
-    The curves are {"train" or "validation": {metric: [value of each round]}}. InputError if XGBoost
+    The curves are {"train" or "validation": {metric: [value of each round]}}. UserError if XGBoost
     refuses a parameter.
     """
     if num_boost_round < 1 or early_stopping_rounds < 1:
-        raise InputError("--num-boost-round and --early-stopping-rounds must be 1 or more")
+        raise UserError("--num-boost-round and --early-stopping-rounds must be 1 or more")
     data = xgboost.DMatrix(features.iloc[train_rows], labels[train_rows])
     validation = xgboost.DMatrix(features.iloc[validation_rows], labels[validation_rows])
     curves: dict = {}
@@ -99,7 +100,7 @@ def train(
             verbose_eval=False,
         )
     except xgboost.core.XGBoostError as error:
-        raise InputError(f"XGBoost refuses the parameters: {' '.join(str(error).split())}") from error
+        raise UserError(f"XGBoost refuses the parameters: {' '.join(str(error).split())}") from error
     return booster, curves
 
 
@@ -196,11 +197,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """InputError for what the libraries take without learning, or refuse without naming the option."""
+    """UserError for what the libraries take without learning, or refuse without naming the option."""
     if not 0 <= arguments.random_state < 2**32:
-        raise InputError(f"--random-state {arguments.random_state} is not from 0 to {2**32 - 1}")
+        raise UserError(f"--random-state {arguments.random_state} is not from 0 to {2**32 - 1}")
     if not 0 < arguments.eta <= 1:
-        raise InputError(f"--eta {arguments.eta:g} is not above 0, and 1 at most")
+        raise UserError(f"--eta {arguments.eta:g} is not above 0, and 1 at most")
 
 
 def xgboost_parameters(arguments: argparse.Namespace) -> dict:
@@ -232,7 +233,7 @@ def main() -> None:
     for name, numbers in zip(("training", "validation", "test"), rows, strict=True):
         print(f"{name} data: {len(numbers)} rows of {asteroids.iloc[numbers].nunique()} asteroids")
         if set(labels[numbers]) != {0, 1}:
-            raise InputError(
+            raise UserError(
                 f"the {name} data have only one class: query more rows, with a later --query-date"
             )
     train_rows, validation_rows, test_rows = rows
@@ -247,7 +248,7 @@ def main() -> None:
         arguments.early_stopping_rounds,
     )
     if not booster.get_score():
-        raise InputError("XGBoost found nothing to split the rows by: its parameters are too strict")
+        raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
     probabilities = booster.predict(xgboost.DMatrix(features))
     threshold = choose_threshold(labels[validation_rows], probabilities[validation_rows])
 

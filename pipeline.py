@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from clearml_tools.errors import InputError, report_errors_in_one_line, shell_quoted
+from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted
 
 from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
@@ -29,16 +29,10 @@ from clearml.config import get_remote_task_id
 
 from clearml_tools.checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from clearml_tools.connection import connect, watch_server
+from clearml_tools.datasets import DATASET_ID_ARTIFACT
 from clearml_tools.interrupts import delayed_interrupt, finish_first
 from clearml_tools.name_limits import wrong_name
-from clearml_tools.tracking import (
-    DATASET_ID_ARTIFACT,
-    ENDED,
-    ERROR_PROPERTY,
-    FINISHED,
-    REQUIREMENTS,
-    keep_reason,
-)
+from clearml_tools.tasks import ENDED, ERROR_PROPERTY, FINISHED, REQUIREMENTS, keep_reason
 from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, STEP_QUEUE
 
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
@@ -276,7 +270,7 @@ def take_parameters(arguments: argparse.Namespace, edited: dict[str, str]) -> No
     """Put a run's parameters, as somebody may have edited them, in the place of the arguments.
 
     ClearML does that, too, but takes the default, without a word, where it cannot read what was typed.
-    InputError names it.
+    UserError names it.
     """
     for name in list(vars(arguments)):
         text = edited.get(f"Args/{name}")
@@ -287,7 +281,7 @@ def take_parameters(arguments: argparse.Namespace, edited: dict[str, str]) -> No
             setattr(arguments, name, read(text))
         except ValueError as error:
             wanted = "whole numbers, such as 41 42" if read is whole_numbers else "a whole number"
-            raise InputError(f"the parameter {name} of this run is '{text}': give {wanted}") from error
+            raise UserError(f"the parameter {name} of this run is '{text}': give {wanted}") from error
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -363,7 +357,7 @@ def main() -> int:
     arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # it tells of steps as they come, through a pipe as well
     if wrong := wrong_name():
-        raise InputError(wrong)
+        raise UserError(wrong)
     connect()
     watch_server()
     if not Task.running_locally():  # an agent executes this
@@ -375,7 +369,7 @@ def main() -> int:
     why = why_unreachable()
     if why and not arguments.local:
         if arguments.require_agents:
-            raise InputError(f"agents could not get this code, as {why}: push it to a remote")
+            raise UserError(f"agents could not get this code, as {why}: push it to a remote")
         print(f"Agents could not get this code, as {why}: running on this machine")
     if not (why or arguments.local):
         return enqueue(arguments, uncommitted_edits())
@@ -383,7 +377,7 @@ def main() -> int:
     if not why:
         try:
             edits = uncommitted_edits()
-        except InputError as error:
+        except UserError as error:
             print(f"No step is reused, as ClearML cannot know this code: {error}")
     return run_here(arguments, edits)
 

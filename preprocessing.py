@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from clearml_tools.errors import InputError, report_errors_in_one_line, storage_errors
+from clearml_tools.errors import UserError, report_errors_in_one_line, storage_errors
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,9 @@ from clearml import Dataset, Logger, Task
 
 from asteroids.ids import asteroid_id
 from clearml_tools.connection import connect
+from clearml_tools.datasets import get_dataset, local_copy, new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt
-from clearml_tools.tracking import get_dataset, keep_reason, local_copy, new_dataset_version, start_task
+from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     ASTEROID_COLUMN,
     FEATURES_FILE_NAME,
@@ -96,16 +97,16 @@ def make_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_raw_table(dataset: Dataset) -> pd.DataFrame:
-    """The table in a version of the raw dataset; InputError if it has none or cannot be preprocessed."""
+    """The table in a version of the raw dataset; UserError if it has none or cannot be preprocessed."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
         # Ids as text, lest "0012" become 12 and another asteroid, or an empty one make floats of all.
         table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype={ASTEROID_COLUMN: str})
     except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{source} holds no readable {RAW_FILE_NAME}: {str(error).strip()}") from error
+        raise UserError(f"{source} holds no readable {RAW_FILE_NAME}: {str(error).strip()}") from error
     problems = find_problems(table)
     if problems:
-        raise InputError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
+        raise UserError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
     # get_data.py has done it. But a dataset may come from elsewhere, or from an earlier version.
     table[ASTEROID_COLUMN] = table[ASTEROID_COLUMN].map(asteroid_id)
     return table

@@ -8,7 +8,7 @@ and validation data.
 
 import hashlib
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,11 @@ TEST_SHARE = 0.2
 def is_test_asteroid(value: object) -> bool:
     """Whether an asteroid belongs to the test set: decided by its id alone, for ever and on any machine.
 
-    However the id is written; InputError if it is none.
+    However the id is written; UserError if it is none.
     """
     text = asteroid_id(value)
     if text is None:
-        raise InputError(f"{value!r} is no asteroid's id, which is a whole number such as 2446862")
+        raise UserError(f"{value!r} is no asteroid's id, which is a whole number such as 2446862")
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
 
@@ -44,7 +44,7 @@ def split_by_asteroid(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row numbers of the training, validation and test data; no asteroid is in two of them.
 
-    `validation_size` is the share of the asteroids outside the test set that go into validation. InputError
+    `validation_size` is the share of the asteroids outside the test set that go into validation. UserError
     if it leaves no asteroid for one of the two.
     """
     in_test = asteroids.map(is_test_asteroid).to_numpy(bool)
@@ -57,7 +57,7 @@ def split_by_asteroid(
         splitter = GroupShuffleSplit(n_splits=1, test_size=validation_size, random_state=random_state)
         train, validation = next(splitter.split(rest, groups=ranks.iloc[rest]))
     except ValueError as error:
-        raise InputError(
+        raise UserError(
             f"the data cannot be split with --validation-size {validation_size}: {error}"
         ) from error
     return rest[train], rest[validation], test

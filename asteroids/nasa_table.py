@@ -1,7 +1,7 @@
 """Read files shaped like the NASA table, for get_data.py and inference.py alike.
 
 CSV in UTF-8 with a header line, plain or as .gz, and Parquet. What a file is, its content tells: its name
-may lie. A file that cannot be read is an InputError that names the cause.
+may lie. A file that cannot be read is an UserError that names the cause.
 """
 
 import csv
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,7 +54,7 @@ class Fault(Exception):
 def open_table(path: Path, needed: Iterable[str]) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Open a database in which the file is the view `asteroids`; nothing of it is in memory yet.
 
-    All columns of a CSV are text, so that what a query does not touch comes out as it went in. InputError
+    All columns of a CSV are text, so that what a query does not touch comes out as it went in. UserError
     if there is no such file, if it lacks a column of `needed`, or, from the queries too, if it is broken.
     """
     # Not above: a thread of inference.py that still waits for an answer at the end would keep hold of it,
@@ -69,24 +69,24 @@ def open_table(path: Path, needed: Iterable[str]) -> "Iterator[duckdb.DuckDBPyCo
             if missing:
                 names = ", ".join(map(repr, missing[:5]))
                 more = f" and {len(missing) - 5} more" if missing[5:] else ""
-                raise InputError(f"{path} is not the NASA table: it lacks {names}{more} of its 40 columns")
+                raise UserError(f"{path} is not the NASA table: it lacks {names}{more} of its 40 columns")
             table.create_view("asteroids")
             yield database
     except (duckdb.Error, Fault, *BROKEN_GZIP) as error:
-        raise InputError(
+        raise UserError(
             f"{path} is not a table in CSV, with a header line, or Parquet ({reason(error, path)})"
         ) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def read_file(database: "duckdb.DuckDBPyConnection", path: Path) -> "duckdb.DuckDBPyRelation":
     """Give the file as a relation, with DuckDB's errors or a Fault."""
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"{path}: {what}; give --csv a CSV or Parquet file, or leave it out")
+        raise UserError(f"{path}: {what}; give --csv a CSV or Parquet file, or leave it out")
     if not path.stat().st_size:
-        raise InputError(f"{path} is empty: it needs the 40 columns, and rows")
+        raise UserError(f"{path} is empty: it needs the 40 columns, and rows")
     pattern = glob.escape(str(path))  # DuckDB takes a path for a pattern
     if first_bytes(path) == b"PAR1":
         return database.read_parquet(pattern, hive_partitioning=False)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 from asteroids.nasa_table import open_table
 from global_config import LABEL_COLUMN
@@ -48,7 +48,7 @@ SCENARIOS = {
 def read_rows(table_path: Path) -> list[dict]:
     """The rows of a file shaped like the NASA table, as requests: without the label, without a NaN.
 
-    Rows that the serving hook would refuse are left out. InputError if there is no file or no such row.
+    Rows that the serving hook would refuse are left out. UserError if there is no file or no such row.
     """
     with open_table(table_path, RAW_COLUMNS) as database:
         found = database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM asteroids")
@@ -57,7 +57,7 @@ def read_rows(table_path: Path) -> list[dict]:
     rows = [row for row in table if not find_problems(row)]
     if not rows:
         why = f"in the first, {find_problems(table[0])[0]}" if table else "it is empty"
-        raise InputError(f"{table_path} has no row that could be sent: {why}")
+        raise UserError(f"{table_path} has no row that could be sent: {why}")
     if len(rows) < len(table):
         print(f"{len(table) - len(rows)} of {len(table)} rows are left out: the hook would refuse them")
     return rows
@@ -115,7 +115,7 @@ def mock_rows(
 
 
 def write_rows(rows: Iterable[dict], path: Path) -> None:
-    """Write rows as a CSV file; InputError if it cannot be written."""
+    """Write rows as a CSV file; UserError if it cannot be written."""
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
     try:
@@ -124,4 +124,4 @@ def write_rows(rows: Iterable[dict], path: Path) -> None:
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror})") from error
+        raise UserError(f"{path} cannot be written ({error.strerror})") from error

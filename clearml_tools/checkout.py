@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 from clearml import Task
 from clearml.config import config_obj
@@ -104,7 +104,7 @@ def remote_address() -> str:
 def uncommitted_edits() -> str:
     """Return how the files that git tracks differ from the last commit, as a diff for agents to apply.
 
-    InputError names what ClearML cannot keep of it, and modules that git does not track: agents would run the
+    UserError names what ClearML cannot keep of it, and modules that git does not track: agents would run the
     code without them.
     """
     refuse_untracked_modules()
@@ -112,14 +112,14 @@ def uncommitted_edits() -> str:
     try:
         edits = decode(git(*DIFF))
     except GitError as error:
-        raise InputError(f"git cannot tell what was edited here ({error}): commit the edits") from error
+        raise UserError(f"git cannot tell what was edited here ({error}): commit the edits") from error
     if len(edits) > LARGEST_DIFF:
-        raise InputError(
+        raise UserError(
             f"the uncommitted edits have {len(edits):,} characters, ClearML keeps {LARGEST_DIFF:,}: "
             "commit them"
         )
     if edits and not config_obj.get("sdk.development.store_uncommitted_code_diff", True):
-        raise InputError(
+        raise UserError(
             "clearml.conf keeps ClearML from storing uncommitted edits (store_uncommitted_code_diff: false): "
             "commit them"
         )
@@ -128,31 +128,31 @@ def uncommitted_edits() -> str:
 
 
 def refuse_untracked_modules() -> None:
-    """InputError for Python files that git does not track: agents would not have them."""
+    """UserError for Python files that git does not track: agents would not have them."""
     untracked = names(git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", check=False))
     # An environment for packages may lie here, and be named in no .gitignore.
     untracked = [name for name in untracked if not (FOLDER / Path(name).parts[0] / "pyvenv.cfg").exists()]
     if untracked:
-        raise InputError(
+        raise UserError(
             f"git does not track {listed(untracked)}, and agents would run without it: `git add` it, or name "
             "it in .gitignore if no script needs it"
         )
 
 
 def refuse_hidden_files() -> None:
-    """InputError for files that git was told not to look at: it would not tell of edits in them."""
+    """UserError for files that git was told not to look at: it would not tell of edits in them."""
     marked = names(git("ls-files", "-z", "-v", check=False))  # a letter and a blank before each name
     hidden = [line[2:] for line in marked if line[0].islower() or line[0] == "S"]
     hidden = [name for name in hidden if (FOLDER / name).exists()]  # others are left out of a sparse checkout
     if hidden:
-        raise InputError(
+        raise UserError(
             f"git was told not to look for edits in {listed(hidden)}: take that back with `git update-index "
             f"--no-assume-unchanged --no-skip-worktree -- {hidden[0]}`"
         )
 
 
 def decode(diff: bytes) -> str:
-    """Return the diff as text; InputError names edited submodules, and files in it that are no text."""
+    """Return the diff as text; UserError names edited submodules, and files in it that are no text."""
     parts = [b"diff --git " + part for part in (b"\n" + diff).split(b"\ndiff --git ")[1:]]
     binary, submodules = [], []
     for part in parts:
@@ -168,12 +168,12 @@ def decode(diff: bytes) -> str:
         if not is_text:
             binary.append(name)
     if submodules:
-        raise InputError(
+        raise UserError(
             f"the submodule {listed(submodules)} was edited, and agents would run it without that: commit "
             "and push in it, then commit here"
         )
     if binary:
-        raise InputError(
+        raise UserError(
             f"{listed(binary)} was edited and is no UTF-8 text, which is all that ClearML keeps of edits: "
             "commit the edit, or take it back with `git checkout`"
         )
@@ -181,7 +181,7 @@ def decode(diff: bytes) -> str:
 
 
 def check_effect(edits: str, failure: str, *settings: str) -> None:
-    """InputError, beginning with `failure`, unless the last commit and the edits make the files on disk.
+    """UserError, beginning with `failure`, unless the last commit and the edits make the files on disk.
 
     `settings` overrule the user's own, as options of git.
     """
@@ -192,10 +192,10 @@ def check_effect(edits: str, failure: str, *settings: str) -> None:
         except GitError as error:
             if re.search("no space left|out of diskspace", str(error), re.IGNORECASE):
                 place = tempfile.gettempdir()
-                raise InputError(f"{error}: make room in {place}, or name another TMPDIR") from error
+                raise UserError(f"{error}: make room in {place}, or name another TMPDIR") from error
             same, reason = False, str(error)
     if not same:
-        raise InputError(f"{failure} ({reason}): commit them")
+        raise UserError(f"{failure} ({reason}): commit them")
 
 
 def tree_of_edits(edits: str, folder: Path, *settings: str) -> bytes:
@@ -237,7 +237,7 @@ def scratch(folder: Path, name: str) -> dict[str, str]:
 
 
 def check_for_agents(edits: str) -> None:
-    """InputError if agents could not get the last commit, or could not apply the edits to it."""
+    """UserError if agents could not get the last commit, or could not apply the edits to it."""
     commit, address = text_of("rev-parse", "HEAD"), remote_address()
     remotes = [
         name for name in text_of("remote").splitlines() if text_of("remote", "get-url", name) == address
@@ -251,25 +251,25 @@ def check_for_agents(edits: str) -> None:
         try:
             there = git("ls-remote", env=environment, stdin=subprocess.DEVNULL, timeout=REMOTE_SECONDS)
         except GitError as error:
-            raise InputError(
+            raise UserError(
                 f"git knows of no push of commit {commit[:9]}, and {shown} could not be asked for it "
                 f"({without_password(str(error))}): git push it"
             ) from error
         if commit.encode() not in there:
-            raise InputError(f"agents could not get commit {commit[:9]}, which {shown} lacks: git push it")
+            raise UserError(f"agents could not get commit {commit[:9]}, which {shown} lacks: git push it")
     check_effect(edits, "agents with git settings such as yours could not apply the uncommitted edits")
 
 
 def record_edits(task: Task, edits: str) -> None:
     """Put the edits into ClearML's record of the running script's code.
 
-    InputError if ClearML has not found out what the script is: agents would have nothing to run.
+    UserError if ClearML has not found out what the script is: agents would have nothing to run.
     """
     requirements = task.get_requirements()  # waits until ClearML has looked at git, which may be in a thread
     task.reload()
     script = task.data.script
     if not (script and script.entry_point and script.repository and requirements):
-        raise InputError(
+        raise UserError(
             "ClearML did not find out what the code of this script is, and agents would have nothing to run: "
             "try again"
         )
@@ -284,7 +284,7 @@ def record_what_can_be_kept(task: Task) -> None:
         return
     try:
         record_edits(task, uncommitted_edits())
-    except InputError as error:
+    except UserError as error:
         print(f"Note that a clone of this run would run other code: {error}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from clearml_tools.errors import EXPLANATIONS, InputError, note_full_disks
+from clearml_tools.errors import EXPLANATIONS, UserError, note_full_disks
 
 import clearml.config
 import requests
@@ -84,17 +84,17 @@ EXPLANATIONS[requests.RequestException] = lambda error: (
 def connect() -> None:
     """Bring the settings into effect, and see that the ClearML servers answer; to be called before Task.init.
 
-    InputError if they do not: the client itself would try again, silently, for hours.
+    UserError if they do not: the client itself would try again, silently, for hours.
     """
     if Task.is_offline():
-        raise InputError(
+        raise UserError(
             "ClearML's offline mode is on, and datasets, models and pipelines need a server: "
             "unset CLEARML_OFFLINE_MODE"
         )
     if not (ENV_ACCESS_KEY.get() or ENV_AUTH_TOKEN.get() or read_configuration()):
         file = LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
         if file and not Path(get_config_file()).is_file():
-            raise InputError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
+            raise UserError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
         raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
     for name, beginning in NOISE:
@@ -114,13 +114,13 @@ def connect() -> None:
 
 
 def read_configuration() -> str | None:
-    """Return the access key that clearml.conf holds; InputError if the file cannot be read."""
+    """Return the access key that clearml.conf holds; UserError if the file cannot be read."""
     try:
         return config_obj.get("api.credentials.access_key", None)
     except Exception as error:
         line = getattr(error.__cause__, "lineno", None)
         reason = f"it breaks off in line {line}" if line else getattr(error, "strerror", None) or error
-        raise InputError(f"{get_config_file()} cannot be read ({reason})") from error
+        raise UserError(f"{get_config_file()} cannot be read ({reason})") from error
 
 
 def use_sdk_settings() -> None:
@@ -143,7 +143,7 @@ def use_sdk_settings() -> None:
 
 
 def ask(setting: str, server: str, path: str = "") -> requests.Response:
-    """Return what the server that `setting` of clearml.conf names answers; InputError if it does not."""
+    """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
     try:
         parts = urlsplit(server)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -151,7 +151,7 @@ def ask(setting: str, server: str, path: str = "") -> requests.Response:
         is_address = False
     shown, place = without_password(server), f"see {setting} in clearml.conf"
     if not is_address:
-        raise InputError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
+        raise UserError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
     here = is_here(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
     for attempt in range(1 if here else ATTEMPTS):
@@ -165,14 +165,14 @@ def ask(setting: str, server: str, path: str = "") -> requests.Response:
             failure = error
     if not failure:
         told = f"{answer.status_code} {answer.reason}"
-        raise InputError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
+        raise UserError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
     if here and setting == "api_server":
-        raise InputError(
+        raise UserError(
             f"no {what} answers at {shown}: `python -m local_stack up` starts the local one"
         ) from failure
     if isinstance(failure, requests.exceptions.SSLError):
         place = "see api.verify_certificate in clearml.conf, or name its certificate in REQUESTS_CA_BUNDLE"
-    raise InputError(
+    raise UserError(
         f"no {what} answers at {shown}: {way_to(server)}{connection_error_text(failure)}; {place}"
     ) from failure
 
@@ -188,7 +188,7 @@ def has_failed(answer: requests.Response) -> bool:
 
 
 def check_api_server(url: str, answer: requests.Response) -> None:
-    """InputError if it is not ClearML's API that gave this answer; a refusal is left to the SDK."""
+    """UserError if it is not ClearML's API that gave this answer; a refusal is left to the SDK."""
     if not answer.ok:
         return
     try:
@@ -196,7 +196,7 @@ def check_api_server(url: str, answer: requests.Response) -> None:
     except (ValueError, LookupError, TypeError):
         is_clearml = False
     if not is_clearml:
-        raise InputError(
+        raise UserError(
             f"what answers at {without_password(url)} is no ClearML server's API: give api_server in "
             "clearml.conf its address, which is not that of the web pages"
         )

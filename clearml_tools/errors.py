@@ -27,13 +27,13 @@ MOST_FULL_DISKS = 30  # a script that does not repeat itself gives up long befor
 logged_full_disks: list[str] = []
 
 
-class InputError(ValueError):
+class UserError(ValueError):
     """Something that whoever runs a script can put right. The message says what it is, and how."""
 
 
 # What to say of an error that is no fault of the program, by its kind. Modules add kinds of their libraries.
 EXPLANATIONS: dict[type[BaseException], Callable[[BaseException], str]] = {
-    InputError: str,
+    UserError: str,
     BrokenPipeError: lambda _: "what read the output of this script has ended",
 }
 
@@ -120,7 +120,7 @@ def note_full_disks() -> None:
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Turn the errors of a file server or storage that cannot be written to into an InputError.
+    """Turn the errors of a file server or storage that cannot be written to into an UserError.
 
     A Ctrl-C takes effect after the block: see delayed_interrupt.
     """
@@ -128,7 +128,7 @@ def storage_errors(what: str) -> Iterator[None]:
         with delayed_interrupt():
             yield
     except (ValueError, OSError) as error:
-        raise InputError(f"ClearML could not store {what}: {error}") from error
+        raise UserError(f"ClearML could not store {what}: {error}") from error
 
 
 def shell_quoted(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import time
 from functools import partial
 
-from clearml_tools.errors import InputError, explanation, storage_errors
+from clearml_tools.errors import UserError, explanation, storage_errors
 
 import pytest
 
@@ -28,24 +28,24 @@ SECONDS = 60  # for a script to end after a signal, on a machine that has a lot 
 def test_no_password_of_an_address_is_ever_printed():
     text = "no answer at 'http://user:secret@host:8080/path' by socks5://user:p@ss@10.0.0.1:1"
     assert without_password(text) == "no answer at 'http://host:8080/path' by socks5://10.0.0.1:1"
-    assert explanation(InputError("at http://user:secret@host")) == "at http://host"
+    assert explanation(UserError("at http://user:secret@host")) == "at http://host"
 
 
 def test_an_answer_of_many_lines_is_one_line_with_an_end():
-    text = explanation(InputError("<html>\n  busy\n" + "x" * 10_000))
+    text = explanation(UserError("<html>\n  busy\n" + "x" * 10_000))
     assert text.startswith("<html> busy xxx") and text.endswith(" …")
     assert len(text) < 700
 
 
 def test_a_clearml_server_is_quoted_with_its_reason_alone():
     answer = '{"meta": {"id": "1", "result_msg": "Nothing is served here", "error_stack": null}, "data": {}}'
-    assert explanation(InputError(f"Failed uploading (404): {answer}")) == (
+    assert explanation(UserError(f"Failed uploading (404): {answer}")) == (
         "Failed uploading (404): Nothing is served here"
     )
 
 
 def test_a_full_disk_is_named_whatever_library_met_it():
-    with pytest.raises(InputError) as caught, storage_errors("a version"):
+    with pytest.raises(UserError) as caught, storage_errors("a version"):
         try:
             raise OSError(errno.ENOSPC, "No space left on device", "/mnt/table.csv")
         except OSError as error:
@@ -55,7 +55,7 @@ def test_a_full_disk_is_named_whatever_library_met_it():
 
 def test_a_full_disk_that_was_only_logged_is_named_too(monkeypatch):
     monkeypatch.setattr(errors, "logged_full_disks", ["No space left on device"])
-    assert explanation(InputError("Could not load it")) == "Could not load it (No space left on device)"
+    assert explanation(UserError("Could not load it")) == "Could not load it (No space left on device)"
 
 
 def test_an_error_of_the_program_has_no_explanation():
@@ -132,7 +132,7 @@ def test_an_end_that_the_server_does_not_take_is_no_success(checkout):
     code = (
         "from clearml_tools.errors import report_errors_in_one_line\nreport_errors_in_one_line()\n"
         "from clearml import Task\nfrom clearml_tools.connection import connect\n"
-        "from clearml_tools.tracking import start_task\n"
+        "from clearml_tools.tasks import start_task\n"
         "connect()\n"
         "task = start_task('a task', Task.TaskTypes.training)\n"
         "task.mark_completed = lambda *_, **__: None\n"
@@ -197,7 +197,7 @@ def after(seconds: float):
     ("line", "number"),
     [
         ("created new task", signal.SIGTERM),
-        ("ClearML dataset page", signal.SIGTERM),  # test_tracking.py has SIGINT there
+        ("ClearML dataset page", signal.SIGTERM),  # test_datasets.py has SIGINT there
         ("Hash generation", signal.SIGINT),
         ("raw_asteroid_dataset 1", signal.SIGINT),
     ],

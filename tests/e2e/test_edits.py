@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import pytest
 
@@ -230,7 +230,7 @@ REFUSED = {
 def test_what_clearml_cannot_keep_is_refused_by_name(repository, name):
     edit, told = REFUSED[name]
     edit(repository)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         uncommitted_edits()
     assert told in str(error.value)
     assert "\n" not in str(error.value)
@@ -243,7 +243,7 @@ def test_edits_that_agents_with_these_settings_would_refuse_or_change_are_refuse
     settings(f"[apply]\n whitespace = {setting}")
     (repository / "code" / "script.py").write_text("edited = '''   \n'''\n")
     edits = uncommitted_edits()
-    with pytest.raises(InputError, match=r"agents with git settings such as yours .*: commit them"):
+    with pytest.raises(UserError, match=r"agents with git settings such as yours .*: commit them"):
         check_for_agents(edits)
 
 
@@ -251,7 +251,7 @@ def test_a_commit_that_the_remote_lacks_is_refused(repository):
     (repository / "code" / "script.py").write_text("edited = 1\n")
     git(repository, "commit", "--quiet", "--all", "--message", "Not pushed")
     with pytest.raises(
-        InputError, match=r"agents could not get commit \w{9}, which .*remote lacks: git push it"
+        UserError, match=r"agents could not get commit \w{9}, which .*remote lacks: git push it"
     ):
         check_for_agents(uncommitted_edits())
     git(repository, "push", "--quiet", "origin", "HEAD:elsewhere")
@@ -263,7 +263,7 @@ def test_a_commit_is_refused_where_the_remote_cannot_be_asked(repository):
     git(repository, "commit", "--quiet", "--all", "--message", "Not pushed")
     git(repository, "remote", "set-url", "origin", "https://me:secret@git.invalid/asteroids.git")
     told = r"git.invalid/asteroids.git could not be asked for it \(.+\): git push it"
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(UserError, match=told) as error:
         check_for_agents(uncommitted_edits())
     assert "secret" not in str(error.value)
 
@@ -281,7 +281,7 @@ def test_a_commit_that_another_remote_has_is_refused(repository, tmp_path):
     git(tmp_path, "init", "--quiet", "--bare", "fork")
     git(repository, "remote", "add", "fork", str(tmp_path / "fork"))
     git(repository, "push", "--quiet", "fork", "main")
-    with pytest.raises(InputError, match="git push it"):
+    with pytest.raises(UserError, match="git push it"):
         check_for_agents(uncommitted_edits())
 
 
@@ -289,7 +289,7 @@ def test_a_clearml_conf_that_keeps_edits_from_being_stored_is_named(repository, 
     monkeypatch.setattr(checkout, "config_obj", SimpleNamespace(get=lambda *_: False))
     assert uncommitted_edits() == ""
     (repository / "code" / "script.py").write_text("edited = 1\n")
-    with pytest.raises(InputError, match="store_uncommitted_code_diff: false"):
+    with pytest.raises(UserError, match="store_uncommitted_code_diff: false"):
         uncommitted_edits()
 
 
@@ -342,5 +342,5 @@ def test_what_clearml_found_out_by_itself_gives_way_to_the_edits(repository):
 
 @pytest.mark.parametrize("missing", ["entry_point", "repository"])
 def test_a_record_without_code_is_refused(repository, missing):
-    with pytest.raises(InputError, match="ClearML did not find out what the code of this script is"):
+    with pytest.raises(UserError, match="ClearML did not find out what the code of this script is"):
         record_edits(Record(**{"entry_point": "code/script.py", missing: ""}), "")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import duckdb
 import numpy as np
@@ -121,7 +121,7 @@ def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
 )
 def test_a_file_without_a_usable_row_is_an_input_error(tmp_path, content, message):
     (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         read_rows(tmp_path / "bad.csv")
 
 
@@ -612,12 +612,12 @@ def test_save_writes_both_files_and_sends_nothing(monkeypatch, tmp_path, table, 
 
 def test_a_folder_that_cannot_be_written_is_an_input_error(monkeypatch, tmp_path):
     monkeypatch.setattr(inference, "DATA", tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"synthetic.csv cannot be written"):
+    with pytest.raises(UserError, match=r"synthetic.csv cannot be written"):
         run_here(monkeypatch, "--save", "--csv", NASA_TABLE)
 
 
 def test_a_missing_table_is_named_with_the_remedy(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"none\.csv: no such file; give --csv a CSV or Parquet file"):
+    with pytest.raises(UserError, match=r"none\.csv: no such file; give --csv a CSV or Parquet file"):
         run_here(monkeypatch, "--csv", tmp_path / "none.csv")
 
 

@@ -6,7 +6,7 @@ import sys
 import uuid
 from urllib.parse import unquote, urlsplit
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import pytest
 from clearml import Task
@@ -15,7 +15,7 @@ from clearml.utilities.config import text_to_config_dict
 import global_config
 import pipeline
 from clearml_tools.name_limits import wrong_name
-from clearml_tools.tracking import start_task
+from clearml_tools.tasks import start_task
 from local_stack.stack import Stack, shell_quoted
 from tests.support.checkouts import Checkout
 from tests.support.deployment import clean_environment
@@ -139,7 +139,7 @@ def test_a_wrong_name_is_told_before_anything_is_begun(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
     told = "global_config.py: CHAMPION_TAG cannot be '-champion'"
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(UserError, match=told):
         start_task("a task", Task.TaskTypes.training)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(UserError, match=told):
         pipeline.main()

@@ -15,13 +15,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import pytest
 from clearml.automation.job import LocalClearmlJob
 
 import pipeline
-from clearml_tools.tracking import ERROR_PROPERTY
+from clearml_tools.tasks import ERROR_PROPERTY
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from local_stack.waiting import Child, wait_until
@@ -57,7 +57,7 @@ def test_seeds_that_were_edited_may_be_written_in_many_ways(text):
 )
 def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_default(name, text, wanted):
     arguments = argparse.Namespace(training_seeds=[42], num_boost_round=1000)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         take_parameters(arguments, {f"Args/{name}": text})
     assert str(error.value) == f"the parameter {name} of this run is '{text}': give {wanted}"
 

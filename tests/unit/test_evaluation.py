@@ -1,6 +1,6 @@
 """evaluation.py: the split, the threshold, the baseline, and the scores."""
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def test_two_spellings_of_one_asteroid_are_on_one_side(asteroids):
 
 @pytest.mark.parametrize("value", [None, np.nan, "", "2446862.5"])
 def test_what_is_no_id_cannot_be_split(value):
-    with pytest.raises(InputError, match="is no asteroid's id"):
+    with pytest.raises(UserError, match="is no asteroid's id"):
         split_by_asteroid(pd.Series([2000001, 2000002, value]), 0.25, 42)
 
 
@@ -110,12 +110,12 @@ def test_the_validation_share_counts_asteroids(asteroids):
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.2])
 def test_a_validation_share_that_leaves_nothing_is_refused(asteroids, share):
-    with pytest.raises(InputError, match=f"cannot be split with --validation-size {share}"):
+    with pytest.raises(UserError, match=f"cannot be split with --validation-size {share}"):
         split_by_asteroid(asteroids, share, 42)
 
 
 def test_a_single_asteroid_cannot_be_split():
-    with pytest.raises(InputError, match="cannot be split"):
+    with pytest.raises(UserError, match="cannot be split"):
         split_by_asteroid(pd.Series([2000001, 2000001]), 0.25, 42)
 
 

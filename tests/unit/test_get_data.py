@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import duckdb
 import numpy as np
@@ -154,7 +154,7 @@ def test_an_empty_id_in_a_row_that_is_not_asked_for_changes_no_other(table, tmp_
     ],
 )
 def test_what_is_no_date_is_named_with_the_form_of_one(csv, text):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         query_asteroids(csv, text)
     assert (
         str(error.value) == f"--query-date '{text}' is not a date: give one as YYYY-MM-DD, such as 2010-01-01"
@@ -162,7 +162,7 @@ def test_what_is_no_date_is_named_with_the_form_of_one(csv, text):
 
 
 def test_a_date_before_the_first_approach_is_told_when_that_was(table, csv):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         query_asteroids(csv, "1994-12-31")
     first = table["Close Approach Date"].min()
     assert str(error.value) == f"{csv} has no close approach up to 1994-12-31: the first is on {first}"
@@ -170,7 +170,7 @@ def test_a_date_before_the_first_approach_is_told_when_that_was(table, csv):
 
 def test_a_table_without_rows_is_told_to_be_empty(csv):
     csv.write_text(csv.read_text().splitlines()[0] + "\n")
-    with pytest.raises(InputError, match="has no close approach up to 2022-01-01: the table is empty"):
+    with pytest.raises(UserError, match="has no close approach up to 2022-01-01: the table is empty"):
         query_asteroids(csv, "2022-01-01")
 
 
@@ -200,7 +200,7 @@ def test_a_table_without_rows_is_told_to_be_empty(csv):
 def test_what_is_no_date_is_counted_and_shown(table, tmp_path, text):
     table.loc[[2, 5], "Close Approach Date"] = text
     table.to_csv(tmp_path / "undated.csv", index=False)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         query_asteroids(tmp_path / "undated.csv", "2022-01-01")
     assert str(error.value) == (
         f"{tmp_path / 'undated.csv'}: 2 of {len(table)} rows have no date in 'Close Approach Date', "
@@ -213,7 +213,7 @@ def test_what_is_no_id_is_counted_and_shown(table, tmp_path, text):
     table["Neo Reference ID"] = table["Neo Reference ID"].astype(object)
     table.loc[[2, 5], "Neo Reference ID"] = text
     table.to_csv(tmp_path / "ids.csv", index=False)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         query_asteroids(tmp_path / "ids.csv", "2022-01-01")
     assert str(error.value) == (
         f"{tmp_path / 'ids.csv'}: 2 of {len(table)} rows have no id in 'Neo Reference ID', "
@@ -223,7 +223,7 @@ def test_what_is_no_id_is_counted_and_shown(table, tmp_path, text):
 
 def test_ids_that_lost_digits_as_32_bit_floats_are_refused(table, tmp_path):
     path = save(table, "Neo Reference ID", "FLOAT", tmp_path / "ids.csv")
-    with pytest.raises(InputError, match="has 32-bit floats in 'Neo Reference ID', too short for an id"):
+    with pytest.raises(UserError, match="has 32-bit floats in 'Neo Reference ID', too short for an id"):
         query_asteroids(path, "2022-01-01")
 
 
@@ -252,5 +252,5 @@ def test_a_query_that_cannot_be_answered_leaves_no_task_behind(monkeypatch, argu
     monkeypatch.setattr(sys, "argv", ["get_data.py", *arguments])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
     monkeypatch.setattr(get_data.Task, "init", lambda **_: pytest.fail("there is a task"))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(UserError, match=told):
         get_data.main()

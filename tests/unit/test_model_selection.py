@@ -2,7 +2,7 @@
 
 import uuid
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import pytest
 
@@ -112,5 +112,5 @@ def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatc
 @pytest.mark.parametrize("kind", ["no task", "no training"])
 def test_a_candidate_that_is_no_training_is_named(sdk, kind):
     task_id = "no such id" if kind == "no task" else sdk.Task.create("Contests", "a task").id
-    with pytest.raises(InputError, match=f"--candidates: '{task_id}' is no task of model_training.py"):
+    with pytest.raises(UserError, match=f"--candidates: '{task_id}' is no task of model_training.py"):
         find_trainings([task_id])

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ def test_more_of_it_never_makes_an_asteroid_more_hazardous(fitted, features, fea
     ],
 )
 def test_a_parameter_that_xgboost_refuses_is_named_in_one_line(features, labels, asteroids, change, named):
-    with pytest.raises(InputError, match=f"XGBoost refuses the parameters: .*({named})") as error:
+    with pytest.raises(UserError, match=f"XGBoost refuses the parameters: .*({named})") as error:
         fit(features, labels, asteroids, **change)
     assert "\n" not in str(error.value)
 
@@ -142,7 +142,7 @@ def test_a_parameter_that_xgboost_refuses_is_named_in_one_line(features, labels,
 )
 def test_an_argument_that_cannot_be_meant_is_named(option, value, told):
     arguments = SimpleNamespace(**{"random_state": 42, "eta": 0.05, option: value})
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         check_arguments(arguments)
     assert str(error.value) == told
 
@@ -150,7 +150,7 @@ def test_an_argument_that_cannot_be_meant_is_named(option, value, told):
 @pytest.mark.parametrize("rounds", [(0, 10), (10, 0), (-1, 10)])
 def test_less_than_one_round_is_refused(features, labels, asteroids, rounds):
     train_rows, validation_rows, _ = split_by_asteroid(asteroids, 0.25, 42)
-    with pytest.raises(InputError, match="--num-boost-round and --early-stopping-rounds must be 1 or more"):
+    with pytest.raises(UserError, match="--num-boost-round and --early-stopping-rounds must be 1 or more"):
         train(features, labels, train_rows, validation_rows, parameters(), *rounds)
 
 
@@ -217,7 +217,7 @@ def test_numbers_are_read_to_their_last_digit(folder, features):
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(
-        InputError, match=rf"preprocessed 1\.0\.0 \(1d\) is not what preprocessing\.py makes.*{name}"
+        UserError, match=rf"preprocessed 1\.0\.0 \(1d\) is not what preprocessing\.py makes.*{name}"
     ):
         read_training_data(dataset_in(folder))
 
@@ -226,13 +226,13 @@ def test_a_missing_file_is_named(folder, name):
 def test_files_of_different_lengths_are_refused(folder, name):
     lines = (folder / name).read_text().splitlines()
     (folder / name).write_text("\n".join(lines[:-1]))
-    with pytest.raises(InputError, match=r"other features or rows .* run preprocessing\.py again"):
+    with pytest.raises(UserError, match=r"other features or rows .* run preprocessing\.py again"):
         read_training_data(dataset_in(folder))
 
 
 def test_features_in_another_order_are_refused(folder, features):
     features[FEATURES[::-1]].to_csv(folder / "X.csv", index=False)
-    with pytest.raises(InputError, match="other features or rows"):
+    with pytest.raises(UserError, match="other features or rows"):
         read_training_data(dataset_in(folder))
 
 

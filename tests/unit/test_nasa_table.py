@@ -4,7 +4,7 @@ import gzip
 from csv import QUOTE_ALL, QUOTE_NONNUMERIC
 from pathlib import Path
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import duckdb
 import pytest
@@ -33,7 +33,7 @@ def read(path: Path) -> list[tuple]:
 
 def refusal(path: Path) -> str:
     """Why a file is refused, which must be told in one line."""
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         read(path)
     message = str(error.value)
     assert "\n" not in message
@@ -234,7 +234,7 @@ def test_a_missing_column_is_named(tmp_path, column, form):
 def test_of_many_missing_columns_a_few_are_named(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("Name,Height\nMatterhorn,4478\n")
-    with pytest.raises(InputError, match=r"'Neo Reference ID', .* and 34 more of its 40 columns"):
+    with pytest.raises(UserError, match=r"'Neo Reference ID', .* and 34 more of its 40 columns"):
         read(path)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from clearml_tools.errors import InputError
+from clearml_tools.errors import UserError
 
 import numpy as np
 import pandas as pd
@@ -209,21 +209,21 @@ def test_one_table_has_one_test_set_however_its_ids_are_written(tmp_path, spelle
 
 
 def test_a_dataset_without_the_table_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv"):
+    with pytest.raises(UserError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv"):
         read_raw_table(dataset_in(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n1,2,3\n", "a,b\n1,2\n".encode("utf-16")])
 def test_a_dataset_whose_table_cannot_be_read_is_named_in_one_line(tmp_path, content):
     (tmp_path / "nasa.csv").write_bytes(content)
-    with pytest.raises(InputError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv: .") as error:
+    with pytest.raises(UserError, match=r"raw 1\.0\.0 \(1d\) holds no readable nasa\.csv: .") as error:
         read_raw_table(dataset_in(tmp_path))
     assert "\n" not in str(error.value)
 
 
 def test_a_dataset_with_problems_is_named_with_all_of_them(table, tmp_path):
     table.drop(columns=["Inclination", "Eccentricity"]).to_csv(tmp_path / "nasa.csv", index=False)
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         read_raw_table(dataset_in(tmp_path))
     assert str(error.value) == (
         "raw 1.0.0 (1d) cannot be preprocessed: "

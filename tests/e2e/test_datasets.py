@@ -1,4 +1,4 @@
-"""tracking.py and errors.py: errors in one line, interrupts that wait, dataset versions that are whole."""
+"""datasets.py and errors.py: errors in one line, interrupts that wait, dataset versions that are whole."""
 
 import os
 import signal
@@ -8,18 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-from clearml_tools.errors import InputError, report_errors_in_one_line, shell_quoted
+from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted
 
 import pytest
 
-from clearml_tools import tracking
+from clearml_tools import datasets
+from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.interrupts import SIGNALS, delayed_interrupt
-from clearml_tools.tracking import get_dataset, local_copy
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
 from local_stack.waiting import Child, run
 from pipeline import reason
 
-REPOSITORY = Path(tracking.__file__).parent.parent
+REPOSITORY = Path(datasets.__file__).parent.parent
 
 
 def told_of(error: BaseException, monkeypatch, capsys) -> str:
@@ -40,7 +40,7 @@ def told_of(error: BaseException, monkeypatch, capsys) -> str:
 
 
 def test_an_input_error_is_one_line(monkeypatch, capsys):
-    error = InputError("the sky is not blue: wait for day")
+    error = UserError("the sky is not blue: wait for day")
     assert told_of(error, monkeypatch, capsys) == "script.py: error: the sky is not blue: wait for day\n"
 
 
@@ -87,7 +87,7 @@ def test_names_are_quoted_as_a_shell_takes_them():
 FAILING_BLOCK = """
 from clearml import Task
 from global_config import PROJECT_NAME, RAW_DATASET_NAME
-from clearml_tools.tracking import new_dataset_version
+from clearml_tools.datasets import new_dataset_version
 Task.init(PROJECT_NAME, "a failure")
 with new_dataset_version(RAW_DATASET_NAME):
     raise RuntimeError("half-way")
@@ -144,7 +144,7 @@ def test_preprocessing_without_a_dataset_is_told_what_to_run_first(checkout, sdk
 
 @pytest.mark.parametrize("name", [RAW_DATASET_NAME, PREPROCESSED_DATASET_NAME])
 def test_an_id_that_is_of_no_version_is_named_with_the_script_that_prints_ids(sdk, name):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         get_dataset(name, "no such id", made_by="a_script.py")
     assert str(error.value).startswith(
         f"--dataset-id 'no such id' is not a finished version of '{name}': a_script.py prints the id of each"

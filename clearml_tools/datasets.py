@@ -1,0 +1,106 @@
+"""ClearML datasets: versions that are whole or not there, and their files on this machine."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from clearml_tools.errors import UserError, storage_errors
+
+from clearml import Dataset, Task
+from clearml.config import get_cache_dir
+from filelock import FileLock
+
+from clearml_tools.interrupts import delayed_interrupt
+from clearml_tools.tasks import FINISHED
+from global_config import PROJECT_NAME
+
+# Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
+# it on with "${step.artifacts.dataset_id.preview}". As a parameter of the task it would do harm: parameters
+# are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
+DATASET_ID_ARTIFACT = "dataset_id"
+
+LEAST_FREE_BYTES = 2**20  # below that a disk counts as full
+
+# How long another process may take to unpack the same dataset.
+UNPACKING_SECONDS = 600
+
+
+def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
+    """The dataset version with this id, or without one the newest whole version of the dataset `name`.
+
+    The current task records which it was. UserError if there is none; `made_by` is the script that
+    makes it.
+    """
+    which = (
+        {"ids": [dataset_id]}
+        if dataset_id
+        else {"dataset_project": PROJECT_NAME, "partial_name": re.escape(name)}
+    )
+    if name not in [found["name"] for found in Dataset.list_datasets(**which)]:
+        raise UserError(
+            f"--dataset-id '{dataset_id}' is not a finished version of '{name}': {made_by} prints the id of "
+            "each it makes, and without --dataset-id the newest is taken"
+            if dataset_id
+            else f"there is no dataset '{name}' in project '{PROJECT_NAME}' yet: run {made_by} first"
+        )
+    try:
+        if dataset_id:
+            return Dataset.get(dataset_id=dataset_id, alias=name)
+        return Dataset.get(dataset_project=PROJECT_NAME, dataset_name=name, only_completed=True, alias=name)
+    except (ValueError, OSError) as error:
+        raise UserError(f"ClearML could not load the dataset '{name}': {error}") from error
+
+
+def local_copy(dataset: Dataset) -> Path:
+    """The folder with the dataset's files, in the ClearML cache that all processes of this machine share.
+
+    One process at a time looks there: the SDK takes what another is still unpacking for broken, and deletes
+    it under the other's hands. Trainings that start together would read half a table. UserError if the
+    cache cannot be used.
+    """
+    cache = get_cache_dir()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{dataset.id}.lock", timeout=UNPACKING_SECONDS):
+            folder = Path(dataset.get_local_copy())
+            if shutil.disk_usage(cache).free < LEAST_FREE_BYTES:  # ClearML leaves out files, and says nothing
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
+            return folder
+    except OSError as error:  # the lock's time-out is one
+        raise UserError(f"ClearML's cache {cache} cannot be used: {error}") from error
+
+
+@contextmanager
+def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[Dataset]:
+    """A new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
+
+    The current task keeps its id as the artifact DATASET_ID_ARTIFACT. UserError if ClearML cannot store it.
+    """
+    task, dataset = Task.current_task(), None
+    try:
+        with storage_errors(f"a version of '{name}'"):
+            dataset = Dataset.create(
+                dataset_name=name, dataset_project=PROJECT_NAME, parent_datasets=list(parents)
+            )
+        yield dataset
+        with storage_errors(f"a version of '{name}'"):
+            dataset.upload(show_progress=False)
+            dataset.finalize()
+            task.upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
+    except BaseException:
+        with delayed_interrupt():
+            if dataset and dataset._task_pinger:
+                # Or they would go on reporting to the server about a version that is no more.
+                dataset._task_pinger.unregister()
+                dataset._task.close()
+            # Looked up, as Dataset.create may have failed half-way.
+            begun = {"parent": task.id, "system_tags": ["dataset"], "search_hidden": True}
+            for version in Task.get_tasks(task_filter=begun):
+                # One that an earlier attempt of this task has finished may be in use: it stays.
+                if version.status not in FINISHED or (dataset and version.id == dataset.id):
+                    version.delete()
+        raise
