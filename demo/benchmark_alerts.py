@@ -126,7 +126,7 @@ def summary(alarms: Alarms, alert: str, endpoints: list[str]) -> str:
     middle = len(seconds) // 2
     first, share = sorted(seconds)[middle], sorted(shares)[middle]
     words = {math.inf: "never", -math.inf: "on before"}
-    return words[first] if first in words else f"{first:.0f} · {share:.0%}"
+    return words.get(first, f"{first:.0f} · {share:.0%}")
 
 
 def main() -> None:
