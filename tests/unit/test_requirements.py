@@ -15,15 +15,14 @@ FILES = [
     "requirements-steps.txt",
     "local_stack/requirements.txt",
     "tests/requirements.txt",
-    "constraints.txt",
 ]
 
 
 def read(name: str) -> list[Requirement]:
     """The requirements in a file and in those that it names, by the rules of pip."""
     found = []
-    for line in (REPOSITORY / name).read_text().splitlines():
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
+    for line in (REPOSITORY / name).read_text().replace("\\\n", "").splitlines():
+        line = re.sub(r"(^|\s)#.*|--hash=\S+", "", line).strip()
         if line.startswith("-r "):
             found += read(str(Path(name).parent / line.removeprefix("-r ")))
         elif line:
@@ -40,6 +39,12 @@ def test_clearml_agent_reads_every_requirements_file_as_pip_does(name):
     parse = RequirementsManager.parse_requirements_section_to_marker_requirements
     by_agent = [Requirement(str(requirement)) for requirement in parse(text, cwd=(REPOSITORY / name).parent)]
     assert by_agent == read(name)
+
+
+def test_every_version_is_pinned_by_the_hashes_of_its_files():
+    pins = [line for line in (REPOSITORY / "constraints.txt").read_text().split("\n") if line[:1].isalnum()]
+    assert len(pins) > 100
+    assert [line for line in pins if not re.fullmatch(r"\S+==\S+( ; .+)? \\", line)] == []
 
 
 def test_steps_install_no_notebook_no_serving_and_no_cuda():
