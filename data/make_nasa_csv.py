@@ -230,7 +230,10 @@ def approach_columns(jd: float, distance: float, speed: float) -> dict[str, Any]
 
 
 def catalogue_columns(asteroid: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that come from the catalogue; its reference stands for the orbit number of JPL."""
+    """Return the catalogue's columns.
+
+    Its reference stands for JPL's orbit number, and its last observation for the date of JPL's orbit.
+    """
     return {
         "Neo Reference ID": catalogue.reference_id(asteroid),
         "Name": catalogue.full_name(asteroid),
