@@ -1,4 +1,4 @@
-"""The command line: `python -m local_stack up` and `python -m local_stack demo`."""
+"""The command line: `python -m local_stack up`."""
 
 from .interrupts import ignore_signals, take_signals
 
@@ -13,13 +13,13 @@ import shlex
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from . import demo
 from .loopback import HOST, without_proxies
 from .processes import ProcessError
 from .prometheus import PrometheusNotFound
@@ -29,9 +29,14 @@ from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackErro
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    return run_in_terminal(lambda: options.run(options))
+
+
+def run_in_terminal(command: Callable[[], int]) -> int:
+    """Return a command's exit code; what it cannot do, and Ctrl-C, end it in one line."""
     sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
     try:
-        return options.run(options)
+        return command()
     except (StackError, ProcessError, PrometheusNotFound) as error:
         print(error, file=sys.stderr)
         return 1
@@ -88,13 +93,6 @@ def parser() -> argparse.ArgumentParser:
     )
     up.set_defaults(run=run_up)
 
-    show = commands.add_parser("demo", help="run the model's whole life on a fresh local ClearML, then stop")
-    show.add_argument(
-        "--home",
-        type=Path,
-        help=f"folder to start fresh in; what it held is deleted (default: one below {DEFAULT_HOME})",
-    )
-    show.set_defaults(run=lambda options: demo.run(options.home))
     return top
 
 

@@ -25,7 +25,6 @@ from local_stack.processes import REPOSITORY, is_alive
 from local_stack.serving import Serving
 from local_stack.stack import Stack, StackError
 from local_stack.waiting import Child
-from tests.support.deployment import require_programs
 
 COMMAND = [sys.executable, "-m", "local_stack"]
 
@@ -123,17 +122,6 @@ def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
     assert "--home" in done.stderr
 
 
-def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
-    require_programs()
-    with start("demo", "--home", tmp_path / "home", apart=True) as process:
-        process.wait_for(r"(?m)^\[1/6\]")
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert len(children) >= 5  # the server, the guardian, three agents
-        process.send_signal(signal.SIGINT)
-        assert (process.wait_for_end(), str(process.errors)) == (130, "\nStopped.\n")
-    assert not [child for child in children if is_alive(child)]
-
-
 def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
     server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
     server.suspend()  # so that it takes long to end
@@ -161,10 +149,9 @@ def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
     assert not [child for child in children if is_alive(child)]
 
 
-@pytest.mark.parametrize("command", ["up", "demo"])
-def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(command, tmp_path):
+def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    done = run(command, "--home", tmp_path)
+    done = run("up", "--home", tmp_path)
     assert done.returncode == 1
     assert "holds files that are no local stack's" in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
@@ -223,7 +210,7 @@ def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
     assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("arguments", [[], ["up"], ["demo"]])
+@pytest.mark.parametrize("arguments", [[], ["up"]])
 def test_help_is_given_without_starting_anything(arguments):
     done = run(*arguments, "--help")
     assert done.returncode == 0

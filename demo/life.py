@@ -15,14 +15,13 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table
 
+from demo.pulse import Pulse
 from global_config import SERVING_ENDPOINT
-
-from . import prometheus
-from .processes import REPOSITORY, ProcessError
-from .prometheus import Fetch
-from .pulse import Pulse
-from .serving import SYNC_SECONDS, Ports, Serving, fetch_prometheus
-from .stack import DEFAULT_HOME, HomeInUse, Stack, shown
+from local_stack import prometheus
+from local_stack.processes import REPOSITORY, ProcessError
+from local_stack.prometheus import Fetch
+from local_stack.serving import SYNC_SECONDS, Ports, Serving, fetch_prometheus
+from local_stack.stack import DEFAULT_HOME, HomeInUse, Stack, shown
 
 AGENTS = 2
 POLL_SECONDS = 0.5
