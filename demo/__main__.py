@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from demo import life
+from demo.life import run_demo
 from local_stack.__main__ import run_in_terminal
 
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder to start fresh in; its content is deleted (default: one below .local_stack)",
     )
     options = parser.parse_args(arguments)
-    return run_in_terminal(lambda: life.run(options.home))
+    return run_in_terminal(lambda: run_demo(options.home))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,10 @@ import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from demo import life
 from demo.benchmark_alerts import reference_expression
 from demo.dashboard import expressions
+from demo.life import DemoRun, run_script, say
 from global_config import SERVING_ENDPOINT
 from local_stack import prometheus
 
@@ -48,16 +47,15 @@ class Traffic:
         return cls(**json.loads(file.read_text()))
 
 
-def run_traffic(run: life.Life) -> Traffic:
+def run_traffic(run: DemoRun) -> Traffic:
     """Send the legs one after another to a service that serves the champion."""
     begun = []
     for seed, (scenario, seconds) in enumerate(LEGS):
-        life.say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
+        say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
         begun.append((scenario, time.time()))
         count = round(seconds * REQUESTS_A_SECOND)
         arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", seed]
-        url = f"{run.serving.url}/{quote(SERVING_ENDPOINT)}"
-        life.run_script(run, "inference.py", "--url", url, *map(str, arguments))
+        run_script(run, "inference.py", "--url", run.endpoint_url, *map(str, arguments))
     return record(run.serving.prometheus_url, begun, time.time())
 
 

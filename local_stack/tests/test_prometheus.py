@@ -76,7 +76,7 @@ def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_s
     make_program(programs / "apt-get", ENDLESS_APT)
     make_program(programs / "dpkg")
     told = []
-    with Fetch(tmp_path / "cache", told.append) as fetch:
+    with Fetch(told.append, tmp_path / "cache") as fetch:
         deadline = time.monotonic() + 60
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             assert time.monotonic() < deadline, f"apt-get was not started; told: {told}"
@@ -91,7 +91,7 @@ def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_s
 def test_a_fetch_that_failed_is_known_without_waiting_for_it(programs, tmp_path):
     make_program(programs / "apt-get", FAILING_APT)
     make_program(programs / "dpkg")
-    with Fetch(tmp_path / "cache", print) as fetch:
+    with Fetch(print, tmp_path / "cache") as fetch:
         with pytest.raises(PrometheusNotFound):
             fetch.wait()
         with pytest.raises(PrometheusNotFound, match="Unable to locate package"):

@@ -7,7 +7,7 @@ import pytest
 from demo.life import wait_until
 from local_stack.processes import ProcessError
 
-RUNNING = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(ended=lambda: None)))
+RUNNING = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(unexpected_end=lambda: None)))
 
 
 def test_a_part_that_cannot_answer_now_is_asked_again():
@@ -32,6 +32,8 @@ def test_a_wait_that_takes_too_long_names_what_is_missing_and_the_last_error():
 
 
 def test_a_process_that_dies_ends_the_wait():
-    dead = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(ended=lambda: "the server died")))
+    dead = SimpleNamespace(
+        stack=SimpleNamespace(processes=SimpleNamespace(unexpected_end=lambda: "the server died"))
+    )
     with pytest.raises(ProcessError, match="the server died"):
         wait_until(dead, lambda: True, 10, "It never answered")
