@@ -32,8 +32,9 @@ def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:
 
 def champion_edges() -> dict[str, str] | None:
     """Return the champion's bucket edges by variable; None if there is no champion."""
-    wanted = {"project_name": PROJECT_NAME, "model_name": MODEL_NAME, "tags": [CHAMPION_TAG]}
-    champions = Model.query_models(**wanted, only_published=True)  # the newest one first
+    champions = Model.query_models(  # the newest one first
+        PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
+    )
     if not champions:
         return None
     metadata = champions[0].get_all_metadata()

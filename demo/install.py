@@ -84,7 +84,7 @@ def run(command: list[str], doing: str) -> int:
     )
     try:
         with Pulse(say, doing) as pulse:
-            for line in process.stdout:
+            for line in process.stdout or ():  # which is a pipe
                 if not line.startswith((" + ", " - ", " ~ ", "Requirement already satisfied")):
                     say(f"    {line.rstrip()}")
                     pulse.told()

@@ -299,13 +299,20 @@ def show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
 
 @contextmanager
 def fresh_stack(home: Path | None) -> Iterator[Stack]:
-    """An empty stack on a free port, in `home` or in the first demo folder that no other demo is using."""
+    """Run an empty stack on a free port, in `home` or in the first demo folder that no other demo uses."""
     stacks = REPOSITORY / HOME_NAME
     numbered = (stacks / (f"demo-{n}" if n > 1 else "demo") for n in itertools.count(1))
-    queues = {"agent_queues": [STEP_QUEUE], "controller_queue": CONTROLLER_QUEUE}
     with ExitStack() as running:
         for candidate in [home] if home else numbered:
-            stack = Stack(candidate, port=0, fresh=True, agents=AGENTS, project=REPOSITORY, **queues)
+            stack = Stack(
+                candidate,
+                port=0,
+                fresh=True,
+                agents=AGENTS,
+                agent_queues=[STEP_QUEUE],
+                controller_queue=CONTROLLER_QUEUE,
+                project=REPOSITORY,
+            )
             try:
                 running.enter_context(stack)
                 break

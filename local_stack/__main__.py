@@ -8,6 +8,7 @@ if __name__ == "__main__":
     take_signals()
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_in_terminal(command: Callable[[], int]) -> int:
     """Return a command's exit code; a StackError or Ctrl-C ends it with one line."""
-    sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
     try:
         return command()
     except StackError as error:
@@ -158,7 +160,13 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
     return deployment
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line and end this process."""
+    take_signals()
     code = main()
     ignore_signals()  # nothing is left to be stopped
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -18,7 +18,7 @@ SETTINGS = {
 
 def start_agent(
     processes: Processes, name: str, queues: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.Popen:
+) -> "subprocess.Popen[bytes]":
     """Start an agent on queues, which it makes if need be, and return when it has asked for a task."""
     log = processes.log(name)
     earlier = log.stat().st_size if log.exists() else 0  # what an agent of the same name wrote last time

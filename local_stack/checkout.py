@@ -44,7 +44,7 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
 
 
 def own_settings(folder: Path) -> dict[str, str]:
-    """Return environment variables that give git a file of settings in `folder`, which begins with the user's own.
+    """Return environment variables that give git a settings file in `folder`, with the user's own included.
 
     For agents, which write into it: before each task they tell git, once and for all, to trust every folder.
     """

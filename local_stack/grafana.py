@@ -31,7 +31,7 @@ def grafana_environment(home: Path, port: int, prometheus_url: str, dashboard: P
         shutil.copy(dashboard, dashboards)
     source = {"name": "Prometheus", "type": "prometheus", "access": "proxy", "url": prometheus_url}
     provider = {"name": "local_stack", "type": "file", "options": {"path": str(dashboards)}}
-    provisioned = {
+    provisioned: dict[str, dict[str, object]] = {
         "datasources": {"datasources": [source | {"isDefault": True}]},
         "dashboards": {"providers": [provider]},
     }

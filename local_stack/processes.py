@@ -26,8 +26,8 @@ MARK = "LOCAL_STACK_ID"
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 5
 POLL_SECONDS = 0.02
-# How long a child may take until it is ready. One that ends before is reported at once: this is for hangs, and
-# leaves time for machines that are busy.
+# How long a child may take until it is ready. One that ends before is reported at once: this is for hangs,
+# and leaves time for machines that are busy.
 READY_SECONDS = 180
 
 
@@ -131,7 +131,7 @@ class Processes:
         """Run a child to its end, hand on its lines of output as they come, and return its exit code."""
         process = self._spawn(name, command, env, cwd, stdout=subprocess.PIPE, text=True, errors="replace")
         with self.log(name).open("a", buffering=1) as log:
-            for line in process.stdout:
+            for line in process.stdout or ():  # which is a pipe
                 log.write(line)
                 each_line(line.rstrip("\n"))
         del self.running[name]

@@ -69,15 +69,16 @@ def find_tools(cache: Path | None = None, say: Callable[[str], object] = print) 
 class Fetch:
     """Looks for the programs in the background, and fetches them if need be, inside a `with`.
 
-    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time, by default
-    a folder that all stacks of the current folder's project share. `say` is     called with what is fetched and how large it is, from another thread. Leaving it stops what still runs.
+    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time: by default
+    a folder that all stacks of the current folder's project share. `say` is called, from another thread, with
+    what is fetched and how large it is. Leaving stops what still runs.
     """
 
     def __init__(self, say: Callable[[str], object], cache: Path | None = None) -> None:
         """PrometheusNotFound where there are none and nothing to fetch them with."""
         self._cache, self._say = (cache or default_home() / "tools").resolve(), say
         self._lock, self._stopping = threading.Lock(), False
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._failure: Exception | None = None
         self._tools = self._find()
         if not self._tools and not (shutil.which("apt-get") and shutil.which("dpkg")):
@@ -110,9 +111,9 @@ class Fetch:
         return tools
 
     def _find(self) -> Tools | None:
-        on_path = [shutil.which(name) for name in Tools._fields]
-        if all(on_path):
-            return Tools(*map(Path, on_path))
+        on_path = [Path(found) for name in Tools._fields if (found := shutil.which(name))]
+        if len(on_path) == len(Tools._fields):
+            return Tools(*on_path)
         folder = self._cache / PACKAGE
         return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields)) if folder.exists() else None
 
@@ -165,8 +166,8 @@ class Fetch:
 
     def _download_by(self, apt_get: list[str], work: Path) -> None:
         listed = self._run([*apt_get, "--print-uris", "download", PACKAGE], work)
-        size = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
-        size = f", {int(size[1]) / 1e6:.0f} MB" if size else ""
+        told = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
+        size = f", {int(told[1]) / 1e6:.0f} MB" if told else ""
         where = os.path.relpath(self._cache)
         self._say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
         self._run([*apt_get, "download", PACKAGE], work)
@@ -193,7 +194,7 @@ class Fetch:
 
 
 def own_lists(folder: Path) -> list[str]:
-    """Return options with which apt-get keeps its lists of packages in a folder, made here, and needs no root."""
+    """Return options with which apt-get keeps its lists of packages in this folder, and needs no root."""
     lists, cache = folder / "lists", folder / "cache"
     (lists / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
@@ -208,7 +209,7 @@ def prometheus_command(
     rules: Path | None,
     interval_seconds: int = INTERVAL_SECONDS,
 ) -> list[str]:
-    """Return the command that runs Prometheus on a port of the loopback address, with all its files in `home`.
+    """Return the command that runs Prometheus on a loopback port, with all its files in `home`.
 
     Writes its configuration: scrape `targets`, the "host:port" of statistics processes, and evaluate
     `rules`, if any, both every `interval_seconds`.
@@ -244,7 +245,7 @@ def is_ready(url: str) -> bool:
 
 
 def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
-    """Return labels and value of each series that an expression has now; ValueError if Prometheus refuses it."""
+    """Return labels and value of each series of an expression; ValueError if Prometheus refuses it."""
     result = ask(url, "query", query=expression)
     return [(series["metric"], float(series["value"][1])) for series in result]
 
@@ -254,7 +255,8 @@ def query_range(
 ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
     """Return labels and (time, value) pairs of each series between two times, both included.
 
-    Times are in seconds since 1970. A series has no pair for the times at which it had no value. ValueError if Prometheus refuses the query.
+    Times are in seconds since 1970. A series has no pair for the times at which it had no value. ValueError
+    if Prometheus refuses the query.
     """
     result = ask(url, "query_range", query=expression, start=start, end=end, step=step)
     return [

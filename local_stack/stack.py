@@ -148,14 +148,14 @@ class Stack:
         start_agent(self.processes, name, queues, environment)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for a ClearML client of this stack: nothing of another server remains in it."""
+        """Return the environment for a client of this stack, with nothing of another server in it."""
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
         }
         return {**kept, **without_proxies(), "CLEARML_CONFIG_FILE": str(self.config_file)}
 
     def pages_link(self) -> str:
-        """Return the address that opens the pages in a browser. Whoever has it may look at everything here."""
+        """Return the address that opens the pages in a browser. Whoever has it may see everything here."""
         credentials = Credentials.load_or_make(self.home / "server" / "credentials.json")
         return f"{self.url}/?token={credentials.token(audience=PAGES)}"
 
@@ -164,7 +164,7 @@ class Stack:
         return call(self.url, self.home, name, **parameters)
 
     def _take_home(self, cleanup: ExitStack) -> int:
-        """Make the home if need be, and lock it for as long as the stack runs; return the lock's descriptor."""
+        """Make the home if need be, and lock it while the stack runs; return the lock's descriptor."""
         shared = self.home.name == HOME_NAME
         if self._fresh and shared:
             raise StackError(f"{self.home} holds more than one stack's files: choose another with --home.")
@@ -290,6 +290,6 @@ def quoted(text: str) -> str:
 
 
 def display_path(path: Path) -> str:
-    """Return the path as one would type it here: relative where it is below the current folder, quoted at need."""
+    """Return the path as one would type it: relative if below the current folder, quoted if need be."""
     relative = os.path.relpath(path)
     return shlex.quote(relative if not relative.startswith("..") else str(path))
