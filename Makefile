@@ -23,7 +23,7 @@ help:            ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
-	$(BIN)/python -m local_stack demo
+	$(BIN)/python -m demo
 
 up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 	$(BIN)/python -m local_stack up
@@ -70,9 +70,9 @@ $(BIN)/python:
 		{ rm -rf $(VENV); echo "On Debian and Ubuntu, venv is a package of its own: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.example: requirements.txt requirements-steps.txt local_stack/requirements.txt constraints.txt | $(BIN)/python
-	@$(BIN)/python -m local_stack.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
+	@$(BIN)/python -m demo.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
 	@touch $@
 
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.example
-	@$(BIN)/python -m local_stack.install -c constraints.txt -r tests/requirements.txt
+	@$(BIN)/python -m demo.install -c constraints.txt -r tests/requirements.txt
 	@touch $@

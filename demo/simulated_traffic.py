@@ -20,12 +20,12 @@ import pandas as pd
 from asteroids.evaluation import is_test_asteroid, rule_of_thumb
 from global_config import ASTEROID_COLUMN, SERVING_ENDPOINT
 from local_stack.prometheus import STATISTICS_JOB, find_tools
-from local_stack.stack import DEFAULT_HOME
+from local_stack.settings import default_home
 from model_training import MONITORED_FEATURES, decile_edges
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = REPOSITORY / "deploy" / "asteroid_alerts.yml"
-TOOLS_CACHE = DEFAULT_HOME / "tools"
+TOOLS_CACHE = default_home() / "tools"
 
 STEP = 30  # seconds between two scrapes and between two evaluations
 HOUR = 3600

@@ -1,6 +1,6 @@
 """Install packages into the environment whose Python runs this: by uv, which is fast, else by pip.
 
-    .venv/bin/python -m local_stack.install -c constraints.txt -r requirements.txt
+    .venv/bin/python -m demo.install -c constraints.txt -r requirements.txt
 
 The options are pip's own. uv is taken from PATH, or pip fetches it. uv reads none of pip's settings, so it
 is told of pip's index. Where it fails all the same, pip installs. What was not finished is done anew.
@@ -14,7 +14,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from .pulse import Pulse
+from demo.pulse import Pulse
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
@@ -84,7 +84,7 @@ def run(command: list[str], doing: str) -> int:
     )
     try:
         with Pulse(say, doing) as pulse:
-            for line in process.stdout:
+            for line in process.stdout or ():  # which is a pipe
                 if not line.startswith((" + ", " - ", " ~ ", "Requirement already satisfied")):
                     say(f"    {line.rstrip()}")
                     pulse.told()
