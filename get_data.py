@@ -18,7 +18,7 @@ import pandas as pd
 from clearml import Logger, Task
 
 from asteroids.ids import asteroid_id
-from asteroids.nasa_table import TABLE_COLUMNS, open_table
+from asteroids.table_reader import TABLE_COLUMNS, open_table
 from clearml_tools.connection import connect
 from clearml_tools.datasets import new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clearml_tools.errors import UserError
 
-from asteroids.nasa_table import open_table
+from asteroids.table_reader import open_table
 from global_config import LABEL_COLUMN
 from preprocess_serving import RAW_COLUMNS, find_problems
 

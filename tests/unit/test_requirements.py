@@ -43,7 +43,7 @@ def test_clearml_agent_reads_every_requirements_file_as_pip_does(name):
 
 
 def test_steps_install_no_notebook_no_serving_and_no_cuda():
-    """xgboost itself brings 640 MB for graphics cards, but on macOS."""
+    """Xgboost itself brings 640 MB for graphics cards, but on macOS."""
     steps = read("requirements-steps.txt")
     for system in ("linux", "win32"):
         names = {
@@ -54,7 +54,7 @@ def test_steps_install_no_notebook_no_serving_and_no_cuda():
 
 
 def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
-    """jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
+    """Jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
     assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
 
 

@@ -1,4 +1,4 @@
-"""asteroid_ids.py: which spellings are one asteroid, and which are none."""
+"""ids.py: which spellings are one asteroid, and which are none."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""nasa_table.py: the kinds of files that are read, all to the same rows, and why others are refused."""
+"""table_reader.py: the kinds of files that are read, all to the same rows, and why others are refused."""
 
 import gzip
 from csv import QUOTE_ALL, QUOTE_NONNUMERIC
@@ -9,7 +9,7 @@ from clearml_tools.errors import UserError
 import duckdb
 import pytest
 
-from asteroids.nasa_table import TABLE_COLUMNS, open_table
+from asteroids.table_reader import TABLE_COLUMNS, open_table
 from tests.support.asteroid_tables import asteroid_table
 
 
