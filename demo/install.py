@@ -57,7 +57,7 @@ def install(options: list[str], again: bool) -> int:
 
 
 def without_hashes(option: str, folder: Path) -> str:
-    """Return a copy of a file without its hashes, which pip takes in no constraints; any other option as it is."""
+    """Return a copy of a file that has hashes, without them. Pip does not take them in constraints."""
     if not Path(option).is_file() or "--hash=" not in (text := Path(option).read_text()):
         return option
     copy = folder / Path(option).name

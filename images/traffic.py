@@ -16,7 +16,7 @@ from local_stack import prometheus
 REQUESTS_A_SECOND = 5
 
 # The drift outlasts the ten minutes that the reference compares with; what follows outlasts ours.
-LEGS = (("normal", 5 * 60), ("drift", 12 * 60), ("normal", 10.5 * 60))
+LEGS = (("normal", 5 * 60), ("major", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
 FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}

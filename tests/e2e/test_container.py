@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.evaluation import split_by_asteroid
-from global_config import ASTEROID_COLUMN, LABEL_COLUMN
+from asteroids.frozen_test_set import split_by_group
+from global_config import GROUP_COLUMN, LABEL_COLUMN
 from local_stack.settings import default_home
 from local_stack.waiting import run
 from model_training import parse_arguments, save_model, train, xgboost_parameters
@@ -61,7 +61,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the shipped table, as model_training.py makes them."""
     table = pd.read_csv(REPOSITORY / "data" / "nasa.csv")
     features, labels = make_features(table), make_labels(table)[LABEL_COLUMN].to_numpy()
-    train_rows, validation_rows, _ = split_by_asteroid(table[ASTEROID_COLUMN], 0.2, 42)
+    train_rows, validation_rows, _ = split_by_group(table[GROUP_COLUMN], 0.2, 42)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "argv", ["model_training.py"])
         parameters = xgboost_parameters(parse_arguments())
