@@ -27,7 +27,7 @@ from demo.simulated_traffic import (
     simulate,
     watch,
 )
-from local_stack.prometheus import PrometheusNotFound
+from local_stack.errors import PrometheusNotFound
 
 # Squared difference between a bucket's share of the last minute and that of the last ten, in per cent.
 REFERENCE_FORMULA = """

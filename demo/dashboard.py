@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from demo.simulated_traffic import metric_name
-from global_config import SERVING_ENDPOINT
+from global_config import SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack import prometheus
-from model_training import MONITORED_FEATURES as WATCHED_FEATURES
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "asteroid.json"
 COLUMNS = 24  # of Grafana's grid

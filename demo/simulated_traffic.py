@@ -19,16 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asteroids.evaluation import is_test_asteroid, rule_of_thumb
-from global_config import ASTEROID_COLUMN, SERVING_ENDPOINT
+from asteroids.drift import decile_edges
+from asteroids.evaluation import rule_of_thumb
+from asteroids.frozen_test_set import is_test_group
+from global_config import GROUP_COLUMN, SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack.prometheus import STATISTICS_JOB, find_tools
-from local_stack.stack import DEFAULT_HOME
-from model_training import MONITORED_FEATURES as WATCHED_FEATURES
-from model_training import decile_edges
+from local_stack.settings import default_home
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = REPOSITORY / "deploy" / "asteroid_alerts.yml"
-TOOLS_CACHE = DEFAULT_HOME / "tools"
+TOOLS_CACHE = default_home() / "tools"
 
 STEP = 30  # seconds between two scrapes and between two evaluations
 HOUR = 3600
@@ -47,9 +47,8 @@ def table() -> pd.DataFrame:
 @cache
 def training_edges() -> dict[str, list[float]]:
     """Return the edges in the commands that model_training.py prints: deciles of all but the test set."""
-    seen = table()[~table()[ASTEROID_COLUMN].map(is_test_asteroid)]
-    # Commands have six digits.
-    return {name: [float(f"{edge:.6g}") for edge in decile_edges(seen[name])] for name in WATCHED_FEATURES}
+    seen = table()[~table()[GROUP_COLUMN].map(is_test_group)]
+    return {name: decile_edges(seen[name]) for name in WATCHED_FEATURES}
 
 
 @dataclass

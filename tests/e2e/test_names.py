@@ -6,7 +6,7 @@ import sys
 import uuid
 from urllib.parse import unquote, urlsplit
 
-from clearml_tools.errors import UserError
+from clearml_tools.errors import UserError, shell_quoted
 
 import pytest
 from clearml import Task
@@ -16,7 +16,7 @@ import global_config
 import pipeline
 from clearml_tools.name_limits import wrong_name
 from clearml_tools.tasks import start_task
-from local_stack.stack import Stack, shell_quoted
+from local_stack.stack import Stack
 from tests.support.checkouts import Checkout
 from tests.support.deployment import clean_environment
 
@@ -38,20 +38,6 @@ def odd_names(text: str) -> dict[str, str]:
     names = {name for name in texts if name.isupper() and not name.endswith("_COLUMN")} - {"MODEL_NAME"}
     odd = {name: f"{name.lower()} {re.sub(LEFT_OUT.get(name, '$^'), '', text)}" for name in names}
     return odd | {"PROJECT_NAME": f"{uuid.uuid4().hex[:8]} {text}"}
-
-
-# The command lines that `up --serving` prints, from names as they are in the checkout.
-PRINT_DEPLOYMENT = """
-import sys
-from pathlib import Path
-from local_stack.serving import Serving
-from local_stack.stack import Stack
-serving = Serving.__new__(Serving)
-serving.stack = Stack(Path(sys.argv[1]))
-serving.stack.url = sys.argv[2]
-serving.service_id = serving._find_service()
-print(*serving.deployment(), sep="\\n")
-"""
 
 
 def champions(stack: Stack, names: dict[str, str]) -> list[str]:
@@ -88,7 +74,10 @@ def test_odd_names_go_all_the_way_from_the_table_to_the_served_champion(text, st
 
     created = run_in_shell(f"clearml-serving create --name {shell_quoted(names['SERVING_NAME'])}")
     service = re.search(r"New Serving Service created: id=(\w+)", created)[1]
-    lines = checkout.run("-c", PRINT_DEPLOYMENT, stack.home, stack.url).stdout.splitlines()
+    printed = checkout.run(
+        "-m", "demo.deployment", environment={**checkout.environment, "CLEARML_SERVING_TASK_ID": service}
+    ).stdout
+    lines = [line.strip() for line in printed.splitlines() if line.startswith("    clearml-serving")]
     assert lines[1] == told.replace("ID", service, 1)
     run_in_shell(*lines)
     (task,) = stack.call("tasks.get_all", id=[service])["tasks"]

@@ -20,11 +20,13 @@ from demo.simulated_traffic import (
     Drift,
     H,
     Series,
+    promtool,
     simulate,
     training_edges,
     watch,
 )
-from local_stack.prometheus import PrometheusNotFound, find_tools
+from local_stack.errors import PrometheusNotFound
+from local_stack.prometheus import find_tools
 from tests.support.deployment import skip_outside_ci
 
 pytestmark = pytest.mark.e2e
@@ -46,6 +48,11 @@ def tools() -> None:
         find_tools(TOOLS_CACHE)
     except PrometheusNotFound as error:
         skip_outside_ci(str(error))
+
+
+def test_promtool_accepts_the_file():
+    checked = promtool("check", "rules", RULES)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def tide(seconds: np.ndarray) -> np.ndarray:

@@ -21,17 +21,10 @@ from asteroids.evaluation import rule_of_thumb
 from demo import dashboard
 from demo.dashboard import COLUMNS, FEATURES, Document
 from demo.simulated_traffic import RULES, TOOLS_CACHE, metric_name, table, training_edges
+from local_stack.errors import StackError
 from local_stack.processes import Processes
-from local_stack.prometheus import (
-    PrometheusNotFound,
-    find_tools,
-    is_ready,
-    prometheus_command,
-    query,
-    query_range,
-)
+from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
 from local_stack.serving import accepts, check_packages, take_port
-from local_stack.stack import StackError
 from local_stack.waiting import run, wait_until
 from tests.support.deployment import skip_outside_ci
 
@@ -223,7 +216,7 @@ def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         check_packages()
         tools = find_tools(TOOLS_CACHE)
-    except (StackError, PrometheusNotFound) as error:
+    except StackError as error:
         skip_outside_ci(str(error))
     home = tmp_path_factory.mktemp("prometheus")
     port = take_port(0)
