@@ -5,8 +5,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from demo import dashboard
 from demo.benchmark_alerts import reference_expression
-from demo.dashboard import ENDPOINT, expressions
+from demo.dashboard import ENDPOINT
 from demo.life import DemoRun, run_script, say
 from local_stack import prometheus
 
@@ -17,7 +18,7 @@ REQUESTS_A_SECOND = 5
 LEGS = (("normal", 5 * 60), ("major", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
-FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}
+FEATURES = dict(zip(dashboard.FEATURES, ("absolute magnitude", "MOID"), strict=True))
 PSI = f'endpoint_variable:psi:2m{{endpoint="{ENDPOINT}"}}'
 PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{ENDPOINT}"}}'
 ALARM = f'ALERTS{{alertname="MajorDrift",endpoint="{ENDPOINT}"}}'
@@ -59,7 +60,7 @@ def run_traffic(run: DemoRun) -> Traffic:
 def record(prometheus_url: str, legs: list[tuple[str, float]], end: float) -> Traffic:
     """Ask Prometheus for everything that the pictures show, over the dashboard's time range."""
     start = end - SHOWN_SECONDS
-    wanted = [*(each for _, each in expressions()), PSI, PSI_10_MINUTES, ALARM, *REFERENCE.values()]
+    wanted = [*(each for _, each in dashboard.expressions()), PSI, PSI_10_MINUTES, ALARM, *REFERENCE.values()]
     series = {
         expression: prometheus.query_range(prometheus_url, expression, start, end)
         for expression in dict.fromkeys(wanted)

@@ -148,7 +148,7 @@ def test_a_change_in_few_requests_is_a_shift_and_no_drift(alarms_of):
     assert alarms.always(*MOID_SHIFT, start=alarms.first(*MOID_SHIFT), end=END)
 
 
-def test_other_answers_to_the_same_requests_raise_the_alarm_of_the_hazardous_share_alone():
+def test_other_answers_to_the_same_requests_raise_the_alarm_of_the_positive_share_alone():
     normal = simulate(5, 2)
     answers = simulate(5, 2, Drift(START, 2 * HOUR, offsets={H: 9}))
     alarms = watch(normal | {name: counts for name, counts in answers.items() if ":y_" in name})
