@@ -15,29 +15,32 @@ from urllib.request import getproxies, proxy_bypass
 
 from clearml_tools.errors import EXPLANATIONS, UserError, note_full_disks
 
-import clearml.config
 import requests
 from clearml import Task
-from clearml.backend_api import Session
-from clearml.backend_api.session.defs import (
-    ENV_ACCESS_KEY,
-    ENV_AUTH_TOKEN,
-    ENV_ENABLE_ENV_CONFIG_SECTION,
-    MissingConfigError,
-)
-from clearml.backend_api.session.session import LoginError
-from clearml.backend_api.utils import get_http_session_with_retry
-from clearml.backend_config.defs import LOCAL_CONFIG_FILE_OVERRIDE_VAR, get_config_file
-from clearml.backend_interface.session import SendError
-from clearml.config import config_obj
-from clearml.config.defs import DEV_DEFAULT_OUTPUT_URI
 
-from clearml_tools.interrupts import is_script, raise_interrupts, tell
+from clearml_tools.interrupts import is_script, print_to_terminal, raise_interrupts
 from clearml_tools.network import (
     LOOPBACK_HOSTS,
     connection_error_text,
     exempt_loopback_from_proxies,
     without_password,
+)
+from clearml_tools.sdk_internals import (
+    DEV_DEFAULT_OUTPUT_URI,
+    ENV_ACCESS_KEY,
+    ENV_AUTH_TOKEN,
+    ENV_ENABLE_ENV_CONFIG_SECTION,
+    LOCAL_CONFIG_FILE_OVERRIDE_VAR,
+    NOISE,
+    SDK_DEFAULTS,
+    APIError,
+    LoginError,
+    MissingConfigError,
+    SendError,
+    Session,
+    config_obj,
+    get_config_file,
+    get_http_session_with_retry,
 )
 
 DEVELOPMENT_SETTINGS = {
@@ -47,15 +50,6 @@ DEVELOPMENT_SETTINGS = {
     # Look at git before the script goes on, so that no task is stored without its code.
     "vcs_repo_detect_async": False,
 }
-
-# What the SDK says, by its logger and beginning, that looks like trouble and is none.
-NOISE = [
-    # The SDK says so of datasets that it looks up itself. The scripts give an alias.
-    ("clearml", "Dataset.get() did not specify alias"),
-    # There need not be a remote: pipeline.py says so where it matters. checkout.py reads the edits itself.
-    ("clearml.Repository Detection", "Can't get url information"),
-    ("clearml.Repository Detection", "Can't get diff information"),
-]
 
 ATTEMPTS, ATTEMPT_SECONDS, PAUSE_SECONDS = 3, 10, 3  # a server elsewhere may be busy for a moment
 
@@ -76,6 +70,7 @@ EXPLANATIONS[LoginError] = lambda error: (
 EXPLANATIONS[SendError] = lambda error: (
     f"the ClearML server refused a request: {str(error).partition('> (')[0]}"
 )
+EXPLANATIONS[APIError] = lambda error: f"the ClearML server refused a request: {error}"
 EXPLANATIONS[requests.RequestException] = lambda error: (
     f"the connection to the ClearML server failed: {connection_error_text(error)}"
 )
@@ -97,20 +92,25 @@ def connect() -> None:
             raise UserError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
         raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
-    for name, beginning in NOISE:
-        logging.getLogger(name).addFilter(
-            lambda record, noise=beginning: not record.getMessage().startswith(noise)
-        )
+    for name in {name for name, _ in NOISE}:
+        logging.getLogger(name).addFilter(is_no_noise)
     note_full_disks()
     exempt_loopback_from_proxies()
     api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
     if Task.running_locally():  # an agent has just talked to them
-        check_api_server(api_server, ask("api_server", api_server, "/debug.ping"))
+        check_api_server(api_server, require_answer("api_server", api_server, "/debug.ping"))
         elsewhere = DEV_DEFAULT_OUTPUT_URI.get() or config_obj.get("sdk.development.default_output_uri", None)
         # Others than these are storages with clients of their own.
         if not elsewhere and urlsplit(files_server).scheme in ("http", "https"):
-            ask("files_server", files_server)
+            require_answer("files_server", files_server)
     raise_interrupts()  # not before: pyparsing, which reads clearml.conf, swallows exceptions
+
+
+def is_no_noise(record: logging.LogRecord) -> bool:
+    """Return whether a log message is none of NOISE."""
+    return not any(
+        record.name == name and record.getMessage().startswith(beginning) for name, beginning in NOISE
+    )
 
 
 def read_configuration() -> str | None:
@@ -128,9 +128,9 @@ def use_sdk_settings() -> None:
 
     `clearml-init` writes all of the SDK's defaults into that file, line by line. Those are nobody's choice.
     """
-    file, defaults = Path(get_config_file()), Path(clearml.config.__file__).with_name("default") / "sdk.conf"
+    file = Path(get_config_file())
     written = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    text = "\n".join(set(written).difference(defaults.read_text().splitlines()))
+    text = "\n".join(set(written).difference(SDK_DEFAULTS.read_text().splitlines()))
     development = config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
         if not re.search(rf"^(?:(?!#|//).)*\b{name}\b", text, re.MULTILINE):  # comments do not count
@@ -142,19 +142,19 @@ def use_sdk_settings() -> None:
         config_obj.get("sdk").put("apply_environment", False)
 
 
-def ask(setting: str, server: str, path: str = "") -> requests.Response:
+def require_answer(setting: str, server: str, path: str = "") -> requests.Response:
     """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
     try:
         parts = urlsplit(server)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # an impossible port, say
         is_address = False
-    shown, place = without_password(server), f"see {setting} in clearml.conf"
+    address, place = without_password(server), f"see {setting} in clearml.conf"
     if not is_address:
-        raise UserError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
-    here = is_here(server)
+        raise UserError(f"'{address}' is no address such as http://127.0.0.1:8008: {place}")
+    is_local = is_on_this_machine(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
-    for attempt in range(1 if here else ATTEMPTS):
+    for attempt in range(1 if is_local else ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         try:
@@ -164,16 +164,16 @@ def ask(setting: str, server: str, path: str = "") -> requests.Response:
         except OSError as error:  # those of requests are such
             failure = error
     if not failure:
-        told = f"{answer.status_code} {answer.reason}"
-        raise UserError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
-    if here and setting == "api_server":
+        status = f"{answer.status_code} {answer.reason}"
+        raise UserError(f"the {what} at {address} cannot be used now: {proxy_text(server)}{status}; {place}")
+    if is_local and setting == "api_server":
         raise UserError(
-            f"no {what} answers at {shown}: `python -m local_stack up` starts the local one"
+            f"no {what} answers at {address}: `python -m local_stack up` starts the local one"
         ) from failure
     if isinstance(failure, requests.exceptions.SSLError):
         place = "see api.verify_certificate in clearml.conf, or name its certificate in REQUESTS_CA_BUNDLE"
     raise UserError(
-        f"no {what} answers at {shown}: {way_to(server)}{connection_error_text(failure)}; {place}"
+        f"no {what} answers at {address}: {proxy_text(server)}{connection_error_text(failure)}; {place}"
     ) from failure
 
 
@@ -202,7 +202,7 @@ def check_api_server(url: str, answer: requests.Response) -> None:
         )
 
 
-def is_here(server: str) -> bool:
+def is_on_this_machine(server: str) -> bool:
     """Return whether a server's address is one of this machine."""
     return urlsplit(server).hostname in LOOPBACK_HOSTS
 
@@ -210,7 +210,7 @@ def is_here(server: str) -> bool:
 def watch_server() -> None:
     """From now on, end the script when a server on this machine has not answered for PATIENCE_SECONDS."""
     server = Session.get_api_server_host()
-    if is_script() and is_here(server):
+    if is_script() and is_on_this_machine(server):
         threading.Thread(target=watch, args=[server], daemon=True).start()
 
 
@@ -228,11 +228,11 @@ def watch(server: str) -> None:
         seconds = time.monotonic() - heard
         place = f"the server at {without_password(server)} has not answered for {seconds:.0f} s"
         if seconds >= PATIENCE_SECONDS:
-            tell(f"error: {place}")
+            print_to_terminal(f"error: {place}")
             os._exit(1)
         if seconds >= NOTICE_SECONDS and not noticed:
             noticed = True
-            tell(f"{place}; giving up after {PATIENCE_SECONDS} s")
+            print_to_terminal(f"{place}; giving up after {PATIENCE_SECONDS} s")
 
 
 def answers(url: str) -> bool:
@@ -243,9 +243,9 @@ def answers(url: str) -> bool:
         return False
 
 
-def way_to(url: str) -> str:
+def proxy_text(url: str) -> str:
     """Say through which proxy of the environment a request goes, if it goes through one."""
     parts = urlsplit(url)
-    proxies = {} if proxy_bypass(parts.hostname) else getproxies()
+    proxies = {} if proxy_bypass(parts.hostname or "") else getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return f"through the proxy {urlsplit(proxy).hostname or 'of the environment'}, " if proxy else ""
