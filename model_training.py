@@ -27,6 +27,7 @@ from asteroids.plots import (
     report_learning_curves,
     report_test_plots,
 )
+from asteroids.promotion import MAJORITY_CLASS, RULE, THRESHOLD_ATTRIBUTE, VALIDATION_METRIC
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.tasks import keep_reason, start_task
@@ -124,7 +125,7 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     The names of the features are in every model file. The bytes depend on the trees and the threshold
     alone: the same data, parameters and seed give the same file.
     """
-    booster.set_attr(threshold=repr(threshold), xgboost_version=xgboost.__version__)
+    booster.set_attr(**{THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
@@ -257,8 +258,8 @@ def main() -> None:
     scores = pd.DataFrame(
         {
             "model": score(truth, by_model, threshold),
-            "rule": score(truth, by_rule, 0.5),
-            "majority class": score(truth, np.zeros(len(truth)), 0.5),
+            RULE: score(truth, by_rule, 0.5),
+            MAJORITY_CLASS: score(truth, np.zeros(len(truth)), 0.5),
         }
     ).T
     print(f"{booster.num_boosted_rounds()} trees, threshold {threshold:.3f}; on the test set:")
@@ -274,7 +275,7 @@ def main() -> None:
     with storage_errors("the test set"):
         task.upload_artifact(TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
     validation_scores = score(labels[validation_rows], probabilities[validation_rows], threshold)
-    logger.report_single_value("validation PR-AUC", validation_scores["PR-AUC"])
+    logger.report_single_value(VALIDATION_METRIC, validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)
 
     # From all rows but the test set's, so that the edges do not hang on the seed.

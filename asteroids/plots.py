@@ -7,6 +7,7 @@ from clearml import Logger
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
+from asteroids.promotion import baseline_metric
 from clearml_tools.interrupts import delayed_interrupt
 
 CLASSES = ["not hazardous", "hazardous"]
@@ -93,4 +94,4 @@ def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     logger.report_table("Test set", "model beside baselines", iteration=0, table_plot=scores.round(4))
     for judged, values in scores.iterrows():
         for name, value in values.items():
-            logger.report_single_value(name if judged == "model" else f"{name} of the {judged}", value)
+            logger.report_single_value(name if judged == "model" else baseline_metric(name, judged), value)
