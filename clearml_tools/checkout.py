@@ -7,6 +7,7 @@ edits and says nothing. So the edits are read here, with options that hold whate
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -26,28 +27,11 @@ LARGEST_DIFF = 500_000  # characters: ClearML stores a remark in place of a larg
 REMOTE_SECONDS = 30  # how long a remote may take to answer
 
 # Each option overrules a setting that changes what git prints, or an attribute that hides a change from it.
-DIFF = [
-    "-c",
-    "core.quotePath=false",
-    "-c",
-    "diff.suppressBlankEmpty=false",
-    "-c",
-    "diff.relative=false",
-    "diff",
-    "--no-color",
-    "--no-ext-diff",
-    "--no-textconv",
-    "--text",
-    "--no-renames",
-    "-O/dev/null",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-    "--unified=3",
-    "--inter-hunk-context=0",
-    "--submodule=short",
-    "--ignore-submodules=untracked",
-    "HEAD",
-]
+DIFF = shlex.split(
+    "-c core.quotePath=false -c diff.suppressBlankEmpty=false -c diff.relative=false diff --no-color "
+    "--no-ext-diff --no-textconv --text --no-renames -O/dev/null --src-prefix=a/ --dst-prefix=b/ --unified=3 "
+    "--inter-hunk-context=0 --submodule=short --ignore-submodules=untracked HEAD"
+)
 
 # What an agent does with the edits unless its own settings say otherwise.
 PLAIN_APPLY = ["-c", "apply.whitespace=warn", "-c", "apply.ignoreWhitespace=no"]

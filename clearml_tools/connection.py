@@ -18,29 +18,13 @@ from clearml_tools.errors import EXPLANATIONS, UserError, note_full_disks
 import requests
 from clearml import Task
 
-from clearml_tools.interrupts import is_script, print_to_terminal, raise_interrupts
+from clearml_tools import sdk_internals as sdk
+from clearml_tools.interrupts import is_script, print_line, raise_interrupts
 from clearml_tools.network import (
     LOOPBACK_HOSTS,
     connection_error_text,
     exempt_loopback_from_proxies,
     without_password,
-)
-from clearml_tools.sdk_internals import (
-    DEV_DEFAULT_OUTPUT_URI,
-    ENV_ACCESS_KEY,
-    ENV_AUTH_TOKEN,
-    ENV_ENABLE_ENV_CONFIG_SECTION,
-    LOCAL_CONFIG_FILE_OVERRIDE_VAR,
-    NOISE,
-    SDK_DEFAULTS,
-    APIError,
-    LoginError,
-    MissingConfigError,
-    SendError,
-    Session,
-    config_obj,
-    get_config_file,
-    get_http_session_with_retry,
 )
 
 DEVELOPMENT_SETTINGS = {
@@ -57,20 +41,20 @@ ATTEMPTS, ATTEMPT_SECONDS, PAUSE_SECONDS = 3, 10, 3  # a server elsewhere may be
 # be starting again. One on this machine has been stopped.
 WATCH_SECONDS, NOTICE_SECONDS, PATIENCE_SECONDS = 10, 30, 600
 
-EXPLANATIONS[MissingConfigError] = lambda _: (
+EXPLANATIONS[sdk.MissingConfigError] = lambda _: (
     "no ClearML server is configured: run `python -m local_stack up` and the export line that it prints, or "
     "`clearml-init` for a server of your own"
 )
-EXPLANATIONS[LoginError] = lambda error: (
+EXPLANATIONS[sdk.LoginError] = lambda error: (
     "the ClearML server refused the credentials: run the export line of `python -m local_stack up` again, or "
     f"`clearml-init` with new ones ({error})"
     if "error 401 " in str(error)
     else f"the ClearML server does not let this script log in: {error}"
 )
-EXPLANATIONS[SendError] = lambda error: (
+EXPLANATIONS[sdk.SendError] = lambda error: (
     f"the ClearML server refused a request: {str(error).partition('> (')[0]}"
 )
-EXPLANATIONS[APIError] = lambda error: f"the ClearML server refused a request: {error}"
+EXPLANATIONS[sdk.APIError] = lambda error: f"the ClearML server refused a request: {error}"
 EXPLANATIONS[requests.RequestException] = lambda error: (
     f"the connection to the ClearML server failed: {connection_error_text(error)}"
 )
@@ -86,20 +70,22 @@ def connect() -> None:
             "ClearML's offline mode is on, and datasets, models and pipelines need a server: "
             "unset CLEARML_OFFLINE_MODE"
         )
-    if not (ENV_ACCESS_KEY.get() or ENV_AUTH_TOKEN.get() or read_configuration()):
-        file = LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
-        if file and not Path(get_config_file()).is_file():
+    if not (sdk.ENV_ACCESS_KEY.get() or sdk.ENV_AUTH_TOKEN.get() or read_configuration()):
+        file = sdk.LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
+        if file and not Path(sdk.get_config_file()).is_file():
             raise UserError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
-        raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
+        raise sdk.MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
-    for name in {name for name, _ in NOISE}:
+    for name in {name for name, _ in sdk.NOISE}:
         logging.getLogger(name).addFilter(is_no_noise)
     note_full_disks()
     exempt_loopback_from_proxies()
-    api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
+    api_server, files_server = sdk.Session.get_api_server_host(), sdk.Session.get_files_server_host()
     if Task.running_locally():  # an agent has just talked to them
         check_api_server(api_server, require_answer("api_server", api_server, "/debug.ping"))
-        elsewhere = DEV_DEFAULT_OUTPUT_URI.get() or config_obj.get("sdk.development.default_output_uri", None)
+        elsewhere = sdk.DEV_DEFAULT_OUTPUT_URI.get() or sdk.config_obj.get(
+            "sdk.development.default_output_uri", None
+        )
         # Others than these are storages with clients of their own.
         if not elsewhere and urlsplit(files_server).scheme in ("http", "https"):
             require_answer("files_server", files_server)
@@ -109,18 +95,18 @@ def connect() -> None:
 def is_no_noise(record: logging.LogRecord) -> bool:
     """Return whether a log message is none of NOISE."""
     return not any(
-        record.name == name and record.getMessage().startswith(beginning) for name, beginning in NOISE
+        record.name == name and record.getMessage().startswith(beginning) for name, beginning in sdk.NOISE
     )
 
 
 def read_configuration() -> str | None:
     """Return the access key that clearml.conf holds; UserError if the file cannot be read."""
     try:
-        return config_obj.get("api.credentials.access_key", None)
+        return sdk.config_obj.get("api.credentials.access_key", None)
     except Exception as error:
         line = getattr(error.__cause__, "lineno", None)
         reason = f"it breaks off in line {line}" if line else getattr(error, "strerror", None) or error
-        raise UserError(f"{get_config_file()} cannot be read ({reason})") from error
+        raise UserError(f"{sdk.get_config_file()} cannot be read ({reason})") from error
 
 
 def use_sdk_settings() -> None:
@@ -128,18 +114,18 @@ def use_sdk_settings() -> None:
 
     `clearml-init` writes all of the SDK's defaults into that file, line by line. Those are nobody's choice.
     """
-    file = Path(get_config_file())
+    file = Path(sdk.get_config_file())
     written = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    text = "\n".join(set(written).difference(SDK_DEFAULTS.read_text().splitlines()))
-    development = config_obj.get("sdk.development")
+    text = "\n".join(set(written).difference(sdk.SDK_DEFAULTS.read_text().splitlines()))
+    development = sdk.config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
         if not re.search(rf"^(?:(?!#|//).)*\b{name}\b", text, re.MULTILINE):  # comments do not count
             development.put(name, value)
-    if ENV_ENABLE_ENV_CONFIG_SECTION.get(default=config_obj.get("sdk.apply_environment", False)):
+    if sdk.ENV_ENABLE_ENV_CONFIG_SECTION.get(default=sdk.config_obj.get("sdk.apply_environment", False)):
         # The SDK would do so for each connection, and print a line about it.
-        variables = config_obj.get("environment", None) or {}
+        variables = sdk.config_obj.get("environment", None) or {}
         os.environ.update({name: str(value or "") for name, value in dict(variables).items()})
-        config_obj.get("sdk").put("apply_environment", False)
+        sdk.config_obj.get("sdk").put("apply_environment", False)
 
 
 def require_answer(setting: str, server: str, path: str = "") -> requests.Response:
@@ -179,7 +165,7 @@ def require_answer(setting: str, server: str, path: str = "") -> requests.Respon
 
 def get(url: str) -> requests.Response:
     """Ask as the SDK does, with its settings for certificates, but once."""
-    return get_http_session_with_retry(config=config_obj).get(url, timeout=ATTEMPT_SECONDS)
+    return sdk.get_http_session_with_retry(config=sdk.config_obj).get(url, timeout=ATTEMPT_SECONDS)
 
 
 def has_failed(answer: requests.Response) -> bool:
@@ -209,7 +195,7 @@ def is_on_this_machine(server: str) -> bool:
 
 def watch_server() -> None:
     """From now on, end the script when a server on this machine has not answered for PATIENCE_SECONDS."""
-    server = Session.get_api_server_host()
+    server = sdk.Session.get_api_server_host()
     if is_script() and is_on_this_machine(server):
         threading.Thread(target=watch, args=[server], daemon=True).start()
 
@@ -228,11 +214,11 @@ def watch(server: str) -> None:
         seconds = time.monotonic() - heard
         place = f"the server at {without_password(server)} has not answered for {seconds:.0f} s"
         if seconds >= PATIENCE_SECONDS:
-            print_to_terminal(f"error: {place}")
+            print_line(f"error: {place}")
             os._exit(1)
         if seconds >= NOTICE_SECONDS and not noticed:
             noticed = True
-            print_to_terminal(f"{place}; giving up after {PATIENCE_SECONDS} s")
+            print_line(f"{place}; giving up after {PATIENCE_SECONDS} s")
 
 
 def answers(url: str) -> bool:

@@ -13,13 +13,7 @@ from types import TracebackType
 
 import psutil
 
-from clearml_tools.interrupts import (
-    delayed_interrupt,
-    finish_first,
-    is_script,
-    print_to_terminal,
-    script_name,
-)
+from clearml_tools.interrupts import delayed_interrupt, finish_first, is_script, print_line, script_name
 from clearml_tools.network import without_password
 
 LONGEST_TEXT = 600  # a server may answer with a whole page
@@ -114,7 +108,7 @@ def note_full_disks() -> None:
             message = record.getMessage()
             logged_full_disks.extend(text for text in FULL.values() if text in message)
         if len(logged_full_disks) >= MOST_FULL_DISKS and is_script():
-            print_to_terminal(f"error: {logged_full_disks[0]}, as is logged again and again: make room there")
+            print_line(f"error: {logged_full_disks[0]}, as is logged again and again: make room there")
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
                     child.kill()

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import clearml.config
 from clearml import Dataset, Task
+
+# The servers' addresses, as the SDK finds them in clearml.conf and the environment.
 from clearml.backend_api import Session
+
+# Documented, but for the module that it is imported from.
 from clearml.backend_api.session.client import APIClient
+
+# Errors that can be explained to the user.
 from clearml.backend_api.session.client.client import APIError
+
+# Environment variables, read as the SDK reads them.
 from clearml.backend_api.session.defs import (
     ENV_ACCESS_KEY,
     ENV_AUTH_TOKEN,
@@ -18,42 +26,17 @@ from clearml.backend_api.session.defs import (
     MissingConfigError,
 )
 from clearml.backend_api.session.session import LoginError
+
+# HTTP with the user's settings for certificates.
 from clearml.backend_api.utils import get_http_session_with_retry
+
+# Where clearml.conf is.
 from clearml.backend_config.defs import LOCAL_CONFIG_FILE_OVERRIDE_VAR, get_config_file
 from clearml.backend_interface.session import SendError
+
+# clearml.conf, to read and to add settings to; where all processes of a machine keep copies of datasets.
 from clearml.config import config_obj, get_cache_dir, get_remote_task_id
 from clearml.config.defs import DEV_DEFAULT_OUTPUT_URI
-
-# For connection.py, checkout.py and datasets.py:
-# - the environment variables as the SDK reads them (ENV_…, …_VAR, DEV_DEFAULT_OUTPUT_URI)
-# - clearml.conf, to read and to add settings to (config_obj), and its path (get_config_file)
-# - the servers' addresses, as the SDK finds them there (Session)
-# - HTTP with the user's settings for certificates (get_http_session_with_retry)
-# - the folder where all processes of a machine keep copies of datasets, and their locks (get_cache_dir)
-# - errors that can be explained to whoever runs a script (…Error)
-# APIClient is documented, the module that it is imported from is not.
-__all__ = [
-    "DEV_DEFAULT_OUTPUT_URI",
-    "ENV_ACCESS_KEY",
-    "ENV_AUTH_TOKEN",
-    "ENV_ENABLE_ENV_CONFIG_SECTION",
-    "LOCAL_CONFIG_FILE_OVERRIDE_VAR",
-    "NOISE",
-    "NOT_RESPONDING",
-    "SDK_DEFAULTS",
-    "APIClient",
-    "APIError",
-    "LoginError",
-    "MissingConfigError",
-    "SendError",
-    "Session",
-    "config_obj",
-    "executed_task",
-    "get_cache_dir",
-    "get_config_file",
-    "get_http_session_with_retry",
-    "stop_reporting",
-]
 
 # What the SDK says, by its logger and beginning, that looks like trouble and is none.
 NOISE = [

@@ -11,7 +11,7 @@ from clearml import Task
 
 from clearml_tools.checkout import FOLDER, record_what_can_be_kept
 from clearml_tools.connection import watch_server
-from clearml_tools.interrupts import delayed_interrupt, finish_first, print_to_terminal
+from clearml_tools.interrupts import delayed_interrupt, finish_first, print_line
 from clearml_tools.name_limits import check_names
 from clearml_tools.sdk_internals import APIClient, executed_task
 from global_config import PROJECT_NAME
@@ -98,8 +98,6 @@ def check_end(started: list[Task]) -> None:
         with suppress(Exception):
             task.reload()
             if task.status not in ENDED:
-                print_to_terminal(
-                    f"error: the ClearML server did not note that this task has ended: it is {task.status}"
-                )
+                print_line(f"error: ClearML's server did not note that this task ended: it is {task.status}")
                 sys.stdout.flush()
                 os._exit(1)

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ import clearml
 import pytest
 
 from local_stack.stack import Stack
+from local_stack.waiting import wait_until
 from tests.support.checkouts import REPOSITORY
 
 pytestmark = pytest.mark.e2e
@@ -178,16 +178,9 @@ def test_a_script_ends_when_its_server_is_gone(run, tmp_path):
         settings = stack.environment()
         streams = {"stderr": subprocess.PIPE, "text": True}
         script = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, env=settings, **streams)
-        wait_for((tmp_path / "connected").exists)
+        wait_until((tmp_path / "connected").exists, "the connection")
     _, told = script.communicate(timeout=60)
     assert script.returncode == 1
     notice, error = told.splitlines()
     assert re.search(r"has not answered for \d s; giving up after 3 s$", notice)
     assert re.fullmatch(rf"-c: error: the server at {stack.url} has not answered for \d s", error)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"{condition} is not so after 60 s"
-        time.sleep(0.05)
