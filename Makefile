@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# The end-to-end tests wait more than they compute.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
 # uv looks for certificates where pip does, too: in the system, where a company's own are.
 export UV_SYSTEM_CERTS := 1
 
@@ -14,28 +17,33 @@ ifneq ($(shell { $(BIN)/python -c 'import pip' || { $(BIN)/python -c '' && grep 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-slow lint images lock clean
+.PHONY: help install demo up test unit test-slow lint hooks images lock clean
 
 help:            ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
-	$(BIN)/python -m local_stack demo
+	$(BIN)/python -m demo
 
 up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 	$(BIN)/python -m local_stack up
 
-test: $(VENV)/.tests     ## lint and test, as CI does
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: lint unit          ## lint, check types and test, as CI does
+	$(BIN)/python -m pytest -m "(e2e or browser) and not slow" $(PARALLEL)
+
+unit: $(VENV)/.tests     ## the quick tests alone: no process, no browser, no network
+	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL)
 
 test-slow: $(VENV)/.tests  ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/.tests     ## lint only
+lint: $(VENV)/.tests     ## check style and types alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+hooks: $(VENV)/.tests    ## let git check style and types before each commit
+	$(BIN)/pre-commit install
 
 images: $(VENV)/.tests   ## make the README's pictures anew, from a real run (half an hour; needs Chromium)
 	$(BIN)/python -m images.make_images
@@ -43,9 +51,8 @@ images: $(VENV)/.tests   ## make the README's pictures anew, from a real run (ha
 install: $(VENV)/.example  ## install what the example and the local stack need
 
 lock: $(VENV)/.tests     ## take the newest versions that the requirements allow into constraints.txt
-	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
-		--custom-compile-command "make lock" --output-file constraints.txt \
+		--generate-hashes --custom-compile-command "make lock" --output-file constraints.txt \
 		requirements.txt local_stack/requirements.txt tests/requirements.txt
 
 clean:           ## delete the environment and all local stacks
@@ -63,9 +70,9 @@ $(BIN)/python:
 		{ rm -rf $(VENV); echo "On Debian and Ubuntu, venv is a package of its own: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.example: requirements.txt requirements-steps.txt local_stack/requirements.txt constraints.txt | $(BIN)/python
-	@$(BIN)/python -m local_stack.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
+	@$(BIN)/python -m demo.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
 	@touch $@
 
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.example
-	@$(BIN)/python -m local_stack.install -c constraints.txt -r tests/requirements.txt
+	@$(BIN)/python -m demo.install -c constraints.txt -r tests/requirements.txt
 	@touch $@

@@ -9,8 +9,9 @@ between the best of them and the champion.
 A training task must offer these, whatever script it runs:
 - an output model: an XGBoost file that holds its threshold as the attribute THRESHOLD_ATTRIBUTE
 - the artifact TEST_SET_ARTIFACT: a table of the model's features and LABEL_COLUMN
-- the single value VALIDATION_METRIC and, for the table, the figures of evaluation.score() and, under the
-  names of baseline_metric(), those of RULE and MAJORITY_CLASS
+- the single value VALIDATION_SCORE and, to be shown beside it, the scores of the model and, under the names
+  of baseline_metric(), of BASELINES
+(global_config.py and asteroids/evaluation.py have these names.)
 """
 
 import argparse
@@ -20,6 +21,7 @@ from clearml_tools.errors import UserError, report_errors_in_one_line
 import pandas as pd
 from clearml import Model, Task
 
+from asteroids.configuration import check_configuration
 from asteroids.promotion import Figures, best_candidate, compare, comparison_table, score_model
 from clearml_tools.connection import connect
 from clearml_tools.pipeline_progress import DECISION_PARAMETER
@@ -130,6 +132,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
+    check_configuration()
     connect()
     task = start_task(SELECTION_TASK_NAME, Task.TaskTypes.qc)
     decision, table = select(find_trainings(arguments.candidates.split(",")))

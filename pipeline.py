@@ -18,6 +18,7 @@ from clearml_tools.errors import UserError, report_errors_in_one_line
 
 from clearml import PipelineController, Task
 
+from asteroids.configuration import check_configuration
 from clearml_tools.checkout import check_for_agents, record_edits, uncommitted_edits, why_unreachable
 from clearml_tools.connection import connect, watch_server
 from clearml_tools.datasets import dataset_id_of_step
@@ -126,7 +127,7 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--query-date", default="2022-01-01", help="close approaches up to this day (%(default)s)")
+    add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")
     add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
@@ -143,6 +144,7 @@ def main() -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # each line at once, through a pipe as well
     check_names()
+    check_configuration()
     connect()
     watch_server()
     if not Task.running_locally():  # an agent executes this

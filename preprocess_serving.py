@@ -1,24 +1,25 @@
-"""The clearml-serving hook: one row of the NASA table in, one class and its probability out.
+r"""The clearml-serving hook: one row of the NASA table in, one class and its probability out.
 
-    clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" \\
-        --preprocess "preprocess_serving.py" --name "model training - best_model" \\
+    clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" \
+        --preprocess "preprocess_serving.py" --name "model training - best_model" \
         --project "Asteroid Hazard Classification"
 
-clearml-serving uploads this file alone into its container (Python 3.11, numpy 1.26, xgboost 1.7.6), so it
+clearml-serving uploads this file alone into its container (Python 3.11, numpy 1.26, xgboost 1.7.6). So it
 imports nothing of this repository, and no pandas: a request takes a tenth of a millisecond, not two.
-The features are defined here and nowhere else; preprocessing.py imports them, so training and serving
-cannot drift apart.
+The features are defined here and nowhere else. preprocessing.py imports them: training and serving cannot
+differ. Another table needs other columns, rules and features here, down to build_features(); what follows
+stays as it is.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# What a value must be, in words and as a test that works on one number and on a whole column alike.
-# Only the impossible is refused. An unheard-of absolute magnitude is no error: it is drift, which
-# monitoring must get to see.
+# What a value must be, in words, and as a test of one number or of a whole column. Only what is impossible is
+# refused. An absolute magnitude that was never seen before is no error: it is drift, for monitoring to see.
 NUMBER = ("a number", lambda value: value == value)
 POSITIVE = ("above 0", lambda value: value > 0)
 NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
@@ -27,7 +28,7 @@ HALF_TURN = ("from 0 to 180 degrees", lambda value: (value >= 0) & (value <= 180
 FULL_TURN = ("from 0 to 360 degrees", lambda value: (value >= 0) & (value <= 360))
 UNCERTAINTY = ("from 0 to 9", lambda value: (value >= 0) & (value <= 9))
 
-# The table's columns that the features are made of, and what each must be. Names are the table's own.
+# The columns of the table that the features are made of, and what each must be. Names are the table's own.
 RAW_COLUMNS = {
     "Absolute Magnitude": NUMBER,
     "Est Dia in KM(min)": POSITIVE,
@@ -51,7 +52,7 @@ RAW_COLUMNS = {
     "Mean Motion": POSITIVE,
 }
 
-# (smaller, larger): pairs of columns that must stand in this order.
+# Pairs of columns: the first must not be above the second.
 ORDERED_COLUMNS = [
     ("Est Dia in KM(min)", "Est Dia in KM(max)"),
     ("Perihelion Distance", "Aphelion Dist"),
@@ -68,7 +69,7 @@ LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
-    """The features of one row or of a whole table, in the order of FEATURES.
+    """Return the features of one row or of a whole table, in the order of FEATURES.
 
     `row` maps each of RAW_COLUMNS to a number, giving shape (19,), or to a column of n numbers, giving
     shape (n, 19). `avg_dia`, in kilometres, is the mean of the two estimates of the diameter.
@@ -79,20 +80,20 @@ def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
 
 
 def find_problems(body: object) -> list[str]:
-    """Everything that keeps a request from being one row of the table; empty if nothing does.
+    """Return a text for each problem that keeps a request from being one row of the table.
 
-    The texts name columns of ours and never repeat what the client sent: errors end in logs and
-    answers, and clearml-serving stops itself on an error that contains certain words.
+    The texts name our columns and never repeat what the client sent: errors end in logs and answers, and
+    clearml-serving stops itself at an error that contains certain words.
     """
     if not isinstance(body, dict):
-        return ["the body must be a JSON object, one row of the NASA table, sent as application/json"]
+        return ["the body must be a JSON object, one row of the table, sent as application/json"]
     problems = []
     for name, (words, is_valid) in RAW_COLUMNS.items():
         if name not in body:
             problems.append(f"'{name}' is missing")
-        elif type(body[name]) not in (int, float):  # type(), for a bool is an int to isinstance()
+        elif type(body[name]) not in (int, float):  # type(), as a bool is an int to isinstance()
             problems.append(f"'{name}' must be a number")
-        elif not abs(body[name]) <= LARGEST_NUMBER:  # "not <=", for a NaN is not > either
+        elif not abs(body[name]) <= LARGEST_NUMBER:  # "not <=", as a NaN is not > either
             problems.append(f"'{name}' must be a finite number that fits 32-bit floats")
         elif not is_valid(body[name]):
             problems.append(f"'{name}' must be {words}")
@@ -104,15 +105,15 @@ def find_problems(body: object) -> list[str]:
 
 
 class Model:
-    """A booster and what it was trained with. `predict` is all that clearml-serving asks of a model."""
+    """A booster and its threshold. `predict` is all that clearml-serving calls."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
-        import xgboost  # here, as it takes a second that preprocessing.py can do without
+        import xgboost  # here, as it takes a second that preprocessing.py does not need
 
         refuse_misread(Path(path), xgboost.__version__)
         self.booster = xgboost.Booster(model_file=str(path))
-        # One row gains nothing from threads, and on a busy machine their hand-over costs milliseconds.
+        # Threads do not help with one row, and cost milliseconds on a busy machine.
         self.booster.set_param({"nthread": 1})
         threshold = self.booster.attr("threshold")
         if threshold is None:
@@ -125,15 +126,15 @@ class Model:
         self.threshold = float(threshold)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Probability of being hazardous for each row of `features` (n, 19); shape (n,)."""
+        """Return the probability of class 1 for each row of `features` (n, 19); shape (n,)."""
         return self.booster.inplace_predict(features)
 
 
 def refuse_misread(path: Path, version: str) -> None:
-    """ValueError if this version of xgboost would load the file without an error and predict wrongly from it.
+    """Raise ValueError if this version of xgboost would load the file without an error and predict wrongly.
 
-    From version 3.1 on xgboost writes `base_score` as a list, "[1.5E-1]". Older versions take that for
-    their default of 0.5, which shifts every prediction by up to 0.4.
+    From version 3.1 on xgboost writes `base_score` as a list, "[1.5E-1]". Older versions read that as their
+    default of 0.5, which shifts every prediction by up to 0.4.
     """
     # Between key and value stand `":"` in JSON, and in UBJSON "SL", a string with a length of eight bytes.
     is_list = re.search(rb'base_score("\s*:\s*"|SL.{8})\[', path.read_bytes(), re.DOTALL)
@@ -145,7 +146,7 @@ def refuse_misread(path: Path, version: str) -> None:
 
 
 def version_numbers(version: str) -> tuple[int, int]:
-    """Major and minor of a version text: "3.0.5" -> (3, 0)."""
+    """Return major and minor of a version: (3, 0) for "3.0.5"."""
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
@@ -153,8 +154,7 @@ def version_numbers(version: str) -> tuple[int, int]:
 class Preprocess:
     """What clearml-serving calls, in this order; one instance for each loaded model."""
 
-    def __init__(self):
-        self.threshold = None
+    threshold: float  # the model's own, once load() has read it
 
     def load(self, local_file_name: str | None) -> Model:
         """Read the model file; clearml-serving keeps what this returns as the endpoint's model."""
@@ -165,25 +165,29 @@ class Preprocess:
         return model
 
     def preprocess(
-        self, body: dict, state: dict, collect_custom_statistics_fn: Callable[[dict], None] | None = None
+        self,
+        body: dict[str, Any],
+        state: dict[str, Any],
+        collect_custom_statistics_fn: Callable[[dict[str, float]], None] | None = None,
     ) -> np.ndarray:
-        """The features (1, 19) of a request. ValueError, which is answered as 422, lists all its problems."""
+        """Return the features (1, 19) of a request. ValueError, answered as 422, lists all its problems."""
         problems = find_problems(body)
         if problems:
             raise ValueError("Invalid request: " + "; ".join(problems))
         features = build_features(body)
-        # clearml-serving picks up by itself whatever stands in the request and in the answer under the
-        # name of a metric. The features that are in neither can be watched only if they are told of here.
+        # clearml-serving counts by itself what stands in the request and in the answer. It can count the
+        # other features only if it gets them here.
         if collect_custom_statistics_fn:
-            collect_custom_statistics_fn({"avg_dia": float(features[FEATURES.index("avg_dia")])})
+            values = zip(FEATURES, features.tolist(), strict=True)
+            collect_custom_statistics_fn({name: value for name, value in values if name not in RAW_COLUMNS})
         return features.reshape(1, -1)
 
     def postprocess(
         self,
         data: np.ndarray,
-        state: dict,
-        collect_custom_statistics_fn: Callable[[dict], None] | None = None,
-    ) -> dict:
-        """The answer: `y`, 1 for hazardous, by the model's own threshold, and `y_raw`, its probability."""
+        state: dict[str, Any],
+        collect_custom_statistics_fn: Callable[[dict[str, float]], None] | None = None,
+    ) -> dict[str, float]:
+        """Return `y`, the class by the model's own threshold, and `y_raw`, the probability of class 1."""
         probability = float(data[0])
         return {"y": int(probability >= self.threshold), "y_raw": probability}

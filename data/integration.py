@@ -53,7 +53,7 @@ class Bodies(NamedTuple):
     velocity: np.ndarray
 
     def at(self, index: int) -> Bodies:
-        """The same at one of the times."""
+        """Return the same at one of the times."""
         return Bodies(self.position[index], self.velocity[index])
 
 
@@ -66,7 +66,7 @@ class Approaches(NamedTuple):
     speed: np.ndarray  # AU / day, relative to the Earth
 
     def of(self, some: np.ndarray) -> Approaches:
-        """The same of some approaches only."""
+        """Return the same of some approaches only."""
         return Approaches(*(column[some] for column in self))
 
 
@@ -94,7 +94,7 @@ def planets(jd: np.ndarray) -> Bodies:
 
 
 def earth_orbit(jd: float) -> Elements:
-    """The osculating orbit of the Earth's centre about the Sun (arrays of length 1), for the MOID.
+    """Return the osculating orbit of the Earth's centre about the Sun (arrays of length 1), for the MOID.
 
     The barycentre of Earth and Moon, or mean elements, would move a MOID by up to 1.5e-3 AU.
     """
@@ -131,7 +131,9 @@ def drift(state: State, dt: float) -> State:
     beta = 2 * GM_SUN / r0 - dot(velocity, velocity)
     zeta = GM_SUN - beta * r0
 
-    def halley(s, r0, eta, beta, zeta):
+    def halley(
+        s: np.ndarray, r0: np.ndarray, eta: np.ndarray, beta: np.ndarray, zeta: np.ndarray
+    ) -> np.ndarray:
         g0, g1, g2, g3 = universal_functions(s, beta)
         excess = r0 * s + eta * g2 + zeta * g3 - dt
         slope, curvature = r0 + eta * g1 + zeta * g2, eta * g0 + zeta * g1
@@ -212,7 +214,7 @@ class Passages(NamedTuple):
     end: np.ndarray
 
     def of(self, some: np.ndarray) -> Passages:
-        """The same of some only."""
+        """Return the same of some only."""
         return Passages(*(column[..., some] for column in self))
 
 
@@ -224,7 +226,7 @@ def passages(start: State, end: State, jd: float, days: float) -> Passages:
 
 
 def approaches(found: Passages) -> Approaches:
-    """The nearest points of passages, where they are near enough."""
+    """Return the nearest points of passages, where they are near enough."""
     share, distance, speed = nearest_on_cubic(State(*found.start), State(*found.end), found.days)
     all_of_them = Approaches(found.asteroid, found.jd + found.days * share, distance, speed)
     return all_of_them.of(distance < APPROACH_LIMIT)
@@ -237,7 +239,7 @@ def nearest_on_cubic(start: State, end: State, h: np.ndarray) -> tuple[np.ndarra
     """
     (r0, v0), (r1, v1) = start, end
 
-    def cubic(t):
+    def cubic(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         position = (1 + 2 * t) * (1 - t) ** 2 * r0 + t * t * (3 - 2 * t) * r1
         position += h * t * (1 - t) * ((1 - t) * v0 - t * v1)
         velocity = 6 * t * (1 - t) * (r1 - r0) / h + (1 - t) * (1 - 3 * t) * v0 + t * (3 * t - 2) * v1

@@ -18,6 +18,7 @@ import time
 from datetime import date, datetime, timedelta
 from math import cos, degrees, exp, radians, sqrt
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import catalogue
@@ -90,7 +91,7 @@ COLUMNS = {
 }
 
 
-def is_usable(asteroid: dict) -> bool:
+def is_usable(asteroid: dict[str, Any]) -> bool:
     """Known when the NASA table was made, with a magnitude (99.99 is none) and an orbit at the common epoch.
 
     The few orbits at other epochs are of asteroids that hit the Earth (2014 AA) or were lost.
@@ -103,8 +104,8 @@ def is_usable(asteroid: dict) -> bool:
     )
 
 
-def catalogue_elements(asteroids: list[dict]) -> Elements:
-    """The catalogue's elements; a from the mean motion, which has one digit more than the catalogue's a."""
+def catalogue_elements(asteroids: list[dict[str, Any]]) -> Elements:
+    """Return the catalogue's elements; a is from the mean motion, which has one digit more."""
 
     def column(name: str) -> np.ndarray:
         return np.array([asteroid[name] for asteroid in asteroids])
@@ -119,7 +120,7 @@ def catalogue_elements(asteroids: list[dict]) -> Elements:
     )
 
 
-def initial_state(asteroids: list[dict]) -> State:
+def initial_state(asteroids: list[dict[str, Any]]) -> State:
     """Where the asteroids are at CATALOGUE_EPOCH.
 
     Rounded far below the catalogue's own accuracy (to 15 m), so that a sine that differs in its last bit on
@@ -139,7 +140,7 @@ def to_jd(day: date) -> float:
     return J2000_JD + (day - J2000_DATE).days
 
 
-def runoff(asteroid: dict, day: date) -> float:
+def runoff(asteroid: dict[str, Any], day: date) -> float:
     """How far the asteroid may be from its predicted place on a day, degrees along its orbit.
 
     The MPC's U stands for a runoff of exp(1.49 (U - 0.5)) seconds of arc per decade; the time counts from the
@@ -150,8 +151,8 @@ def runoff(asteroid: dict, day: date) -> float:
     return exp(1.49 * (catalogue.uncertainty(asteroid) - 0.5)) / 3600 * years / 10
 
 
-def choose(asteroids: list[dict], approaches: Approaches) -> list[int]:
-    """Indices of the approaches that become rows, by date and then Neo Reference ID."""
+def choose(asteroids: list[dict[str, Any]], approaches: Approaches) -> list[int]:
+    """Return the indices of the approaches that become rows, by date and then Neo Reference ID."""
     last_deep = np.zeros(len(asteroids))
     deep = approaches.distance < DEEP_ENCOUNTER
     np.maximum.at(last_deep, approaches.asteroid[deep], approaches.jd[deep])
@@ -168,8 +169,8 @@ def choose(asteroids: list[dict], approaches: Approaches) -> list[int]:
     return [rows[key] for key in sorted(rows)]
 
 
-def orbit_columns(orbit: Elements, moid: float) -> dict:
-    """What the table tells of an orbit; the dependent columns follow from the rounded elements that it shows.
+def orbit_columns(orbit: Elements, moid: float) -> dict[str, Any]:
+    """Return the columns of an orbit; dependent ones follow from the rounded elements that the table shows.
 
     The perihelion is the one nearest to the epoch; the mean motion is Gauss's k / a^1.5.
     """
@@ -197,7 +198,7 @@ def orbit_columns(orbit: Elements, moid: float) -> dict:
     }
 
 
-def size_columns(absolute_magnitude: float) -> dict:
+def size_columns(absolute_magnitude: float) -> dict[str, Any]:
     """Diameters from H and an assumed albedo p: 1329 km / sqrt(p) * 10^(-H/5) (Fowler & Chillemi 1992)."""
     columns = {"Absolute Magnitude": absolute_magnitude}
     for end, albedo in (("min", ALBEDO_OF_MIN), ("max", ALBEDO_OF_MAX)):
@@ -209,8 +210,8 @@ def size_columns(absolute_magnitude: float) -> dict:
     return columns
 
 
-def approach_columns(jd: float, distance: float, speed: float) -> dict:
-    """What the table tells of an approach at a distance in AU and with a speed in AU/day."""
+def approach_columns(jd: float, distance: float, speed: float) -> dict[str, Any]:
+    """Return the columns of an approach at a distance in AU and with a speed in AU/day."""
     day = to_date(jd)
     midnight = datetime(day.year, day.month, day.day, tzinfo=PACIFIC)
     au, km_per_s = round(float(distance), 7), round(float(speed) * AU_KM / 86400, 6)
@@ -228,8 +229,11 @@ def approach_columns(jd: float, distance: float, speed: float) -> dict:
     }
 
 
-def catalogue_columns(asteroid: dict) -> dict:
-    """What the catalogue tells; its reference and last observation stand for JPL's orbit number and date."""
+def catalogue_columns(asteroid: dict[str, Any]) -> dict[str, Any]:
+    """Return the catalogue's columns.
+
+    Its reference stands for JPL's orbit number, and its last observation for the date of JPL's orbit.
+    """
     return {
         "Neo Reference ID": catalogue.reference_id(asteroid),
         "Name": catalogue.full_name(asteroid),
@@ -240,7 +244,9 @@ def catalogue_columns(asteroid: dict) -> dict:
     }
 
 
-def make_table(asteroids: list[dict], approaches: Approaches, osculating: Elements) -> list[dict]:
+def make_table(
+    asteroids: list[dict[str, Any]], approaches: Approaches, osculating: Elements
+) -> list[dict[str, Any]]:
     """One row, a value for each column, per chosen approach; `osculating` at TABLE_EPOCH."""
     chosen = choose(asteroids, approaches)
     needed = np.unique(approaches.asteroid[chosen])
@@ -259,8 +265,8 @@ def make_table(asteroids: list[dict], approaches: Approaches, osculating: Elemen
     return rows
 
 
-def to_csv(rows: list[dict]) -> bytes:
-    """The table as bytes: fixed decimals, line ends of one \\n."""
+def to_csv(rows: list[dict[str, Any]]) -> bytes:
+    """Return the table as bytes: fixed decimals, lines end with one newline."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -269,8 +275,8 @@ def to_csv(rows: list[dict]) -> bytes:
     return text.getvalue().encode()
 
 
-def build(records: list[dict]) -> bytes:
-    """The whole of nasa.csv from the catalogue's records; prints how far it is."""
+def build(records: list[dict[str, Any]]) -> bytes:
+    """Return nasa.csv, whole, from the catalogue's records; print the progress."""
     begun = time.monotonic()
 
     def say(text: str) -> None:

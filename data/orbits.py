@@ -20,8 +20,8 @@ class State(NamedTuple):
     position: np.ndarray
     velocity: np.ndarray
 
-    def of(self, some: np.ndarray) -> State:
-        """The same of some asteroids only."""
+    def of(self, some: np.ndarray | slice) -> State:
+        """Return the same of some asteroids only."""
         return State(self.position[:, some], self.velocity[:, some])
 
     def put(self, some: np.ndarray, states: State) -> None:
@@ -39,8 +39,8 @@ class Elements(NamedTuple):
     peri: np.ndarray
     mean_anomaly: np.ndarray
 
-    def of(self, some: np.ndarray) -> Elements:
-        """The same of some asteroids only."""
+    def of(self, some: np.ndarray | slice) -> Elements:
+        """Return the same of some asteroids only."""
         return Elements(*(element[some] for element in self))
 
 
@@ -70,7 +70,7 @@ def solve_kepler(mean_anomaly: np.ndarray, e: np.ndarray) -> np.ndarray:
 
 
 def axes(i: np.ndarray, node: np.ndarray, peri: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (3, n) to the perihelion and, in the plane of the orbit, 90 degrees ahead of it."""
+    """Return unit vectors (3, n) to the perihelion and, in the plane of the orbit, 90 degrees ahead of it."""
     cos_i, sin_i = np.cos(i), np.sin(i)
     cos_n, sin_n = np.cos(node), np.sin(node)
     cos_p, sin_p = np.cos(peri), np.sin(peri)

@@ -17,20 +17,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from asteroids.evaluation import is_test_asteroid, rule_of_thumb
-from global_config import ASTEROID_COLUMN, SERVING_ENDPOINT
+from asteroids.drift import decile_edges
+from asteroids.evaluation import rule_of_thumb
+from asteroids.frozen_test_set import is_test_group
+from global_config import GROUP_COLUMN, SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack.prometheus import STATISTICS_JOB, find_tools
-from local_stack.stack import DEFAULT_HOME
-from model_training import MONITORED_FEATURES, decile_edges
+from local_stack.settings import default_home
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = REPOSITORY / "deploy" / "asteroid_alerts.yml"
-TOOLS_CACHE = DEFAULT_HOME / "tools"
+TOOLS_CACHE = default_home() / "tools"
 
 STEP = 30  # seconds between two scrapes and between two evaluations
 HOUR = 3600
 
-H, MOID = MONITORED_FEATURES
+H, MOID = WATCHED_FEATURES
 
 
 @cache
@@ -41,9 +42,8 @@ def table() -> pd.DataFrame:
 @cache
 def training_edges() -> dict[str, list[float]]:
     """The edges in the commands that model_training.py prints: the deciles of all rows but the test set's."""
-    seen = table()[~table()[ASTEROID_COLUMN].map(is_test_asteroid)]
-    # Commands carry six digits.
-    return {name: [float(f"{edge:.6g}") for edge in decile_edges(seen[name])] for name in MONITORED_FEATURES}
+    seen = table()[~table()[GROUP_COLUMN].map(is_test_group)]
+    return {name: decile_edges(seen[name]) for name in WATCHED_FEATURES}
 
 
 @dataclass
@@ -93,12 +93,12 @@ def simulate(
     begins = np.arange(steps) * STEP
     requests = random.poisson(np.broadcast_to(rate(begins) if callable(rate) else rate, steps) * STEP)
     step = np.repeat(np.arange(steps), requests)
-    rows = table()[MONITORED_FEATURES].iloc[random.integers(0, len(table()), len(step))]
+    rows = table()[WATCHED_FEATURES].iloc[random.integers(0, len(table()), len(step))]
     rows = rows.reset_index(drop=True)
     if drift:
         drift.apply(rows, begins[step], random)
 
-    values = {name: rows[name].to_numpy() for name in MONITORED_FEATURES}
+    values = {name: rows[name].to_numpy() for name in WATCHED_FEATURES}
     # The definition stands in for the model, which agrees with it in 99 of 100 rows.
     values["y"] = rule_of_thumb(rows)
     bounds = {**(training_edges() if edges is None else edges), "y": [0.0, 1.0]}

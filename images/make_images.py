@@ -16,15 +16,14 @@ from pathlib import Path
 import playwright.sync_api as playwright
 from PIL import Image
 
-from demo import dashboard
+from demo import dashboard, life
 from images import diagram
 from images.alert import draw_alerts
 from images.dashboard import draw_dashboard
 from images.photograph import photograph_page, photograph_svg
 from images.traffic import Traffic, run_traffic
-from local_stack import demo
-from local_stack.processes import ProcessError
-from local_stack.stack import Stack, StackError
+from local_stack.errors import StackError
+from local_stack.stack import Stack
 
 FOLDER = Path(__file__).resolve().parent
 PICTURES = ("diagram", "pipeline", "dashboard", "alert")
@@ -32,25 +31,25 @@ SCRIPTS = ("get_data.py", "preprocessing.py", "model_training.py")
 
 
 def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
-    """The model's life on a fresh stack, with a picture of its pipeline; what its traffic was, if any."""
-    with demo.fresh_stack(None) as stack:
-        life = demo.Life(stack)
+    """Run the demo's steps, photograph the pipeline, and return the traffic that was sent, if any."""
+    with life.fresh_stack(None) as stack:
+        run = life.DemoRun(stack)
         for script in SCRIPTS:
-            demo.run_script(life, script)
-        demo.run_pipeline(life)
+            life.run_script(run, script)
+        life.run_pipeline(run)
         if picture_pipeline:
             photograph_pipeline(stack)
         if not send_traffic:
             return None
-        demo.deploy(life)
-        return run_traffic(life)
+        life.deploy(run)
+        return run_traffic(run)
 
 
 def photograph_pipeline(stack: Stack) -> None:
-    """The page of the run that has just ended, at the address that ClearML's SDK prints for it."""
+    """Photograph the page of the run that has just ended, at the address that ClearML's SDK prints for it."""
     wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["project"]}
-    (run,) = stack.call("tasks.get_all", **wanted)["tasks"]
-    address = f"{stack.url}/pipelines/{run['project']}/experiments/{run['id']}"
+    (pipeline,) = stack.call("tasks.get_all", **wanted)["tasks"]
+    address = f"{stack.url}/pipelines/{pipeline['project']}/experiments/{pipeline['id']}"
     photograph_page(stack.pages_link(), address, FOLDER / "pipeline.png")
 
 
@@ -93,7 +92,7 @@ def main() -> int:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
     try:
         make(arguments.pictures or list(PICTURES), arguments.record)
-    except (StackError, ProcessError, playwright.Error) as error:
+    except (StackError, playwright.Error) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

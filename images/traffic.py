@@ -5,18 +5,18 @@ import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from demo.benchmark_alerts import reference_expression
 from demo.dashboard import expressions
+from demo.life import DemoRun, run_script, say
 from global_config import SERVING_ENDPOINT
-from local_stack import demo, prometheus
+from local_stack import prometheus
 
 # So few that chance shows: with fifty a second the reference's alarm would at least be quiet before a drift.
 REQUESTS_A_SECOND = 5
 
 # The drift outlasts the ten minutes that the reference compares with; what follows outlasts ours.
-LEGS = (("normal", 5 * 60), ("drift", 12 * 60), ("normal", 10.5 * 60))
+LEGS = (("normal", 5 * 60), ("major", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
 FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}
@@ -47,17 +47,16 @@ class Traffic:
         return cls(**json.loads(file.read_text()))
 
 
-def run_traffic(life: demo.Life) -> Traffic:
+def run_traffic(run: DemoRun) -> Traffic:
     """Send the legs one after another to a service that serves the champion."""
     begun = []
     for seed, (scenario, seconds) in enumerate(LEGS):
-        demo.say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
+        say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
         begun.append((scenario, time.time()))
         count = round(seconds * REQUESTS_A_SECOND)
         arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", seed]
-        url = f"{life.serving.url}/{quote(SERVING_ENDPOINT)}"
-        demo.run_script(life, "inference.py", "--url", url, *map(str, arguments))
-    return record(life.serving.prometheus_url, begun, time.time())
+        run_script(run, "inference.py", "--url", run.endpoint_url, *map(str, arguments))
+    return record(run.serving.prometheus_url, begun, time.time())
 
 
 def record(prometheus_url: str, legs: list[tuple[str, float]], end: float) -> Traffic:

@@ -1,1 +1,17 @@
 """A throwaway ClearML on this machine, for learning, demos and tests."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .stack import Stack
+
+__all__ = ["Stack"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Stack":
+        # Not at the start: the command line takes signals before it imports anything that takes time.
+        from .stack import Stack
+
+        return Stack
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `python -m local_stack up` and `python -m local_stack demo`."""
+"""The command line: `python -m local_stack up`, or `local-stack up` where it is installed."""
 
 from .interrupts import ignore_signals, take_signals
 
@@ -8,31 +8,45 @@ if __name__ == "__main__":
     take_signals()
 
 import argparse
+import io
 import os
 import shlex
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
-from . import demo
+from .deployment import NAME as DEPLOYMENT
+from .deployment import DeploymentCommand
+from .errors import StackError
 from .loopback import HOST, without_proxies
-from .processes import ProcessError
-from .prometheus import PrometheusNotFound
-from .serving import SYNC_SECONDS, Ports, Serving, find_programs
-from .stack import DEFAULT_HOME, DEFAULT_PORT, SILENCE_SECONDS, Stack, StackError, shown
+from .serving import Ports, Serving, find_programs
+from .settings import Settings
+from .stack import Stack, display_path
+
+POLL_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
+    def command() -> int:
+        settings = Settings.load()
+        options = parser(settings).parse_args(arguments)
+        return run_up(settings.with_options(options), options.serving)
+
+    return run_in_terminal(command)
+
+
+def run_in_terminal(command: Callable[[], int]) -> int:
+    """Return a command's exit code; a StackError or Ctrl-C ends it with one line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # lines come as they are printed, into a pipe as well
     try:
-        return options.run(options)
-    except (StackError, ProcessError, PrometheusNotFound) as error:
+        return command()
+    except StackError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -44,152 +58,115 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """Return the parser, whose defaults are the project's settings."""
     top = argparse.ArgumentParser(
         prog="python -m local_stack",
         description="A throwaway ClearML on this machine, for learning, demos and tests.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    up = commands.add_parser("up", help="run a local ClearML until Ctrl-C")
-    up.add_argument("--home", type=Path, default=DEFAULT_HOME, help="folder for all its files (%(default)s)")
-    up.add_argument(
-        "--port",
-        type=port,
-        help=f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
-    )
-    up.add_argument(
-        "--agents",
-        type=natural,
-        help="agents to run for the pipeline's steps (0, with --serving 2)",
+    up = commands.add_parser(
+        "up",
+        help="run a local ClearML until Ctrl-C",
+        description="Run a local ClearML until Ctrl-C. Each option but --serving is a key of "
+        "[tool.local_stack] in pyproject.toml, too.",
     )
     up.add_argument("--serving", action="store_true", help="run clearml-serving and its monitoring as well")
-    up.add_argument(
-        "--workers",
-        type=positive,
-        default=1,
-        help="with --serving: processes that answer requests (%(default)s)",
-    )
-    for name, default in vars(Ports()).items():
-        option = "--serving-port" if name == "inference" else f"--{name}-port"
-        up.add_argument(
-            option,
-            dest=name,
-            type=port,
-            default=default,
-            help=f"with --serving: port of {name}; 0 takes a free one (%(default)s)",
-        )
-    up.add_argument(
-        "--silence",
-        type=positive,
-        default=SILENCE_SECONDS,
-        metavar="SECONDS",
-        help="stop running tasks that were not heard of for so long (%(default)s, as ClearML does)",
-    )
-    up.set_defaults(run=run_up)
-
-    show = commands.add_parser("demo", help="run the model's whole life on a fresh local ClearML, then stop")
-    show.add_argument(
-        "--home",
-        type=Path,
-        help=f"folder to start fresh in; what it held is deleted (default: one below {DEFAULT_HOME})",
-    )
-    show.set_defaults(run=lambda options: demo.run(options.home))
+    settings.add_options(up)
     return top
 
 
-def port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
-    return int(text)
-
-
-def natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 up")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    if natural(text) == 0:
-        raise argparse.ArgumentTypeError("it takes 1 at least")
-    return int(text)
-
-
-def run_up(options: argparse.Namespace) -> int:
-    agents = (2 if options.serving else 0) if options.agents is None else options.agents
-    if options.serving:
+def run_up(settings: Settings, with_serving: bool) -> int:
+    if with_serving:
         find_programs(partial(print, flush=True))  # says what it fetches the first time
     with ExitStack() as running:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
-            stack = running.enter_context(
-                Stack(options.home, options.port, agents=agents, silence=options.silence)
-            )
-            serving = None
-            if options.serving:
-                ports = Ports(options.inference, options.prometheus, options.grafana)
-                serving = Serving(stack, ports, options.workers)
-                serving.wait()
+            stack = running.enter_context(start_stack(settings, with_serving))
+            serving = start_serving(settings, stack) if with_serving else None
         try:
-            print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
-            print(f"    export CLEARML_CONFIG_FILE={shown(stack.config_file)}{exemption()}\n")
-            print(f"    Pages: {stack.pages_link()}\n")
-            if stack.last_port not in (None, stack.port):
-                print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
-            told = True
-            if serving:
-                introduce(serving)
-                told = tell_commands(serving)
-                if not told:
-                    print("There is no champion to deploy yet: run pipeline.py. What to type when it has")
-                    print("promoted one will stand here.\n")
-            print(f"Its files and logs are in {shown(stack.home)}. Ctrl-C stops it.")
-            tended = [*stack.agents, *(serving.names() if serving else [])]
-            while not (story := stack.processes.ended(tended)):
-                time.sleep(0.5)
-                stack.tend()
+            introduce_stack(stack)
+            deployment = introduce_serving(settings, serving) if serving else None
+            print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
+            restarted = [*stack.agents, *(serving.names() if serving else []), DEPLOYMENT]
+            while not (report := stack.processes.unexpected_end(restarted)):
+                if deployment:
+                    deployment.poll()
+                time.sleep(POLL_SECONDS)
+                stack.restart_dead_agents()
                 if serving:
-                    serving.tend()
-                told = told or tell_commands(serving)
+                    serving.restart_dead_processes()
         except KeyboardInterrupt:  # the way to stop it
             ignore_signals()
             print("\nStopping.")
             return 0
-        print(story, file=sys.stderr)
+        print(report, file=sys.stderr)
         return 1
 
 
-def exemption() -> str:
-    """What the export line needs besides where HTTP goes through a proxy, this machine's own included."""
+def start_stack(settings: Settings, with_serving: bool) -> Stack:
+    agents = (2 if with_serving else 0) if settings.agents is None else settings.agents
+    return Stack(
+        settings.home,
+        settings.port,
+        agents=agents,
+        agent_queues=settings.agent_queues,
+        controller_queue=settings.controller_queue,
+        task_timeout=settings.task_timeout,
+        project=settings.project,
+    )
+
+
+def start_serving(settings: Settings, stack: Stack) -> Serving:
+    serving = Serving(
+        stack,
+        Ports(settings.serving_port, settings.prometheus_port, settings.grafana_port),
+        name=settings.serving_name,
+        workers=settings.workers,
+        rules=settings.rules,
+        dashboard=settings.dashboard,
+    )
+    serving.wait()
+    return serving
+
+
+def introduce_stack(stack: Stack) -> None:
+    """Print how clients and browsers reach the stack."""
+    print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
+    print(f"    export CLEARML_CONFIG_FILE={display_path(stack.config_file)}{proxy_exemption()}\n")
+    print(f"    Pages: {stack.pages_link()}\n")
+    if stack.last_port not in (None, stack.port):
+        print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
+
+
+def proxy_exemption() -> str:
+    """Return what the export line needs besides where HTTP goes through a proxy, even to this machine."""
     if not {"http", "all"} & urllib.request.getproxies().keys() or urllib.request.proxy_bypass(HOST):
         return ""
     return "".join(f" {name}={shlex.quote(value)}" for name, value in without_proxies().items())
 
 
-def introduce(serving: Serving) -> None:
-    """Say where serving and its monitoring are."""
+def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand | None:
+    """Print where serving and its monitoring are; return the project's deployment command, if any."""
     print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
     print(f"Prometheus is at {serving.prometheus_url}.")
     if serving.grafana_url:
         print(f"Grafana is at {serving.grafana_url} (admin / admin).")
     print()
+    if not settings.deployment_command:
+        return None
+    deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
+    if not deployment.published_models():
+        print("No model is published yet. What to type to deploy one will stand here.\n")
+    return deployment
 
 
-def tell_commands(serving: Serving) -> bool:
-    """Say what to type to deploy the champion and to watch it, once there is one; whether there is."""
-    try:
-        commands = serving.deployment()
-    except OSError:  # the server has just died, which is told elsewhere
-        return False
-    if commands:
-        print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
-        for command in commands:
-            print(f"    {command}")
-        print()
-    return bool(commands)
-
-
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line and end this process."""
+    take_signals()
     code = main()
     ignore_signals()  # nothing is left to be stopped
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -4,11 +4,11 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .processes import Processes
 
-# The environment holds what the example needs: an agent need not make one of its own for every task.
+# The stack's environment has what tasks need: an agent does not make one of its own for every task.
 SETTINGS = {
     "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": sys.executable,
     "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
@@ -17,9 +17,9 @@ SETTINGS = {
 
 
 def start_agent(
-    processes: Processes, name: str, queue: str, environment: Mapping[str, str]
-) -> subprocess.Popen:
-    """Start an agent on a queue, which it makes if need be, and return when it has asked for a task."""
+    processes: Processes, name: str, queues: Sequence[str], environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start an agent on queues, which it makes if need be, and return when it has asked for a task."""
     log = processes.log(name)
     earlier = log.stat().st_size if log.exists() else 0  # what an agent of the same name wrote last time
 
@@ -32,7 +32,7 @@ def start_agent(
     command = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground"]
     return processes.start(
         name,
-        [*command, "--queue", queue, "--create-queue"],
+        [*command, "--queue", *queues, "--create-queue"],
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
         ready=has_asked,
     )

@@ -14,13 +14,14 @@ from pathlib import Path
 
 
 def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
-    """Environment variables that do so, with a file of git settings in `folder`; None without a checkout."""
+    """Return environment variables that do so, with a file of git settings in `folder`.
+
+    None where the folder `checkout` is in no commit of git's.
+    """
     git_folder = _git(checkout, "rev-parse", "--absolute-git-dir")
-    commit = _git(checkout, "rev-parse", "--verify", "--quiet", "HEAD")
     top = _git(checkout, "rev-parse", "--show-toplevel")
-    tracked = _git(checkout, "ls-files", "pipeline.py")
-    if not git_folder or not commit or not tracked:
-        return None
+    if not git_folder or not _git(checkout, "rev-parse", "--verify", "--quiet", "HEAD:./"):
+        return None  # also where the last commit of a repository around the folder does not have it
     address = Path(top).as_uri()
     # The address as it is written down, too: the user's own settings may rewrite it before ours are asked.
     remotes = {
@@ -43,7 +44,7 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
 
 
 def own_settings(folder: Path) -> dict[str, str]:
-    """Environment variables that give git a file of settings in `folder`, which begins with the user's own.
+    """Return environment variables that give git a settings file in `folder`, with the user's own included.
 
     For agents, which write into it: before each task they tell git, once and for all, to trust every folder.
     """
@@ -59,12 +60,12 @@ def own_settings(folder: Path) -> dict[str, str]:
 
 
 def literal(path: str) -> str:
-    """The path as a pattern of git's that matches nothing else."""
+    """Return the path as a pattern of git's that matches nothing else."""
     return re.sub(r"([*?[\\])", r"\\\1", path)
 
 
 def _git(checkout: Path, *arguments: str) -> str:
-    """What git prints, or nothing where it fails or is not installed."""
+    """Return what git prints, or nothing where it fails or is not installed."""
     try:
         command = ["git", "-C", str(checkout), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Grafana, where it is installed, with the data source and the dashboard already in it."""
+"""Grafana, where it is installed, with the data source and a dashboard already in it."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ PACKAGED_PAGES = Path("/usr/share/grafana")
 
 
 def find_grafana() -> str | None:
-    """Path of the server's program, or None where there is no Grafana."""
+    """Return the path of the server's program, or None where there is no Grafana."""
     return shutil.which("grafana") or shutil.which("grafana-server")
 
 
@@ -22,15 +22,16 @@ def grafana_command(program: str) -> list[str]:
     return [*server, "--homepath", str(pages)]
 
 
-def grafana_environment(home: Path, port: int, prometheus_url: str, dashboard: Path) -> dict[str, str]:
-    """Settings of a Grafana with all its files in `home`; writes what it is provisioned with there."""
+def grafana_environment(home: Path, port: int, prometheus_url: str, dashboard: Path | None) -> dict[str, str]:
+    """Return settings of a Grafana with all its files in `home`, where it writes what they lead to."""
     provisioning, dashboards = home / "provisioning", home / "dashboards"
     for folder in (provisioning / "datasources", provisioning / "dashboards", dashboards):
         folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(dashboard, dashboards)
+    if dashboard:
+        shutil.copy(dashboard, dashboards)
     source = {"name": "Prometheus", "type": "prometheus", "access": "proxy", "url": prometheus_url}
-    provider = {"name": "asteroid", "type": "file", "options": {"path": str(dashboards)}}
-    provisioned = {
+    provider = {"name": "local_stack", "type": "file", "options": {"path": str(dashboards)}}
+    provisioned: dict[str, dict[str, object]] = {
         "datasources": {"datasources": [source | {"isDefault": True}]},
         "dashboards": {"providers": [provider]},
     }

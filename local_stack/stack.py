@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import re
 import shlex
 import shutil
 import socket
@@ -11,26 +10,24 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import psutil
 
-from global_config import CONTROLLER_QUEUE, STEP_QUEUE
-
 from .agents import start_agent
 from .checkout import git_environment, own_settings
+from .errors import HomeInUse, StackError
 from .loopback import HOST, open_loopback, without_proxies
-from .processes import GRACE_SECONDS, POLL_SECONDS, REPOSITORY, Processes
+from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
 from .server.auth import PAGES, Credentials, write_private
+from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 
-DEFAULT_HOME = REPOSITORY / ".local_stack"
-DEFAULT_PORT = 8008
 LOCK = "local_stack.lock"  # it tells that a folder is a stack's home, too
 SERVICES_AGENT = "agent-services"
 AGENTS_TEMPORARY = Path("agent", "tmp")
-SILENCE_SECONDS = 2 * 3600  # ClearML's own
 
 CONFIGURATION = """\
 # Made by local_stack for its own server. It holds the credentials: keep it to yourself.
@@ -63,14 +60,6 @@ agent {{
 """
 
 
-class StackError(Exception):
-    """The stack cannot start. The message is one line that names the cause and the remedy."""
-
-
-class HomeInUse(StackError):
-    """Another stack runs in the same home."""
-
-
 class Stack:
     """A running stack, from entering it as a context manager until leaving it.
 
@@ -84,12 +73,16 @@ class Stack:
         *,
         fresh: bool = False,
         agents: int = 0,
-        silence: int = SILENCE_SECONDS,
+        agent_queues: Sequence[str] = ("default",),
+        controller_queue: str = "services",
+        task_timeout: int = TASK_TIMEOUT,
+        project: Path | None = None,
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
 
-        `agents` listen to the queue of the pipeline's steps, and one more to that of controllers. A task that
-        is not heard of for `silence` seconds is taken for dead.
+        So many `agents` listen to the `agent_queues`, and one more to that of pipeline controllers. They are
+        led to the git checkout of `project`, by default the current folder's. A task that does not report for
+        `task_timeout` seconds counts as dead.
         """
         self.home = home.resolve()
         self.config_file = self.home / "clearml.conf"
@@ -98,7 +91,9 @@ class Stack:
         self._fresh = fresh
         names = [f"agent-{number + 1}" for number in range(agents)]
         self.agents = [*names, SERVICES_AGENT] if agents else []
-        self._silence = silence
+        self._agent_queues, self._controller_queue = agent_queues, controller_queue
+        self._project = project
+        self._task_timeout = task_timeout
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
@@ -121,7 +116,7 @@ class Stack:
                 descriptor = listener.fileno()
                 self.processes.start(
                     "server",
-                    [*command, str(descriptor), str(self._silence)],
+                    [*command, str(descriptor), str(self._task_timeout)],
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
@@ -137,7 +132,7 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._cleanup.close()
 
-    def tend(self) -> None:
+    def restart_dead_agents(self) -> None:
         """Start agents again that have died; to be called now and then. What they ran may go on."""
         for name in self.agents:
             if self.processes.running[name].poll() is not None:
@@ -145,39 +140,39 @@ class Stack:
                 self._start_agent(name)
 
     def _start_agent(self, name: str) -> None:
-        queue = CONTROLLER_QUEUE if name == SERVICES_AGENT else STEP_QUEUE
+        queues = [self._controller_queue] if name == SERVICES_AGENT else self._agent_queues
         # An agent writes its configuration, credentials and all, into a temporary file that in /tmp anyone
         # may read.
         temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
         environment = self.environment() | own_settings(self.home / "agent") | temporary
-        start_agent(self.processes, name, queue, environment)
+        start_agent(self.processes, name, queues, environment)
 
     def environment(self) -> dict[str, str]:
-        """The environment for a ClearML client of this stack: nothing of another server remains in it."""
+        """Return the environment for a client of this stack, with nothing of another server in it."""
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith(("CLEARML_", "TRAINS_"))
         }
         return {**kept, **without_proxies(), "CLEARML_CONFIG_FILE": str(self.config_file)}
 
     def pages_link(self) -> str:
-        """The address that opens the pages in a browser. Whoever has it may look at everything here."""
+        """Return the address that opens the pages in a browser. Whoever has it may see everything here."""
         credentials = Credentials.load_or_make(self.home / "server" / "credentials.json")
         return f"{self.url}/?token={credentials.token(audience=PAGES)}"
 
-    def call(self, name: str, /, **parameters: object) -> dict:
-        """The data of an API call to the server."""
+    def call(self, name: str, /, **parameters: object) -> dict[str, Any]:
+        """Return the data of an API call to the server."""
         return call(self.url, self.home, name, **parameters)
 
     def _take_home(self, cleanup: ExitStack) -> int:
-        """Make the home if need be, and hold it for as long as the stack runs; the lock's descriptor."""
-        default = self.home == DEFAULT_HOME.resolve()
-        if self._fresh and default:
+        """Make the home if need be, and lock it while the stack runs; return the lock's descriptor."""
+        shared = self.home.name == HOME_NAME
+        if self._fresh and shared:
             raise StackError(f"{self.home} holds more than one stack's files: choose another with --home.")
         if self.home.exists() and not self.home.is_dir():
             raise StackError(f"{self.home} is not a folder: choose another with --home.")
         try:
-            # The default home is ours also when it has only the folders of demos and tools in it.
-            ours = default or (self.home / LOCK).exists()
+            # A project's home is ours also when it has only the folders of demos and tools in it.
+            ours = shared or (self.home / LOCK).exists()
             if not ours and self.home.exists() and any(self.home.iterdir()):
                 raise StackError(
                     f"{self.home} holds files that are no local stack's: choose another with --home."
@@ -230,11 +225,13 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
-        git = (git_environment(REPOSITORY, self.home) or {}) if self.agents else {}
+        git = {}
+        if self.agents:
+            git = git_environment(self._project or find_project(Path.cwd())[0], self.home) or {}
         text = CONFIGURATION.format(
             url=self.url,
             credentials=Credentials.load_or_make(server_home / "credentials.json"),
-            ping=min(30, self._silence / 4),
+            ping=min(30, self._task_timeout / 4),
             cache=quoted(str(self._scratch / "cache")),
             venvs=quoted(str(self._scratch / "agent" / "venvs")),
             venvs_cache=quoted(str(self._scratch / "agent" / "venvs-cache")),
@@ -253,8 +250,8 @@ class Stack:
             return False
 
 
-def call(url: str, home: Path, name: str, /, **parameters: object) -> dict:
-    """The data of an API call to the server of the stack with this home."""
+def call(url: str, home: Path, name: str, /, **parameters: object) -> dict[str, Any]:
+    """Return the data of an API call to the server of the stack with this home."""
     token = Credentials.load_or_make(home / "server" / "credentials.json").token()
     headers = {"Authorization": f"Bearer {token}"}
     request = urllib.request.Request(f"{url}/{name}", json.dumps(parameters).encode(), headers)
@@ -263,7 +260,7 @@ def call(url: str, home: Path, name: str, /, **parameters: object) -> dict:
 
 
 def was_killed(holder: str) -> bool:
-    """Whether the process of that number, as it stands in a lock, is no more."""
+    """Return whether the process whose number stands in a lock has ended."""
     try:
         return psutil.Process(int(holder)).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -273,7 +270,7 @@ def was_killed(holder: str) -> bool:
 
 
 def bind(port: int, option: str) -> socket.socket:
-    """A socket on a port of this machine, for 0 on any free one; `option` is what chooses another."""
+    """Return a socket on a port of this machine, for 0 on any free one; `option` is what chooses another."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -288,16 +285,11 @@ def bind(port: int, option: str) -> socket.socket:
 
 
 def quoted(text: str) -> str:
-    """The text as clearml.conf takes it: in quotes, and with letters of any language as they are."""
+    """Return the text as clearml.conf takes it: in quotes, and with letters of any language as they are."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def shell_quoted(text: str) -> str:
-    """The text in quotes, as a shell takes it."""
-    return shlex.quote(text) if re.search(r'[$`"\\!]', text) else f'"{text}"'
-
-
-def shown(path: Path) -> str:
-    """The path as one would type it here: relative where it is below the current folder, quoted at need."""
+def display_path(path: Path) -> str:
+    """Return the path as one would type it: relative if below the current folder, quoted if need be."""
     relative = os.path.relpath(path)
     return shlex.quote(relative if not relative.startswith("..") else str(path))

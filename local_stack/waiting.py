@@ -1,4 +1,4 @@
-"""Waiting in tests: every wait ends, and says then what it waited for and what had been printed until then.
+"""Wait in tests: every wait ends, and then says what it waited for and what had been printed until then.
 
 The deadlines are for hangs. What is tested takes a fraction of them, also on a machine with much else to do.
 """
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 SECONDS = 300  # the limit on a whole test, in pyproject.toml, is longer: this one says more
 POLL_SECONDS = 0.05
@@ -22,21 +22,21 @@ Value = TypeVar("Value")
 
 
 def wait_until(
-    condition: Callable[[], Value],
+    condition: Callable[[], Value | None],
     what: str,
     log: Path | Callable[[], str] | None = None,
     seconds: float = SECONDS,
 ) -> Value:
-    """The condition's first value that is true. AssertionError, with the end of the log, if none comes."""
+    """Return the condition's first true value; AssertionError, with the end of the log, if none comes."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}{end_of(log)}"
+        assert time.monotonic() < deadline, f"waited {seconds:g} s without success for {what}{end_of(log)}"
         time.sleep(POLL_SECONDS)
     return value
 
 
 def end_of(log: Path | Callable[[], str] | None) -> str:
-    """The last lines of a log, for the end of a message."""
+    """Return the last lines of a log, for the end of a message."""
     if log is None:
         return ""
     if isinstance(log, Path):
@@ -68,16 +68,21 @@ class Printed:
         return "".join(self.lines)
 
 
-class Child(subprocess.Popen):
+class Child(subprocess.Popen[str]):
     """A child process, and what it prints on standard output and on standard error, together or apart."""
 
     def __init__(
-        self, command: Sequence[object], *, env: Mapping[str, str] | None = None, apart=False, **options
+        self,
+        command: Sequence[object],
+        *,
+        env: Mapping[str, str] | None = None,
+        apart: bool = False,
+        **options: Any,
     ) -> None:
         self.command = " ".join(map(str, command))
         super().__init__(
             list(map(str, command)),
-            # Asked to by a signal, Python tells what it is doing: see `give_up_on`.
+            # At a signal, Python prints what it is doing: see `give_up_on`.
             env={**(os.environ if env is None else env), "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if apart else subprocess.STDOUT,
@@ -85,17 +90,17 @@ class Child(subprocess.Popen):
             errors="replace",
             **options,
         )
-        self.printed = Printed(self.stdout)
-        self.errors = Printed(self.stderr) if apart else self.printed
+        self.printed = Printed(cast(IO[str], self.stdout))  # both are pipes
+        self.errors = Printed(cast(IO[str], self.stderr)) if apart else self.printed
 
     def told(self) -> str:
-        """All that it has printed."""
+        """Return all that it has printed."""
         return str(self.printed) + (str(self.errors) if self.errors is not self.printed else "")
 
-    def wait_for(self, pattern: str, seconds: float = SECONDS) -> re.Match:
-        """The first place in what it prints where the pattern matches, as soon as it has printed that."""
+    def wait_for(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
+        """Return the first match of the pattern in what it prints, as soon as it has printed that."""
 
-        def found() -> re.Match | None:
+        def found() -> re.Match[str] | None:
             ended = self.printed.ended  # asked first: what it printed last is looked at, too
             match = re.search(pattern, str(self.printed))
             assert match or not ended, f"{self.command} ended without {pattern!r}{end_of(self.told)}"
@@ -104,7 +109,7 @@ class Child(subprocess.Popen):
         return wait_until(found, f"{pattern!r} from {self.command}", self.told, seconds)
 
     def wait_for_end(self, seconds: float = SECONDS) -> int:
-        """Its exit code, when it and all that print through it have ended."""
+        """Return its exit code, when it and all that print through it have ended."""
 
         def has_ended() -> bool:
             return self.poll() is not None and self.printed.ended and self.errors.ended
@@ -135,8 +140,10 @@ class Child(subprocess.Popen):
             self.stdin.close()
 
 
-def run(command: Sequence[object], seconds: float = SECONDS, **options) -> subprocess.CompletedProcess:
-    """A command that was run to its end, and what it printed: `subprocess.run` with a deadline that tells."""
+def run(
+    command: Sequence[object], seconds: float = SECONDS, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end and return it with what it printed; AssertionError after `seconds`."""
     try:
         return subprocess.run(
             list(map(str, command)), capture_output=True, text=True, timeout=seconds, **options
@@ -146,3 +153,13 @@ def run(command: Sequence[object], seconds: float = SECONDS, **options) -> subpr
         raise AssertionError(
             f"{' '.join(map(str, command))} did not end within {seconds:g} s{end_of(lambda: output)}"
         ) from None
+
+
+def be_interruptible() -> None:
+    """Let this process, and what it starts, end by SIGINT and SIGHUP.
+
+    Run in the background or under nohup, it ignores them, and all that it starts would, too.
+    """
+    for name in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(name) == signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler if name == signal.SIGINT else signal.SIG_DFL)

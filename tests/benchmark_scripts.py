@@ -17,9 +17,9 @@ from pathlib import Path
 
 import clearml
 
-from local_stack.processes import REPOSITORY
 from local_stack.server.auth import Credentials
 from local_stack.stack import Stack
+from tests.support.checkouts import REPOSITORY
 
 RUNS = 3
 SCRIPTS = ["get_data.py", "preprocessing.py", "model_training.py"]

@@ -1,6 +1,6 @@
 """How fast serving is: the hook alone, and requests over HTTP. Takes two minutes.
 
-    python tests/benchmark_serving.py
+    python -m tests.benchmark_serving
 
 Clients, clearml-serving, its metrics and the local stack share this machine's cores.
 """
@@ -9,7 +9,6 @@ import argparse
 import http.client
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +23,6 @@ import numpy as np
 import pandas as pd
 import xgboost
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from preprocess_serving import FEATURES, Preprocess
 from tests.support.deployment import Deployment, deploy, table_rows, up
 

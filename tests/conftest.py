@@ -10,6 +10,9 @@ from types import ModuleType
 
 import pytest
 
+from local_stack.loopback import without_proxies
+from local_stack.stack import Stack
+from local_stack.waiting import be_interruptible
 from tests.support.checkouts import Checkout
 
 
@@ -19,6 +22,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="clearml.conf of the server to run the end-to-end tests against (default: a local stack)",
     )
+
+
+def pytest_configure() -> None:
+    """Let what the tests start be interrupted, and reach this machine without a proxy."""
+    be_interruptible()
+    os.environ.update(without_proxies())
+
+
+@pytest.fixture(scope="session")
+def stack(clearml_stack: Stack) -> Stack:
+    """The running local stack, shared by all tests that leave it as usable as they found it."""
+    return clearml_stack
 
 
 # The files that take longest. Begun first, none of them is left to one process in the end.

@@ -21,7 +21,7 @@ def repository(folder: Path, scripts: Path | str = "") -> Path:
     """A repository with one commit; the folder of its scripts, which may be below it."""
     scripts = folder / scripts
     scripts.mkdir(parents=True)
-    (scripts / "pipeline.py").touch()
+    (scripts / "train.py").touch()
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "All of it")
@@ -33,25 +33,25 @@ def address(scripts: Path, settings: Path) -> str:
     return git(scripts, "ls-remote", "--get-url", **git_environment(scripts, settings))
 
 
-@pytest.mark.parametrize("name", ["asteroids", "a b", "ast[e]r*ids?", "höhe"])
+@pytest.mark.parametrize("name", ["scripts", "a b", "scr[i]p*ts?", "höhe"])
 def test_agents_are_led_to_a_checkout_without_a_remote(tmp_path, name):
     scripts = repository(tmp_path / name)
     assert address(scripts, tmp_path) == scripts.as_uri()
 
 
 def test_agents_are_led_to_the_checkout_and_not_to_its_remote(tmp_path):
-    scripts = repository(tmp_path / "asteroids")
-    git(scripts, "remote", "add", "origin", "https://example.com/asteroids.git")
+    scripts = repository(tmp_path / "scripts")
+    git(scripts, "remote", "add", "origin", "https://example.com/scripts.git")
     assert address(scripts, tmp_path) == scripts.as_uri()
 
 
 def test_agents_are_led_to_the_top_of_a_repository_that_holds_the_scripts_in_a_folder(tmp_path):
-    scripts = repository(tmp_path / "mono", "examples/asteroids")
+    scripts = repository(tmp_path / "mono", "examples/scripts")
     assert address(scripts, tmp_path) == (tmp_path / "mono").as_uri()
 
 
 def test_another_repository_keeps_its_remote(tmp_path):
-    scripts = repository(tmp_path / "asteroids")
+    scripts = repository(tmp_path / "scripts")
     other = repository(tmp_path / "other")
     git(other, "remote", "add", "origin", "https://example.com/other.git")
     environment = git_environment(scripts, tmp_path)
@@ -60,9 +60,9 @@ def test_another_repository_keeps_its_remote(tmp_path):
 
 def test_scripts_that_the_repository_around_them_does_not_know_are_no_checkout(tmp_path):
     repository(tmp_path / "dotfiles")
-    scripts = tmp_path / "dotfiles" / "asteroids"
+    scripts = tmp_path / "dotfiles" / "scripts"
     scripts.mkdir()
-    (scripts / "pipeline.py").touch()
+    (scripts / "train.py").touch()
     assert git_environment(scripts, tmp_path) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from local_stack import waiting
 from local_stack.interrupts import interrupt, uninterrupted
-from local_stack.processes import REPOSITORY
+from local_stack.processes import PACKAGE_PARENT
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_an_interrupt_that_nobody_catches_is_one_line_and_the_end_by_that_signal
 
 
 def run(code: str) -> subprocess.CompletedProcess:
-    return waiting.run([sys.executable, "-c", code], cwd=REPOSITORY)
+    return waiting.run([sys.executable, "-c", code], cwd=PACKAGE_PARENT)
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack.processes import MARK, REPOSITORY, ProcessError, Processes, end, is_alive, marked
+from local_stack.errors import ProcessError
+from local_stack.processes import MARK, PACKAGE_PARENT, Processes, end, is_alive, marked
 from local_stack.waiting import Child, wait_until
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -94,7 +95,7 @@ def test_the_children_of_a_killed_parent_are_ended(tmp_path):
         "    print(processes.mark, flush=True)\n"
         "    time.sleep(600)\n"
     )
-    with Child([sys.executable, "-c", code, tmp_path], cwd=REPOSITORY) as parent:
+    with Child([sys.executable, "-c", code, tmp_path], cwd=PACKAGE_PARENT) as parent:
         mark = parent.wait_for(r"(\w+)\n")[1]
         wait_until(lambda: len(marked(mark)) == 2, "the child and its child", parent.told)
     wait_until(lambda: marked(mark) == [], "the end of both", parent.told)
@@ -124,7 +125,7 @@ def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
 def test_a_child_that_ends_by_itself_is_noticed(logs):
     with Processes(logs) as processes:
         processes.start("brief", [sys.executable, "-c", "print('bye')"]).wait()
-        assert "The brief process ended by itself with code 0" in processes.ended()
+        assert "The brief process ended by itself with code 0" in processes.unexpected_end()
 
 
 def test_what_a_dead_child_left_behind_can_be_ended(logs):
@@ -155,10 +156,10 @@ def test_a_dead_process_that_its_parent_has_not_buried_is_not_waited_for(monkeyp
         child.wait()
 
 
-def test_a_child_that_somebody_tends_may_end(logs):
+def test_a_child_that_somebody_restarts_may_end(logs):
     with Processes(logs) as processes:
         processes.start("brief", [sys.executable, "-c", "print('bye')"]).wait()
-        assert processes.ended(tended=["brief"]) is None
+        assert processes.unexpected_end(restarted=["brief"]) is None
 
 
 def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
@@ -171,7 +172,7 @@ def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
     with Processes(logs) as processes:
         code = processes.run("step", command, env={}, each_line=lines.append)
         assert (code, lines) == (4, ["a", "True"])
-        assert processes.ended() is None
+        assert processes.unexpected_end() is None
     assert processes.log("step").read_text() == "a\nTrue\n"
 
 

@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from local_stack import prometheus
-from local_stack.demo import wait_until
 from local_stack.prometheus import Fetch, PrometheusNotFound, Tools, find_tools, prometheus_command
 
 FAILING_APT = """#!/bin/sh
@@ -78,7 +76,7 @@ def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_s
     make_program(programs / "apt-get", ENDLESS_APT)
     make_program(programs / "dpkg")
     told = []
-    with Fetch(tmp_path / "cache", told.append) as fetch:
+    with Fetch(told.append, tmp_path / "cache") as fetch:
         deadline = time.monotonic() + 60
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             assert time.monotonic() < deadline, f"apt-get was not started; told: {told}"
@@ -93,7 +91,7 @@ def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_s
 def test_a_fetch_that_failed_is_known_without_waiting_for_it(programs, tmp_path):
     make_program(programs / "apt-get", FAILING_APT)
     make_program(programs / "dpkg")
-    with Fetch(tmp_path / "cache", print) as fetch:
+    with Fetch(print, tmp_path / "cache") as fetch:
         with pytest.raises(PrometheusNotFound):
             fetch.wait()
         with pytest.raises(PrometheusNotFound, match="Unable to locate package"):
@@ -152,16 +150,3 @@ def test_a_query_that_is_refused_is_told_with_the_reason(refusing):
     url = refusing(400, b'{"status": "error", "error": "unclosed parenthesis"}')
     with pytest.raises(ValueError, match=r"^Prometheus refuses 'sum\(': unclosed parenthesis$"):
         prometheus.query(url, "sum(")
-
-
-def test_a_prometheus_that_is_not_up_to_it_now_is_asked_again(refusing):
-    url = refusing(503, b"Service Unavailable")
-    asked = []
-
-    def condition() -> bool:
-        asked.append(True)
-        return len(asked) > 1 or prometheus.query(url, "up")
-
-    running = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(ended=lambda: None)))
-    wait_until(running, condition, 10, "It never answered")
-    assert len(asked) == 2

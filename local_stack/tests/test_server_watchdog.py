@@ -120,7 +120,7 @@ def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, 
 
 
 def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
-    with Stack(tmp_path / "home", port=0, silence=5) as stack:
+    with Stack(tmp_path / "home", port=0, task_timeout=5) as stack:
         api = api_of(stack)
         silent, alive = (api("tasks.create", name="a task", type="custom")["id"] for _ in range(2))
         for task in (silent, alive):

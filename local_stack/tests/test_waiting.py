@@ -14,18 +14,18 @@ def says(text: str, seconds: int = 600) -> list[str]:
     return [sys.executable, "-c", SAYS.format(text, seconds)]
 
 
-def test_a_wait_gives_what_came_true():
+def test_a_wait_returns_what_came_true():
     answers = iter([0, "", "yes"])
     assert wait_until(lambda: next(answers), "yes") == "yes"
 
 
-def test_a_wait_in_vain_says_for_what_and_shows_the_end_of_the_log(tmp_path):
+def test_a_wait_without_success_says_for_what_and_shows_the_end_of_the_log(tmp_path):
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
     with pytest.raises(AssertionError) as failure:
         wait_until(lambda: False, "the sun", log, seconds=0.1)
     first, *shown = str(failure.value).splitlines()
-    assert first == f"waited 0.1 s in vain for the sun. The end of {log}:"
+    assert first == f"waited 0.1 s without success for the sun. The end of {log}:"
     assert (shown[0], shown[-1]) == ("line 70", "line 99")
 
 
@@ -35,16 +35,16 @@ def test_what_a_child_prints_is_waited_for():
     assert child.returncode == -signal.SIGKILL
 
 
-def test_a_child_that_ends_without_it_is_told_of_at_once():
+def test_a_child_that_ends_without_it_is_reported_at_once():
     with Child(says("no such port", 0)) as child, pytest.raises(AssertionError) as failure:
         child.wait_for("the port is")
     assert "ended without 'the port is'. The end of what was printed:\nno such port\noh" in str(failure.value)
 
 
-def test_a_child_that_never_prints_it_is_told_of_with_what_it_did_print():
+def test_a_child_that_never_prints_it_is_reported_with_what_it_did_print():
     with Child(says("nothing new")) as child:
         child.wait_for("nothing new")
-        with pytest.raises(AssertionError, match=r"in vain for 'the port' from .*\nnothing new"):
+        with pytest.raises(AssertionError, match=r"without success for 'the port' from .*\nnothing new"):
             child.wait_for("the port", seconds=0.1)
 
 
@@ -57,12 +57,12 @@ def test_a_child_that_does_not_end_is_killed_and_says_where_it_was():
     assert 'File "<string>", line 1 in <module>' in str(failure.value)
 
 
-def test_the_two_streams_of_a_child_can_be_had_apart():
+def test_the_two_streams_of_a_child_can_be_read_apart():
     with Child(says("out", 0), apart=True) as child:
         assert child.wait_for_end() == 0
     assert (str(child.printed), str(child.errors)) == ("out\n", "oh\n")
 
 
-def test_a_command_that_does_not_end_is_told_of_with_what_it_printed():
+def test_a_command_that_does_not_end_is_reported_with_what_it_printed():
     with pytest.raises(AssertionError, match=r"did not end within 1 s. The end of .*\nhello$"):
         run(["sh", "-c", "echo hello; exec sleep 600"], seconds=1)

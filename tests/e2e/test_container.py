@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.evaluation import split_by_asteroid
-from global_config import ASTEROID_COLUMN, LABEL_COLUMN
-from local_stack.processes import REPOSITORY
-from local_stack.stack import DEFAULT_HOME
+from asteroids.frozen_test_set import split_by_group
+from global_config import GROUP_COLUMN, LABEL_COLUMN
+from local_stack.settings import default_home
 from local_stack.waiting import run
 from model_training import parse_arguments, save_model, train, xgboost_parameters
 from preprocessing import make_features, make_labels
+from tests.support.checkouts import REPOSITORY
 from tests.support.deployment import predict, skip_outside_ci, table_rows
 
 # What clearml-serving's inference image installs of what the hook imports, and what its xgboost needs.
@@ -39,7 +39,7 @@ print(json.dumps([xgboost.__version__, answers]))
 @pytest.fixture(scope="module")
 def container_python() -> Path:
     """A Python 3.11 with the container's packages and no others. It is made once and kept."""
-    folder = DEFAULT_HOME / "tools" / "container"
+    folder = default_home() / "tools" / "container"
     python, done = folder / "bin" / "python", folder / "done"
     if not done.exists():
         found = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
@@ -61,7 +61,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the shipped table, as model_training.py makes them."""
     table = pd.read_csv(REPOSITORY / "data" / "nasa.csv")
     features, labels = make_features(table), make_labels(table)[LABEL_COLUMN].to_numpy()
-    train_rows, validation_rows, _ = split_by_asteroid(table[ASTEROID_COLUMN], 0.2, 42)
+    train_rows, validation_rows, _ = split_by_group(table[GROUP_COLUMN], 0.2, 42)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "argv", ["model_training.py"])
         parameters = xgboost_parameters(parse_arguments())

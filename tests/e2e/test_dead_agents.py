@@ -22,7 +22,7 @@ class Up(Child):
     """`python -m local_stack up --agents 2`, and what its server tells."""
 
     def __init__(self, home: Path) -> None:
-        options = ["--agents", "2", "--silence", "30", "--port", "0", "--home", str(home)]
+        options = ["--agents", "2", "--task-timeout", "30", "--port", "0", "--home", str(home)]
         command = [sys.executable, "-m", "local_stack", "up", *options]
         super().__init__(command, cwd=REPOSITORY)
         self.wait_for("Ctrl-C stops it")

@@ -1,4 +1,4 @@
-"""mock_data.py and inference.py: rows that could be real, sent when they are due, and honest figures."""
+"""Mock rows could be real ones, are sent when they are due, and the figures of their answers are right."""
 
 import gzip
 import itertools
@@ -21,18 +21,11 @@ import numpy as np
 import pytest
 
 import inference
-from asteroids.traffic import (
-    DIAMETERS,
-    KM_PER_AU,
-    MAGNITUDE,
-    MOID,
-    SCENARIOS,
-    drift_row,
-    mock_rows,
-    read_rows,
-)
-from asteroids.traffic import write_rows as write_csv
-from inference import Answer, Tally, percentiles, send, show_progress
+from asteroids.physics import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID
+from asteroids.traffic import SCENARIOS, drift_row, mock_rows, read_rows, write_rows
+from clearml_tools import send_requests
+from clearml_tools.send_requests import Result, Tally, percentiles, send
+from inference import show_progress
 from local_stack.waiting import Child, run, wait_until
 from preprocess_serving import find_problems
 from tests.support.checkouts import REPOSITORY
@@ -105,7 +98,7 @@ def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
     (tmp_path / "holes.csv").write_text("\n".join(lines))
     (row,) = read_rows(tmp_path / "holes.csv")
     assert "Est Dia in M(min)" not in row
-    assert "Est Dia in M(min)" not in drift_row(row, 2, 2)
+    assert "Est Dia in M(min)" not in drift_row(row, {MAGNITUDE: 2, MOID: 2})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +106,7 @@ def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
     [
         (b"", "is empty"),
         (HEADER.encode(), "has no row that could be sent: it is empty"),
-        (b"a,b\n1,2\n", "its first line has none of the 40 columns' names"),
+        (b"a,b\n1,2\n", "its first line names none of the columns that are needed"),
         (HEADER.replace("Inclination", "i").encode(), "lacks 'Inclination'"),
         (HEADER.replace(",", ";").encode(), "separated by ';'"),
         (b"\xff\xfe\x00", "it is UTF-16"),
@@ -138,7 +131,7 @@ def test_normal_rows_keep_distribution_and_correlation(table):
 
 
 def test_drift_doubles_absolute_magnitude_and_moid_and_keeps_their_correlation(table):
-    normal, drifted = draw(table, "normal"), draw(table, "drift")
+    normal, drifted = draw(table, "normal"), draw(table, "major")
     assert np.array_equal(column(drifted, MAGNITUDE), 2 * column(normal, MAGNITUDE))
     assert np.array_equal(column(drifted, MOID), 2 * column(normal, MOID))
     assert correlation(drifted) == pytest.approx(correlation(normal), abs=1e-9)
@@ -158,7 +151,7 @@ def test_diameters_follow_from_the_absolute_magnitude(table, scenario):
 
 
 def test_nothing_passes_closer_than_a_raised_moid_in_any_unit(table):
-    normal, drifted = draw(table, "normal"), draw(table, "drift")
+    normal, drifted = draw(table, "normal"), draw(table, "major")
     distance = column(drifted, "Miss Dist.(Astronomical)")
     assert (distance >= column(drifted, MOID)).all()
     assert (distance >= column(normal, "Miss Dist.(Astronomical)")).all()
@@ -173,7 +166,7 @@ def test_nothing_passes_closer_than_a_raised_moid_in_any_unit(table):
     [
         ("magnitude", {MAGNITUDE, *DIAMETERS}),
         ("moid", {MOID, *MISS_DISTANCES}),
-        ("drift", {MAGNITUDE, *DIAMETERS, MOID, *MISS_DISTANCES}),
+        ("major", {MAGNITUDE, *DIAMETERS, MOID, *MISS_DISTANCES}),
     ],
 )
 def test_a_drift_changes_its_columns_and_what_follows_from_them(table, scenario, may_change):
@@ -229,8 +222,8 @@ def test_changing_a_row_does_not_change_the_table(table):
 
 
 def test_saved_rows_are_read_back_the_same(table, tmp_path):
-    rows = draw(table, "drift", 100)
-    write_csv(rows, tmp_path / "rows.csv")
+    rows = draw(table, "major", 100)
+    write_rows(rows, tmp_path / "rows.csv")
     assert read_rows(tmp_path / "rows.csv") == rows
 
 
@@ -254,9 +247,9 @@ def test_percentiles_are_values_that_occurred(values, expected):
 
 def test_the_table_counts_by_class_and_status_and_leaves_no_one_out():
     tally = Tally()
-    kinds = ["hazardous"] * 2 + ["not hazardous"] * 6 + ["status 500"] + [inference.NO_CONNECTION]
+    kinds = ["hazardous"] * 2 + ["not hazardous"] * 6 + ["status 500"] + [send_requests.NO_CONNECTION]
     for number, kind in enumerate(kinds, 1):
-        tally.add(Answer(kind, number / 1000, f"the details of {kind}"))
+        tally.add(Result(kind, number / 1000, f"the details of {kind}"))
     lines = [line.split() for line in tally.table(rate=10).splitlines()[1:]]
     assert lines[:4] == [
         ["hazardous", "2", "20.0%"],
@@ -266,7 +259,7 @@ def test_the_table_counts_by_class_and_status_and_leaves_no_one_out():
     ]
     assert " ".join(lines[4]) == "latency p50 5.0 ms p95 9.0 ms p99 9.0 ms"
     assert tally.failed == 2
-    assert tally.complaint.startswith("2 of 10 requests failed: the details of status 500")
+    assert tally.failure_text.startswith("2 of 10 requests failed: the details of status 500")
 
 
 # Sending. The servers here are stand-ins for clearml-serving that behave well or badly on purpose.
@@ -381,7 +374,9 @@ def test_connections_are_kept_open(stand_in, table):
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(stand_in, table, monkeypatch):
-    monkeypatch.setattr(inference, "IDLE_SECONDS", 0)  # any pause is too long, however late the answers are
+    monkeypatch.setattr(
+        send_requests, "IDLE_SECONDS", 0
+    )  # any pause is too long, however late the answers are
     server = stand_in(HARMLESS)
     answers = list(send(server.url, table[:3], rate=5, concurrency=1))
     assert [answer.kind for answer in answers] == ["not hazardous"] * 3
@@ -440,11 +435,11 @@ def test_answers_that_begin_and_never_end_are_given_up(table):
     finally:
         server.shutdown()
         server.server_close()
-    assert [answer.kind for answer in answers] == [inference.TOO_LATE] * 3
+    assert [answer.kind for answer in answers] == [send_requests.TOO_LATE] * 3
 
 
-def answers_of(kinds: list[str]) -> list[Answer]:
-    return [Answer(kind, 0.01, kind) for kind in kinds]
+def answers_of(kinds: list[str]) -> list[Result]:
+    return [Result(kind, 0.01, kind) for kind in kinds]
 
 
 def test_a_run_without_any_good_answer_is_ended_early():
@@ -487,7 +482,7 @@ def test_traffic_is_sent_and_summed_up_without_pandas(stand_in):
     assert re.search(r"^  hazardous +10 +25\.0%$", done.stdout, re.MULTILINE)
     assert re.search(r"^  not hazardous +30 +75\.0%$", done.stdout, re.MULTILINE)
     assert re.search(r"^  latency  p50 \S+ ms  p95 \S+ ms  p99 \S+ ms$", done.stdout, re.MULTILINE)
-    expected = draw(read_rows(NASA_TABLE), "drift", 40)
+    expected = draw(read_rows(NASA_TABLE), "major", 40)
     assert sorted(map(json.dumps, server.rows)) == sorted(map(json.dumps, expected))
 
 
@@ -606,7 +601,7 @@ def test_save_writes_both_files_and_sends_nothing(monkeypatch, tmp_path, table, 
     code = run_here(monkeypatch, "--save", "--count", 50, "--csv", NASA_TABLE, "--url", "http://127.0.0.1:1/")
     assert code == 0
     assert read_rows(tmp_path / "synthetic.csv") == draw(table, "normal", 50)
-    assert read_rows(tmp_path / "synthetic_drift.csv") == draw(table, "drift", 50)
+    assert read_rows(tmp_path / "synthetic_drift.csv") == draw(table, "major", 50)
     assert "requests" not in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.pulse import Pulse
+from demo.pulse import Pulse
 from tests.support.checkouts import REPOSITORY
 
 UV = """#!/bin/sh
@@ -43,8 +43,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkout(tmp_path: Path) -> Path:
     """What `make install` needs, in a folder without an environment."""
     folder = tmp_path / "checkout"
-    (folder / "local_stack").mkdir(parents=True)
-    for name in ("Makefile", "local_stack/__init__.py", "local_stack/install.py", "local_stack/pulse.py"):
+    for room in ("demo", "local_stack"):
+        (folder / room).mkdir(parents=True)
+    for name in ("Makefile", "demo/__init__.py", "demo/install.py", "demo/pulse.py"):
         shutil.copy(REPOSITORY / name, folder / name)
     for name in (
         "requirements.txt",
@@ -108,7 +109,7 @@ def environment(checkout: Path) -> Path:
 
 
 def install(environment: Path) -> subprocess.Popen:
-    command = [environment, "-m", "local_stack.install", "-r", "requirements.txt"]
+    command = [environment, "-m", "demo.install", "-r", "requirements.txt"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=environment.parents[2], **pipes)
 

@@ -5,12 +5,14 @@ import subprocess
 import uuid
 from urllib.parse import unquote, urlsplit
 
+from clearml_tools.errors import shell_quoted
+
 import pytest
 from clearml.utilities.config import text_to_config_dict
 
 import global_config
 from clearml_tools.name_limits import NAMES
-from local_stack.stack import Stack, shell_quoted
+from local_stack.stack import Stack
 from tests.support.checkouts import Checkout
 from tests.support.deployment import clean_environment
 
@@ -33,20 +35,6 @@ def odd_names(text: str) -> dict[str, str]:
     names = {name for name in vars(global_config) if re.fullmatch(NAMES, name)} - {"MODEL_NAME"}
     odd = {name: f"{name.lower()} {re.sub(LEFT_OUT.get(name, '$^'), '', text)}" for name in names}
     return odd | {"PROJECT_NAME": f"{uuid.uuid4().hex[:8]} {text}"}
-
-
-# The command lines that `up --serving` prints, from names as they are in the checkout.
-PRINT_DEPLOYMENT = """
-import sys
-from pathlib import Path
-from local_stack.serving import Serving
-from local_stack.stack import Stack
-serving = Serving.__new__(Serving)
-serving.stack = Stack(Path(sys.argv[1]))
-serving.stack.url = sys.argv[2]
-serving.service_id = serving._find_service()
-print(*serving.deployment(), sep="\\n")
-"""
 
 
 def champions(stack: Stack, names: dict[str, str]) -> list[str]:
@@ -83,7 +71,10 @@ def test_odd_names_go_all_the_way_from_the_table_to_the_served_champion(text, st
 
     created = run_in_shell(f"clearml-serving create --name {shell_quoted(names['SERVING_NAME'])}")
     service = re.search(r"New Serving Service created: id=(\w+)", created)[1]
-    lines = checkout.run("-c", PRINT_DEPLOYMENT, stack.home, stack.url).stdout.splitlines()
+    printed = checkout.run(
+        "-m", "demo.deployment", environment={**checkout.environment, "CLEARML_SERVING_TASK_ID": service}
+    ).stdout
+    lines = [line.strip() for line in printed.splitlines() if line.startswith("    clearml-serving")]
     assert lines[1] == told.replace("ID", service, 1)
     run_in_shell(*lines)
     (task,) = stack.call("tasks.get_all", id=[service])["tasks"]

@@ -180,9 +180,9 @@ def pipelines(checkout, sdk, tmp_path_factory) -> Iterator[Pipelines]:
     with Processes(tmp_path_factory.mktemp("agents")) as processes:
         made = Pipelines(sdk, processes.mark[:8])
         for number in (1, 2):
-            start_agent(processes, f"steps-{number}", made.step_queue, checkout.environment)
+            start_agent(processes, f"steps-{number}", [made.step_queue], checkout.environment)
         for number in (1, 2, 3):
-            start_agent(processes, f"controllers-{number}", made.controller_queue, checkout.environment)
+            start_agent(processes, f"controllers-{number}", [made.controller_queue], checkout.environment)
         yield made
 
 

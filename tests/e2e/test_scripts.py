@@ -73,7 +73,7 @@ def test_the_raw_dataset_holds_the_rows_up_to_the_query_date_and_no_others(exper
 
 
 def test_the_raw_dataset_is_shown_with_its_first_rows_and_its_class_balance(experiment):
-    assert len(plot(experiment.get_data, "Raw asteroids")["data"][0]["cells"]["values"]) >= 40
+    assert len(plot(experiment.get_data, "Raw table")["data"][0]["cells"]["values"]) >= 40
     assert sum(plot(experiment.get_data, "Class balance")["data"][0]["y"]) > 0
 
 

@@ -26,9 +26,8 @@ from demo.simulated_traffic import (
     training_edges,
     watch,
 )
-from global_config import LABEL_COLUMN
+from global_config import LABEL_COLUMN, WATCHED_FEATURES
 from local_stack.prometheus import PrometheusNotFound, find_tools
-from model_training import MONITORED_FEATURES
 from tests.support.deployment import skip_outside_ci
 
 # When the simulated drifts begin and end: before and after them traffic is normal for long enough to show it.
@@ -71,7 +70,7 @@ def test_every_alert_says_how_bad_it_is_what_it_means_and_what_to_do(rules):
 
 
 def test_the_rules_watch_the_features_that_training_prints_commands_for():
-    expected = "|".join([*(name.replace(" ", "_") for name in MONITORED_FEATURES), "y"])
+    expected = "|".join([*(name.replace(" ", "_") for name in WATCHED_FEATURES), "y"])
     assert re.findall(r"asteroid\(_\.\+\)\?:\((\w+\|[\w|]+)\)_", RULES.read_text()) == [expected] * 2
 
 

@@ -20,7 +20,7 @@ import yaml
 from asteroids.evaluation import rule_of_thumb
 from demo import dashboard
 from demo.simulated_traffic import RULES, TOOLS_CACHE, H, table, training_edges
-from global_config import LABEL_COLUMN
+from global_config import LABEL_COLUMN, WATCHED_FEATURES
 from local_stack.processes import Processes
 from local_stack.prometheus import (
     PrometheusNotFound,
@@ -33,7 +33,6 @@ from local_stack.prometheus import (
 from local_stack.serving import accepts, check_packages, take_port
 from local_stack.stack import StackError
 from local_stack.waiting import run, wait_until
-from model_training import MONITORED_FEATURES
 from tests.support.deployment import skip_outside_ci
 
 HERE = Path(__file__).resolve().parent
@@ -97,7 +96,7 @@ def test_no_expression_takes_the_histograms_for_prometheus_s_own(model):
 
 def test_both_features_have_a_heatmap_and_every_alert_has_a_line(model):
     heatmaps = [panel["title"] for panel in model["panels"] if panel["type"] == "heatmap"]
-    assert sorted(heatmaps) == sorted(MONITORED_FEATURES)
+    assert sorted(heatmaps) == sorted(WATCHED_FEATURES)
     rules = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
     shown = re.findall(r'firing"\}\) \* 2 or max\(ALERTS\{alertname="(\w+)"', " ".join(targets_of("Alarms")))
     assert shown == [rule["alert"] for rule in rules if "alert" in rule]
@@ -239,7 +238,7 @@ def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def made_up_traffic() -> dict:
     """What inference tells of real rows, answered in turns by an endpoint and a version of it."""
     variables = {**training_edges(), "y": [0, 1]}
-    rows = table()[MONITORED_FEATURES].assign(y=rule_of_thumb(table()))
+    rows = table()[WATCHED_FEATURES].assign(y=rule_of_thumb(table()))
     shuffled = rows.sample(frac=1, random_state=0).to_dict("records")
     endpoints = itertools.cycle(["asteroid", "asteroid/2"])
     messages = [{"_url": next(endpoints), "_latency": 0.004, "_count": 1, **row} for row in shuffled]
@@ -265,7 +264,7 @@ def test_the_endpoints_to_choose_from_are_those_with_requests(prometheus_url, mo
     assert {pattern.fullmatch(name)[1] for name in names} == {"asteroid", "asteroid_2"}
 
 
-@pytest.mark.parametrize("feature", MONITORED_FEATURES)
+@pytest.mark.parametrize("feature", WATCHED_FEATURES)
 def test_the_buckets_of_a_heatmap_come_in_order_and_add_up_to_all_requests(feature, prometheus_url):
     wait_for_values(prometheus_url)
     edges = []

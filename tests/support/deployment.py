@@ -27,11 +27,12 @@ import xgboost
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus, waiting
-from local_stack.processes import REPOSITORY, is_alive
+from local_stack.errors import StackError
+from local_stack.processes import is_alive
 from local_stack.serving import SYNC_SECONDS, find_programs
-from local_stack.stack import StackError
 from local_stack.waiting import Child, wait_until
 from preprocess_serving import build_features
+from tests.support.checkouts import REPOSITORY
 
 # Moves the champion's tag to a model, as pipeline.py does, and prints where every model's file is.
 PROMOTE = f"""

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.evaluation import score, split_by_asteroid
+from asteroids.drift import decile_edges
+from asteroids.evaluation import score
+from asteroids.frozen_test_set import split_by_group
 from model_training import (
     check_arguments,
-    decile_edges,
     metrics_command,
     read_training_data,
     save_model,
@@ -69,7 +70,7 @@ def parameters(**changes) -> dict:
 
 def fit(features, labels, asteroids, **changes) -> tuple[xgboost.Booster, dict]:
     """A booster trained on the table's training rows for at most 200 rounds."""
-    train_rows, validation_rows, _ = split_by_asteroid(asteroids, 0.25, 42)
+    train_rows, validation_rows, _ = split_by_group(asteroids, 0.25, 42)
     return train(features, labels, train_rows, validation_rows, parameters(**changes), 200, 20)
 
 
@@ -102,7 +103,7 @@ def test_the_booster_ends_with_its_best_round_on_validation_data(fitted):
 
 def test_the_model_learns(fitted, features, labels, asteroids):
     booster, _ = fitted
-    _, _, test = split_by_asteroid(asteroids, 0.25, 42)
+    _, _, test = split_by_group(asteroids, 0.25, 42)
     probabilities = booster.predict(xgboost.DMatrix(features.iloc[test]))
     assert score(labels[test], probabilities, 0.5)["PR-AUC"] > 0.95
 
@@ -149,7 +150,7 @@ def test_an_argument_that_cannot_be_meant_is_named(option, value, told):
 
 @pytest.mark.parametrize("rounds", [(0, 10), (10, 0), (-1, 10)])
 def test_less_than_one_round_is_refused(features, labels, asteroids, rounds):
-    train_rows, validation_rows, _ = split_by_asteroid(asteroids, 0.25, 42)
+    train_rows, validation_rows, _ = split_by_group(asteroids, 0.25, 42)
     with pytest.raises(UserError, match="--num-boost-round and --early-stopping-rounds must be 1 or more"):
         train(features, labels, train_rows, validation_rows, parameters(), *rounds)
 
@@ -247,8 +248,12 @@ def test_decile_edges_cut_the_data_into_tenths():
     assert counts.tolist() == [100] * 10
 
 
-def test_edges_that_coincide_are_given_once():
-    assert decile_edges(pd.Series([0] * 85 + [5] * 15)) == [0, 5]
+@pytest.mark.parametrize(
+    ("values", "distinct"), [([0] * 85 + [5] * 15, 2), ([2458000 + day / 100 for day in range(100)], 1)]
+)
+def test_a_feature_with_fewer_than_ten_buckets_cannot_be_watched(values, distinct):
+    with pytest.raises(UserError, match=rf"'length', whose values repeat .* \(only {distinct} of 9 deciles"):
+        decile_edges(pd.Series(values, name="length"))
 
 
 def test_the_metrics_command_is_what_clearml_serving_takes():

@@ -1,4 +1,4 @@
-"""inference.ipynb: committed as it came out of a run. (test_serving.py runs it again.)"""
+"""inference.ipynb: committed as it came out of a run. test_serving.py runs it again."""
 
 import json
 import re

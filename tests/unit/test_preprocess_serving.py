@@ -154,8 +154,7 @@ def test_200_thousand_unknown_keys_cost_next_to_nothing(row):
 @pytest.mark.parametrize("body", [None, [], [{}], "text", b"text", 5, True])
 def test_a_body_that_is_no_object_is_refused(body):
     assert (
-        problem_with(body)
-        == "the body must be a JSON object, one row of the NASA table, sent as application/json"
+        problem_with(body) == "the body must be a JSON object, one row of the table, sent as application/json"
     )
 
 

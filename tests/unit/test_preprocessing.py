@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asteroids.evaluation import is_test_asteroid
-from get_data import query_asteroids
+import preprocessing
+from asteroids.frozen_test_set import is_test_group
+from get_data import query_table
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess
 from preprocessing import class_shares, find_problems, make_features, make_labels, read_raw_table
 from tests.support.asteroid_tables import asteroid_table
@@ -67,6 +68,23 @@ def test_labels_are_1_for_hazardous_and_0_for_not(table, spelling):
     labels = make_labels(table)
     assert list(labels.columns) == ["Hazardous"]
     assert labels["Hazardous"].tolist() == hazardous.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "spelling"),
+    [
+        ({"1": 1, "0": 0}, {True: 1, False: 0}),
+        ({"1": 1, "0": 0}, {True: 1.0, False: "0.0"}),
+        ({"Y": 1, "N": 0}, {True: "y", False: "N"}),
+        ({"M": 1, "B": 0}, {True: " M", False: "B"}),
+    ],
+)
+def test_labels_may_be_other_texts(table, monkeypatch, values, spelling):
+    monkeypatch.setattr(preprocessing, "LABEL_VALUES", values)
+    hazardous = table["Hazardous"].copy()
+    table["Hazardous"] = hazardous.map(spelling)
+    assert find_problems(table) == []
+    assert make_labels(table)["Hazardous"].tolist() == hazardous.astype(int).tolist()
 
 
 # Problems
@@ -127,14 +145,14 @@ def test_a_label_other_than_true_or_false_is_a_problem(table, value):
     table["Hazardous"] = table["Hazardous"].astype(object)
     table.loc[1, "Hazardous"] = value
     assert find_problems(table) == [
-        f"'Hazardous' is neither True nor False in 1 of {len(table)} rows, first in row 2"
+        f"'Hazardous' is none of True, False in 1 of {len(table)} rows, first in row 2"
     ]
 
 
 def test_a_single_class_is_a_problem(table):
     table["Hazardous"] = False
     assert find_problems(table) == [
-        "'Hazardous' is False in every row, and there is nothing to learn from that"
+        "all rows are of the class 'not hazardous', and there is nothing to learn from that"
     ]
 
 
@@ -149,7 +167,7 @@ def test_what_is_no_id_is_a_problem(table, value):
     table["Neo Reference ID"] = table["Neo Reference ID"].astype(object)
     table.loc[[4, 6], "Neo Reference ID"] = value
     assert find_problems(table) == [
-        f"'Neo Reference ID' is no id such as 2446862, but '{value}', in 2 of {len(table)} rows, "
+        f"'Neo Reference ID' is no whole number or name, but '{value}', in 2 of {len(table)} rows, "
         "first in row 5"
     ]
 
@@ -165,7 +183,6 @@ def test_all_problems_are_listed_at_once(table):
         "Inclination",
         "Neo Reference ID",
         "Neo Reference ID",
-        "Hazardous",
         "Hazardous",
     ]
 
@@ -202,9 +219,9 @@ def test_one_table_has_one_test_set_however_its_ids_are_written(tmp_path, spelle
     table = asteroid_table(asteroids=100)
     ids = table["Neo Reference ID"]
     table.assign(**{"Neo Reference ID": ids.map(spelled)}).to_csv(tmp_path / "spelled.csv", index=False)
-    query_asteroids(tmp_path / "spelled.csv", "2022-01-01").to_csv(tmp_path / "nasa.csv", index=False)
+    query_table(tmp_path / "spelled.csv", "2022-01-01").to_csv(tmp_path / "nasa.csv", index=False)
     groups = read_raw_table(dataset_in(tmp_path))["Neo Reference ID"]
-    assert groups.map(is_test_asteroid).tolist() == ids.map(is_test_asteroid).tolist()
+    assert groups.map(is_test_group).tolist() == ids.map(is_test_group).tolist()
     assert groups.tolist() == ids.astype(str).tolist()
 
 

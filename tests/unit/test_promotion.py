@@ -5,21 +5,13 @@ import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.evaluation import score
-from asteroids.promotion import (
-    THRESHOLD_ATTRIBUTE,
-    VALIDATION_METRIC,
-    baseline_metric,
-    best_candidate,
-    compare,
-    comparison_table,
-    score_model,
-)
+from asteroids.evaluation import THRESHOLD_ATTRIBUTE, VALIDATION_SCORE, baseline_metric, score
+from asteroids.promotion import best_candidate, compare, comparison_table, score_model
 from global_config import LABEL_COLUMN
 
 
 def test_the_best_candidate_is_chosen_by_validation_data():
-    reported = [{VALIDATION_METRIC: 0.8, "PR-AUC": 0.9}, {VALIDATION_METRIC: 0.9, "PR-AUC": 0.7}]
+    reported = [{VALIDATION_SCORE: 0.8, "PR-AUC": 0.9}, {VALIDATION_SCORE: 0.9, "PR-AUC": 0.7}]
     assert best_candidate(reported) == 1
 
 
@@ -82,8 +74,8 @@ def test_a_model_that_cannot_be_scored_is_an_error(tmp_path, test_set, lack):
 
 
 def test_the_table_has_models_and_baselines_and_leaves_out_what_nobody_reported():
-    reported = {VALIDATION_METRIC: 0.9, "F1": 0.8, baseline_metric("F1", "rule"): 0.7}
+    reported = {VALIDATION_SCORE: 0.9, "F1": 0.8, baseline_metric("F1", "rule"): 0.7}
     table = comparison_table({"a model": reported, "champion": {}}, reported)
     assert list(table.index) == ["a model", "champion", "rule", "majority class"]
     assert list(table["F1"]) == ["0.8000", "", "0.7000", ""]
-    assert list(table[VALIDATION_METRIC]) == ["0.9000", "", "", ""]
+    assert list(table[VALIDATION_SCORE]) == ["0.9000", "", "", ""]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from demo.install import without_hashes
 from tests.support.checkouts import REPOSITORY
 
 FILES = [
@@ -15,15 +16,14 @@ FILES = [
     "requirements-steps.txt",
     "local_stack/requirements.txt",
     "tests/requirements.txt",
-    "constraints.txt",
 ]
 
 
 def read(name: str) -> list[Requirement]:
     """The requirements in a file and in those that it names, by the rules of pip."""
     found = []
-    for line in (REPOSITORY / name).read_text().splitlines():
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
+    for line in (REPOSITORY / name).read_text().replace("\\\n", "").splitlines():
+        line = re.sub(r"(^|\s)#.*|--hash=\S+", "", line).strip()
         if line.startswith("-r "):
             found += read(str(Path(name).parent / line.removeprefix("-r ")))
         elif line:
@@ -42,8 +42,21 @@ def test_clearml_agent_reads_every_requirements_file_as_pip_does(name):
     assert by_agent == read(name)
 
 
+def test_every_version_is_pinned_by_the_hashes_of_its_files():
+    pins = [line for line in (REPOSITORY / "constraints.txt").read_text().split("\n") if line[:1].isalnum()]
+    assert len(pins) > 100
+    assert [line for line in pins if not re.fullmatch(r"\S+==\S+( ; .+)? \\", line)] == []
+
+
+def test_pip_gets_the_constraints_without_hashes(tmp_path):
+    lines = Path(without_hashes(str(REPOSITORY / "constraints.txt"), tmp_path)).read_text().splitlines()
+    assert [Requirement(line) for line in lines if line[0] != "#"] == read("constraints.txt")
+    for option in ("-r", str(REPOSITORY / "requirements.txt")):
+        assert without_hashes(option, tmp_path) == option
+
+
 def test_steps_install_no_notebook_no_serving_and_no_cuda():
-    """xgboost itself brings 640 MB for graphics cards, but on macOS."""
+    """Xgboost itself brings 640 MB for graphics cards, but on macOS."""
     steps = read("requirements-steps.txt")
     for system in ("linux", "win32"):
         names = {
@@ -54,7 +67,7 @@ def test_steps_install_no_notebook_no_serving_and_no_cuda():
 
 
 def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
-    """jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
+    """Jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
     assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
 
 

@@ -1,20 +1,22 @@
 """Install packages into the environment whose Python runs this: by uv, which is fast, else by pip.
 
-    .venv/bin/python -m local_stack.install -c constraints.txt -r requirements.txt
+    .venv/bin/python -m demo.install -c constraints.txt -r requirements.txt
 
 The options are pip's own. uv is taken from PATH, or pip fetches it. uv reads none of pip's settings, so it
-is told of pip's index. Where it fails all the same, pip installs. What was not finished is done anew.
+is told of pip's index. If uv fails, pip installs. An installation that was not finished is done again.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from .pulse import Pulse
+from demo.pulse import Pulse
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
@@ -48,8 +50,19 @@ def install(options: list[str], again: bool) -> int:
         say("uv could not install them, as it says above: trying pip, which takes longer")
     else:
         say("uv could not be fetched: pip installs, which takes longer")
-    command = [*PIP, "install", *options, *(["--force-reinstall"] if again else [])]
-    return run(command, "pip is installing")
+    with tempfile.TemporaryDirectory() as folder:
+        options = [without_hashes(option, Path(folder)) for option in options]
+        command = [*PIP, "install", *options, *(["--force-reinstall"] if again else [])]
+        return run(command, "pip is installing")
+
+
+def without_hashes(option: str, folder: Path) -> str:
+    """Return a copy of a file that has hashes, without them. Pip does not take them in constraints."""
+    if not Path(option).is_file() or "--hash=" not in (text := Path(option).read_text()):
+        return option
+    copy = folder / Path(option).name
+    copy.write_text(re.sub(r" \\\n +--hash=\S+", "", text))
+    return str(copy)
 
 
 def find_uv() -> str | None:
@@ -84,7 +97,7 @@ def run(command: list[str], doing: str) -> int:
     )
     try:
         with Pulse(say, doing) as pulse:
-            for line in process.stdout:
+            for line in process.stdout or ():  # which is a pipe
                 if not line.startswith((" + ", " - ", " ~ ", "Requirement already satisfied")):
                     say(f"    {line.rstrip()}")
                     pulse.told()

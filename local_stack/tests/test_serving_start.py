@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from local_stack import serving
+from local_stack.errors import ProcessError, StackError
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
-from local_stack.processes import REPOSITORY, ProcessError, Processes
-from local_stack.stack import StackError
+from local_stack.processes import PACKAGE_PARENT, Processes
 from local_stack.waiting import run
 from tests.support.deployment import require_programs
 
@@ -36,7 +36,7 @@ def test_a_missing_package_is_one_line_with_the_remedy(monkeypatch, module, name
 
 def test_a_prometheus_client_that_renames_the_metrics_is_refused(monkeypatch):
     monkeypatch.setattr(serving.importlib.metadata, "version", lambda name: "0.23.0")
-    with pytest.raises(StackError, match=r"prometheus_client 0\.23\.0 makes asteroid_"):
+    with pytest.raises(StackError, match=r"prometheus_client 0\.23\.0 makes endpoint_metric"):
         serving.find_programs()
 
 
@@ -48,7 +48,7 @@ def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_p
         ports[option] = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0"]
         command += ["--home", str(tmp_path / "home"), *(word for pair in ports.items() for word in pair)]
-        done = run(command, cwd=REPOSITORY)
+        done = run(command, cwd=PACKAGE_PARENT)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"Port {ports[option]} cannot be used" in done.stderr
@@ -74,7 +74,7 @@ def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp
             for _ in range(serving.MOST_SHORT_LIVES):
                 processes.running["broker"].kill()
                 processes.running["broker"].wait()
-                running.tend()
+                running.restart_dead_processes()
     assert "The broker process died 3 times within 600 s of its start" in str(failure.value)
     assert "out of disk space" in str(failure.value)
 
@@ -91,7 +91,7 @@ def test_a_request_in_a_processor_that_is_retired_keeps_its_model():
         "    processor._model = model\n"
         "print(processor._model)"
     )
-    done = run([sys.executable, "-c", code], cwd=REPOSITORY)
+    done = run([sys.executable, "-c", code], cwd=PACKAGE_PARENT)
     assert (done.stdout, done.returncode) == ("new\n", 0), done.stderr
 
 

@@ -18,24 +18,22 @@ import psutil
 import pytest
 import requests
 
-from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 from local_stack import waiting
-from local_stack.__main__ import exemption, main, tell_commands
-from local_stack.processes import REPOSITORY, is_alive
-from local_stack.serving import Serving
-from local_stack.stack import Stack, StackError
+from local_stack.__main__ import main, proxy_exemption
+from local_stack.errors import StackError
+from local_stack.processes import PACKAGE_PARENT, is_alive
+from local_stack.stack import Stack
 from local_stack.waiting import Child
-from tests.support.deployment import require_programs
 
 COMMAND = [sys.executable, "-m", "local_stack"]
 
 
 def run(*arguments: object, **options) -> subprocess.CompletedProcess:
-    return waiting.run([*COMMAND, *arguments], cwd=REPOSITORY, **options)
+    return waiting.run([*COMMAND, *arguments], cwd=PACKAGE_PARENT, **options)
 
 
 def start(*arguments: object, before: Sequence[str] = (), apart: bool = False) -> Child:
-    return Child([*before, *COMMAND, *arguments], apart=apart, cwd=REPOSITORY)
+    return Child([*before, *COMMAND, *arguments], apart=apart, cwd=PACKAGE_PARENT)
 
 
 @pytest.fixture
@@ -77,14 +75,6 @@ def test_up_ends_with_an_explanation_when_the_server_dies(up):
     assert "The server process ended by itself with code -9" in str(up.errors)
 
 
-def test_a_server_that_dies_before_there_is_a_champion_is_no_traceback(tmp_path):
-    with Stack(tmp_path / "home", port=0) as stack:
-        serving = Serving.__new__(Serving)  # none of its parts is needed to look for a champion
-        serving.stack, serving.service_id = stack, "a service"
-        assert not tell_commands(serving)
-    assert not tell_commands(serving)
-
-
 def test_up_under_nohup_outlives_its_terminal(tmp_path):
     with start("up", "--home", tmp_path / "home", "--port", "0", before=["nohup"]) as process:
         process.wait_for("Ctrl-C stops it")
@@ -123,17 +113,6 @@ def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
     assert "--home" in done.stderr
 
 
-def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path):
-    require_programs()
-    with start("demo", "--home", tmp_path / "home", apart=True) as process:
-        process.wait_for(r"(?m)^\[1/6\]")
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert len(children) >= 5  # the server, the guardian, three agents
-        process.send_signal(signal.SIGINT)
-        assert (process.wait_for_end(), str(process.errors)) == (130, "\nStopped.\n")
-    assert not [child for child in children if is_alive(child)]
-
-
 def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
     server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
     server.suspend()  # so that it takes long to end
@@ -150,7 +129,7 @@ def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
     up = f"{shlex.join(COMMAND)} up --home {shlex.quote(str(tmp_path / 'home'))} --port 0"
     # The reader ends with the last line of the start. The number of up's process is kept, for the signal.
     script = f"{{ sh -c 'echo $$ >pid; exec {up}'; echo $? >code; }} | sed '/Ctrl-C stops it/q'"
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
     with Child(["sh", "-c", script], cwd=tmp_path, env=environment, apart=True) as shell:
         shell.wait_for("Ctrl-C stops it")
         process = psutil.Process(int((tmp_path / "pid").read_text()))
@@ -161,10 +140,9 @@ def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
     assert not [child for child in children if is_alive(child)]
 
 
-@pytest.mark.parametrize("command", ["up", "demo"])
-def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(command, tmp_path):
+def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    done = run(command, "--home", tmp_path)
+    done = run("up", "--home", tmp_path)
     assert done.returncode == 1
     assert "holds files that are no local stack's" in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
@@ -179,14 +157,13 @@ def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
     assert "--home" in done.stderr
 
 
-def test_a_demo_does_not_empty_the_folder_of_all_stacks(tmp_path, monkeypatch):
+def test_a_fresh_stack_does_not_empty_the_folder_of_all_stacks(tmp_path):
     home = tmp_path / ".local_stack"
     (home / "tools").mkdir(parents=True)
     link = tmp_path / "link"
     link.symlink_to(home)
-    for default in (home, link):
-        monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", default)
-        with pytest.raises(StackError, match="more than one stack's files"), Stack(home, port=0, fresh=True):
+    for folder in (home, link):
+        with pytest.raises(StackError, match="more than one stack's files"), Stack(folder, fresh=True):
             pass
     assert (home / "tools").exists()
 
@@ -199,11 +176,11 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monk
     with Stack(tmp_path / "home", port=0) as stack:
         assert "tasks" in stack.call("tasks.get_all")
         assert stack.environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
-    assert exemption() == (
+    assert proxy_exemption() == (
         " no_proxy=example.org,127.0.0.1,localhost NO_PROXY=example.org,127.0.0.1,localhost"
     )
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert exemption() == ""
+    assert proxy_exemption() == ""
 
 
 def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
@@ -223,7 +200,7 @@ def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
     assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("arguments", [[], ["up"], ["demo"]])
+@pytest.mark.parametrize("arguments", [[], ["up"]])
 def test_help_is_given_without_starting_anything(arguments):
     done = run(*arguments, "--help")
     assert done.returncode == 0
@@ -233,11 +210,11 @@ def test_help_is_given_without_starting_anything(arguments):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--port", "70000", "70000 is no port"),
-        ("--port", "http", "http is no port"),
-        ("--agents", "-1", "-1 is no whole number from 0 up"),
-        ("--workers", "0", "it takes 1 at least"),
-        ("--silence", "1.5", "1.5 is no whole number from 0 up"),
+        ("--port", "70000", "70000 is not a whole number from 0 to 65535"),
+        ("--port", "http", "'http' is not a whole number from 0 to 65535"),
+        ("--agents", "-1", "'-1' is not a whole number from 0 up"),
+        ("--workers", "0", "0 is not a whole number from 1 up"),
+        ("--task-timeout", "1.5", "'1.5' is not a whole number from 1 up"),
     ],
 )
 def test_an_impossible_number_is_refused(option, value, told, capsys):
@@ -247,21 +224,22 @@ def test_an_impossible_number_is_refused(option, value, told, capsys):
     assert told in capsys.readouterr().err
 
 
-def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path, monkeypatch):
+def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path):
     home = tmp_path / ".local_stack"
     (home / "demo").mkdir(parents=True)
-    monkeypatch.setattr("local_stack.stack.DEFAULT_HOME", home)
     with Stack(home, port=0) as running:
         assert "tasks" in running.call("tasks.get_all")
 
 
 def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_language(tmp_path):
+    queues = {"agent_queues": ["default", "another"], "controller_queue": "pipelines"}
     for _ in range(2):
-        with Stack(tmp_path / "a höme", port=0, agents=1) as stack:
+        with Stack(tmp_path / "a höme", port=0, agents=1, **queues) as stack:
             workers = stack.call("workers.get_all")["workers"]
             assert sorted(queue["name"] for worker in workers for queue in worker["queues"]) == [
-                STEP_QUEUE,
-                CONTROLLER_QUEUE,
+                "another",
+                "default",
+                "pipelines",
             ]
             assert exposed(stack) == []
             for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s

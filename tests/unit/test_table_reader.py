@@ -1,4 +1,4 @@
-"""nasa_table.py: the kinds of files that are read, all to the same rows, and why others are refused."""
+"""table_reader.py: the kinds of files that are read, all to the same rows, and why others are refused."""
 
 import gzip
 from csv import QUOTE_ALL, QUOTE_NONNUMERIC
@@ -9,7 +9,8 @@ from clearml_tools.errors import UserError
 import duckdb
 import pytest
 
-from asteroids.nasa_table import TABLE_COLUMNS, open_table
+from asteroids.table_reader import open_table
+from get_data import NEEDED_COLUMNS
 from tests.support.asteroid_tables import asteroid_table
 
 
@@ -27,8 +28,8 @@ def csv(text: str, tmp_path: Path) -> Path:
 
 def read(path: Path) -> list[tuple]:
     """All cells as texts, row by row."""
-    with open_table(path, TABLE_COLUMNS) as database:
-        return database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM asteroids").fetchall()
+    with open_table(path, NEEDED_COLUMNS) as database:
+        return database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM raw_table").fetchall()
 
 
 def refusal(path: Path) -> str:
@@ -212,7 +213,7 @@ FIRST_LINES = {
 @pytest.mark.parametrize("kind", FIRST_LINES)
 def test_a_first_line_that_is_no_header_is_named(text, csv, kind):
     csv.write_text("\n".join(FIRST_LINES[kind](text.splitlines())))
-    assert refusal(csv) == "its first line has none of the 40 columns' names"
+    assert refusal(csv) == "its first line names none of the columns that are needed"
 
 
 def test_a_name_that_stands_twice_in_the_header_is_named(csv):
@@ -220,7 +221,7 @@ def test_a_name_that_stands_twice_in_the_header_is_named(csv):
     assert refusal(csv) == "its header has 'Hazardous' 2 times"
 
 
-@pytest.mark.parametrize("column", TABLE_COLUMNS)
+@pytest.mark.parametrize("column", NEEDED_COLUMNS)
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_missing_column_is_named(tmp_path, column, form):
     table = asteroid_table(asteroids=2).drop(columns=column)
@@ -228,13 +229,15 @@ def test_a_missing_column_is_named(tmp_path, column, form):
     table.to_csv(tmp_path / "less.csv", index=False)
     if form == "parquet":
         duckdb.sql(f"COPY (FROM read_csv('{tmp_path / 'less.csv'}')) TO '{path}'")
-    assert refusal(path) == f" is not the NASA table: it lacks '{column}' of its 40 columns"
+    assert refusal(path) == f" lacks '{column}' of the {len(NEEDED_COLUMNS)} columns that are needed"
 
 
 def test_of_many_missing_columns_a_few_are_named(tmp_path):
     path = tmp_path / "other.csv"
-    path.write_text("Name,Height\nMatterhorn,4478\n")
-    with pytest.raises(UserError, match=r"'Neo Reference ID', .* and 34 more of its 40 columns"):
+    path.write_text("Hazardous,Height\nTrue,4478\n")
+    with pytest.raises(
+        UserError, match=r"lacks 'Absolute Magnitude', .* and 17 more of the 23 columns that are needed"
+    ):
         read(path)
 
 

@@ -1,0 +1,68 @@
+"""Check that the values in global_config.py fit each other and the hook, before anything begins with them."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from clearml_tools.errors import UserError
+
+import global_config as config
+from preprocess_serving import FEATURES, RAW_COLUMNS
+
+# clearml-serving cannot read its own configuration again, for good, once a variable with a parenthesis or
+# another such mark is watched. Names of metrics have '_' in place of all that is no letter or digit.
+WATCHABLE = re.compile(r"[A-Za-z0-9_.-]([A-Za-z0-9_. -]*[A-Za-z0-9_.-])?")
+
+
+def check_configuration() -> None:
+    """Raise UserError with the first value of global_config.py that does not fit, and what would."""
+    for problem in find_configuration_problems():
+        raise UserError(f"global_config.py: {problem}")
+
+
+def find_configuration_problems() -> Iterator[str]:
+    """Yield what is wrong with global_config.py, a text for each problem."""
+    features = "FEATURES of preprocess_serving.py"
+    yield from find_unknown("MONOTONE_CONSTRAINTS", config.MONOTONE_CONSTRAINTS, FEATURES, features)
+    yield from find_unknown("BASELINE_RULE", config.BASELINE_RULE, FEATURES, features)
+    yield from find_unknown("WATCHED_FEATURES", config.WATCHED_FEATURES, FEATURES, features)
+    for scenario, factors in config.DRIFT_SCENARIOS.items():
+        name = f"DRIFT_SCENARIOS['{scenario}']"
+        yield from find_unknown(name, factors, RAW_COLUMNS, "RAW_COLUMNS of preprocess_serving.py")
+    for name in ("BASELINE_RULE", "DRIFT_SCENARIOS"):
+        if not getattr(config, name):
+            yield f"{name} is empty: give it one entry at least"
+    for feature, (sign, _) in config.BASELINE_RULE.items():
+        if sign not in ("<=", ">="):
+            yield f"BASELINE_RULE has {sign!r} for '{feature}': give '<=' or '>='"
+    for feature, direction in config.MONOTONE_CONSTRAINTS.items():
+        if direction not in (-1, 1):
+            yield f"MONOTONE_CONSTRAINTS has {direction!r} for '{feature}': give -1 or 1"
+    if set(config.LABEL_VALUES.values()) != {0, 1}:
+        yield "LABEL_VALUES has to give the class of each text, 0 or 1, and both of them must occur"
+    if len(set(config.CLASS_NAMES)) != 2 or len(config.CLASS_NAMES) != 2:
+        yield "CLASS_NAMES has to be two names, of class 0 and class 1"
+    for name in ("LABEL_COLUMN", "GROUP_COLUMN"):
+        if getattr(config, name) in RAW_COLUMNS:
+            yield f"{name} is among RAW_COLUMNS of preprocess_serving.py: the model would learn from it"
+    yield from find_unwatchable(config.WATCHED_FEATURES)
+
+
+def find_unknown(constant: str, names: Iterable[str], known: Iterable[str], source: str) -> Iterator[str]:
+    """Yield a text for the names that are not known."""
+    for name in set(names) - set(known):
+        yield f"{constant} names '{name}', which is not among {source}: correct it or take it out"
+
+
+def find_unwatchable(features: Iterable[str]) -> Iterator[str]:
+    """Yield a text for each name that clearml-serving cannot count under a name of its own."""
+    metrics: dict[str, str] = {}
+    for name in features:
+        if not WATCHABLE.fullmatch(name):
+            yield (
+                f"WATCHED_FEATURES names '{name}': clearml-serving cannot watch a name with other than "
+                "letters, digits, blanks, '_', '.' and '-'; rename it in "
+                "preprocess_serving.py, or do not watch it"
+            )
+        metric = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        if metrics.setdefault(metric, name) != name:
+            yield f"WATCHED_FEATURES names '{name}' and '{metrics[metric]}', which would be one metric"

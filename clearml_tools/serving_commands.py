@@ -1,0 +1,30 @@
+"""The command lines of clearml-serving that deploy a model and let it be watched, for a shell."""
+
+from collections.abc import Mapping, Sequence
+
+from clearml_tools.errors import shell_quoted
+
+
+def model_add_command(
+    service_id: str, endpoint: str, *, engine: str, preprocess: str, model: str, project: str, tag: str
+) -> str:
+    """Return the command that serves the newest published model with this name and tag at an endpoint."""
+    return (
+        f"clearml-serving --id {service_id} model add --engine {engine} --endpoint {shell_quoted(endpoint)} "
+        f"--preprocess {shell_quoted(preprocess)} --name {shell_quoted(model)} "
+        f"--project {shell_quoted(project)} --published --tags {shell_quoted(tag)}"
+    )
+
+
+def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, str]) -> str:
+    """Return the command that counts an endpoint's variables; `buckets` has the text of each one's edges."""
+    variables = " ".join(shell_quoted(f"{name}={edges}") for name, edges in buckets.items())
+    return (
+        f"clearml-serving --id {service_id} metrics add --endpoint {shell_quoted(endpoint)} "
+        f"--variable-scalar {variables}"
+    )
+
+
+def edges_text(edges: Sequence[float]) -> str:
+    """Return the upper edges of buckets as `metrics add` takes them."""
+    return ",".join(f"{edge:.6g}" for edge in edges)

@@ -1,0 +1,69 @@
+"""Run the user's deployment command when models were published or tagged, and show what it prints."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from .serving import Serving
+
+NAME = "deployment-command"  # of its process and its log
+
+
+class DeploymentCommand:
+    """The setting deployment_command: to be polled now and then, it never waits for the command."""
+
+    def __init__(self, command: str, serving: Serving, folder: Path) -> None:
+        """`folder` is where the command runs. It gets the service's id as CLEARML_SERVING_TASK_ID."""
+        self._command, self._serving, self._folder = command, serving, folder
+        self._processes = serving.stack.processes
+        self._seen: dict[str, list[str]] = {}
+        self._running: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+        self._shown = ""
+
+    def published_models(self) -> dict[str, list[str]]:
+        """Return the published models' ids, each with its tags."""
+        call = self._serving.stack.call
+        models = call("models.get_all", ready=True, only_fields=["id", "tags"])["models"]
+        return {model["id"]: sorted(model.get("tags") or []) for model in models}
+
+    def poll(self) -> None:
+        """Start the command if the published models have changed; show its output when it has ended."""
+        if self._running:
+            if self._running.poll() is not None:
+                self._show(self._running.returncode)
+                self._running = None
+            return
+        try:
+            models = self.published_models()
+        except OSError:  # the server has just died, which is reported elsewhere
+            return
+        if models != self._seen:
+            self._seen = models
+            self._start()
+
+    def _start(self) -> None:
+        # A `python` in the command is the one that runs this.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        environment = {
+            **self._serving.stack.environment(),
+            "CLEARML_SERVING_TASK_ID": self._serving.service_id,
+            "PATH": path,
+        }
+        log = self._processes.log(NAME)
+        self._log_start = log.stat().st_size if log.exists() else 0
+        try:
+            command = shlex.split(self._command)
+            self._running = self._processes.spawn(NAME, command, env=environment, cwd=self._folder)
+        except (OSError, ValueError) as error:
+            print(f"The deployment_command cannot be run ({error}): {self._command}", flush=True)
+
+    def _show(self, code: int) -> None:
+        text = self._processes.log(NAME).read_bytes()[self._log_start :].decode(errors="replace").rstrip()
+        if code:
+            text = f"The deployment_command failed with code {code}: {self._command}\n{text}"
+        if text and text != self._shown:
+            self._shown = text
+            print(f"{text}\n", flush=True)

@@ -1,0 +1,17 @@
+"""Errors of whoever starts a stack: each message names the cause and the remedy."""
+
+
+class StackError(Exception):
+    """The stack cannot start, or cannot go on."""
+
+
+class HomeInUse(StackError):
+    """Another stack runs in the same home."""
+
+
+class ProcessError(StackError):
+    """A child process failed. The message has the end of its log."""
+
+
+class PrometheusNotFound(StackError):
+    """Prometheus is not installed, and its package cannot be fetched."""

@@ -1,0 +1,188 @@
+"""What can be set: keys of `[tool.local_stack]` in the user's pyproject.toml, and options of `up`.
+
+Each setting is both, with the same name. The option wins.
+"""
+
+import argparse
+import tomllib
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .errors import StackError
+
+HOME_NAME = ".local_stack"  # a folder of this name holds a project's stack, and demos and tools below it
+TABLE = "[tool.local_stack]"
+DEFAULT_PORT = 8008
+LARGEST_PORT = 65535
+TASK_TIMEOUT = 2 * 3600  # ClearML's own
+
+
+def setting(
+    default: Any,
+    kind: type,
+    text: str,
+    *,
+    least: int = 0,
+    most: int | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Return a field of Settings; `kind` is the type of the value in pyproject.toml."""
+    metadata = {"kind": kind, "help": text, "least": least, "most": most, "metavar": metavar}
+    return field(default=default, metadata=metadata)
+
+
+def port_setting(default: int, of: str) -> Any:
+    return setting(
+        default, int, f"with --serving: port of {of}; 0 takes a free one (%(default)s)", most=LARGEST_PORT
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one project, whose folder is `project`. Paths in its pyproject.toml are below it."""
+
+    project: Path
+    home: Path = setting(None, Path, "folder for all files of the stack (%(default)s)")
+    port: int | None = setting(
+        None,
+        int,
+        f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
+        most=LARGEST_PORT,
+    )
+    agents: int | None = setting(None, int, "agents to run for the agent queues (0, with --serving 2)")
+    agent_queues: tuple[str, ...] = setting(
+        ("default",), list, "queues that these agents listen to (%(default)s)", metavar="NAME"
+    )
+    controller_queue: str = setting(
+        "services", str, "queue that one more agent listens to, for pipelines (%(default)s)", metavar="NAME"
+    )
+    task_timeout: int = setting(
+        TASK_TIMEOUT,
+        int,
+        "stop running tasks that do not report for so long (%(default)s, as ClearML does)",
+        least=1,
+        metavar="SECONDS",
+    )
+    serving_name: str = setting(
+        "serving", str, "with --serving: name of the clearml-serving service (%(default)s)", metavar="NAME"
+    )
+    workers: int = setting(1, int, "with --serving: processes that answer requests (%(default)s)", least=1)
+    serving_port: int = port_setting(8080, "inference")
+    prometheus_port: int = port_setting(9090, "Prometheus")
+    grafana_port: int = port_setting(3000, "Grafana")
+    rules: Path | None = setting(
+        None, Path, "with --serving: file of alert rules for Prometheus", metavar="FILE"
+    )
+    dashboard: Path | None = setting(None, Path, "with --serving: dashboard for Grafana", metavar="FILE")
+    deployment_command: str = setting(
+        "",
+        str,
+        "with --serving: command to run when a model was published or tagged; what it prints is shown",
+        metavar="COMMAND",
+    )
+
+    @classmethod
+    def load(cls, start: Path | None = None) -> "Settings":
+        """Return the settings for a folder, the current one by default; StackError for a wrong one."""
+        project, table = find_project(start or Path.cwd())
+        known = {each.name: each for each in settable()}
+        if unknown := table.keys() - known.keys():
+            raise StackError(
+                f"{project / 'pyproject.toml'}: {TABLE} has no key {', '.join(sorted(unknown))}. "
+                f"There are {', '.join(known)}."
+            )
+        found: dict[str, Any] = {}
+        for name, value in table.items():
+            try:
+                found[name] = checked(known[name], value)
+            except ValueError as error:
+                raise StackError(f"{project / 'pyproject.toml'}: {TABLE} {name}: {error}") from error
+        paths = {name: project / value for name, value in found.items() if isinstance(value, Path)}
+        return cls(project, **{"home": project / HOME_NAME, **found, **paths})
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add an option for each setting, with its value as the default."""
+        for each in settable():
+            parser.add_argument(
+                f"--{each.name.replace('_', '-')}",
+                default=getattr(self, each.name),
+                type=partial(from_text, each),
+                nargs="+" if each.metadata["kind"] is list else None,
+                metavar=each.metadata["metavar"],
+                help=each.metadata["help"],
+            )
+
+    def with_options(self, options: argparse.Namespace) -> "Settings":
+        """Return the settings with what the command line says in place of the file's."""
+        return replace(self, **{each.name: getattr(options, each.name) for each in settable()})
+
+
+def settable() -> Iterator[Field[Any]]:
+    return (each for each in fields(Settings) if each.metadata)
+
+
+def checked(each: Field[Any], value: object) -> object:
+    """Return a value from pyproject.toml as the field has it; ValueError says what is expected."""
+    kind, least, most = (each.metadata[key] for key in ("kind", "least", "most"))
+    if kind is int:
+        right = type(value) is int and least <= value and (most is None or value <= most)
+        wanted = f"a whole number from {least} " + ("up" if most is None else f"to {most}")
+    elif kind is list:
+        right = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+        wanted = "a list of texts"
+    else:
+        right, wanted = isinstance(value, str), "a text"
+    if not right:
+        raise ValueError(f"{value!r} is not {wanted}")
+    return {Path: Path, list: tuple}.get(kind, kind)(value)
+
+
+def from_text(each: Field[Any], text: str) -> object:
+    """Return an option's value, for a list one item of it."""
+    kind = each.metadata["kind"]
+    try:
+        if kind is int:
+            return checked(each, int(text) if text.isdecimal() else text)
+        return Path(text) if kind is Path else text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def find_project(start: Path) -> tuple[Path, dict[str, Any]]:
+    """Return a project's folder and its table of settings, which is empty where there is none.
+
+    It is the nearest folder, from `start` up to the top of its git checkout, whose pyproject.toml has the
+    table; otherwise the nearest with a pyproject.toml or with git's own folder; otherwise `start`.
+    """
+    start = start.resolve()
+    nearest = None
+    for folder in (start, *start.parents):
+        file, is_top = folder / "pyproject.toml", (folder / ".git").exists()
+        if file.exists():
+            table = read_table(file)
+            if table is not None:
+                return folder, table
+        if file.exists() or is_top:
+            nearest = nearest or folder
+        if is_top:
+            break
+    return nearest or start, {}
+
+
+def read_table(file: Path) -> dict[str, Any] | None:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise StackError(f"{file} cannot be read as TOML ({error}): correct it.") from error
+    table = content.get("tool", {}).get("local_stack")
+    if table is not None and not isinstance(table, dict):
+        raise StackError(f"{file}: tool.local_stack is not a table: write {TABLE}.")
+    return table
+
+
+def default_home() -> Path:
+    """Return the folder for the stack of the current folder's project."""
+    return find_project(Path.cwd())[0] / HOME_NAME

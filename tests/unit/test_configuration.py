@@ -1,0 +1,70 @@
+"""configuration.py: values of global_config.py that do not fit are named before anything begins."""
+
+import sys
+
+from clearml_tools.errors import UserError
+
+import pytest
+
+import get_data
+import global_config
+import inference
+import model_training
+import preprocessing
+from asteroids.configuration import check_configuration
+
+
+def test_the_configuration_as_it_is_shipped_is_right():
+    check_configuration()
+
+
+@pytest.mark.parametrize(
+    ("constant", "value", "told"),
+    [
+        (
+            "MONOTONE_CONSTRAINTS",
+            {"radius": 1},
+            "MONOTONE_CONSTRAINTS names 'radius', which is not among FEATURES",
+        ),
+        ("MONOTONE_CONSTRAINTS", {"Inclination": 2}, "give -1 or 1"),
+        ("BASELINE_RULE", {"radius": ("<=", 1)}, "BASELINE_RULE names 'radius', which is not among FEATURES"),
+        ("BASELINE_RULE", {"Inclination": ("<", 1)}, "give '<=' or '>='"),
+        ("BASELINE_RULE", {}, "BASELINE_RULE is empty"),
+        ("WATCHED_FEATURES", ["radius"], "WATCHED_FEATURES names 'radius', which is not among FEATURES"),
+        (
+            "WATCHED_FEATURES",
+            ["Miss Dist.(kilometers)"],
+            "clearml-serving cannot watch a name with other than",
+        ),
+        (
+            "DRIFT_SCENARIOS",
+            {"up": {"avg_dia": 2}},
+            r"\['up'\] names 'avg_dia', which is not among RAW_COLUMNS",
+        ),
+        ("DRIFT_SCENARIOS", {}, "DRIFT_SCENARIOS is empty"),
+        ("LABEL_VALUES", {"True": 1}, "both of them must occur"),
+        ("LABEL_VALUES", {"True": 1, "False": 2}, "LABEL_VALUES has to give the class of each text, 0 or 1"),
+        ("CLASS_NAMES", ("hazardous",), "CLASS_NAMES has to be two names"),
+        ("LABEL_COLUMN", "Inclination", "LABEL_COLUMN is among RAW_COLUMNS"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_the_remedy(monkeypatch, constant, value, told):
+    monkeypatch.setattr(global_config, constant, value)
+    with pytest.raises(UserError, match=f"^global_config.py: .*{told}"):
+        check_configuration()
+
+
+def test_two_features_that_would_be_one_metric_are_named(monkeypatch):
+    monkeypatch.setattr("asteroids.configuration.FEATURES", ["a b", "a_b", *model_training.FEATURES])
+    monkeypatch.setattr(global_config, "WATCHED_FEATURES", ["a b", "a_b"])
+    with pytest.raises(UserError, match="names 'a_b' and 'a b', which would be one metric"):
+        check_configuration()
+
+
+@pytest.mark.parametrize("script", [get_data, preprocessing, model_training, inference])
+def test_every_script_checks_it_first(monkeypatch, script):
+    monkeypatch.setattr(global_config, "CLASS_NAMES", ())
+    monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
+    with pytest.raises(UserError, match="CLASS_NAMES"):
+        script.main()
