@@ -200,7 +200,7 @@ def show_drift(run: DemoRun) -> None:
     wait_until(run, lambda: "firing" in drift_alarms(run).values(), ALARM_SECONDS, "No alarm was raised")
     run.alarms = drift_alarms(run)
     for variable, state in sorted(run.alarms.items()):
-        say(f"    Alarm AsteroidDrift for {variable}: {state}")
+        say(f"    Alarm MajorDrift for {variable}: {state}")
 
 
 def wait_until(run: DemoRun, condition: Callable[[], object], seconds: float, failure: str) -> None:
@@ -227,7 +227,7 @@ def has_counted(run: DemoRun, requests: int) -> bool:
 
 def drift_alarms(run: DemoRun) -> dict[str, str]:
     """Return the variables with a drift alarm, "pending" or "firing"."""
-    found = prometheus.query(run.serving.prometheus_url, 'ALERTS{alertname="AsteroidDrift"}')
+    found = prometheus.query(run.serving.prometheus_url, 'ALERTS{alertname="MajorDrift"}')
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
 
 
