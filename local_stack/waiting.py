@@ -30,9 +30,7 @@ def wait_until(
     """Return the condition's first true value; AssertionError, with the end of the log, if none comes."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, (
-            f"waited {seconds:g} s without success for {what}{end_of(log)}"
-        )
+        assert time.monotonic() < deadline, f"waited {seconds:g} s without success for {what}{end_of(log)}"
         time.sleep(POLL_SECONDS)
     return value
 

@@ -28,8 +28,8 @@ from demo.simulated_traffic import (
 )
 from global_config import LABEL_COLUMN
 from local_stack.prometheus import PrometheusNotFound, find_tools
+from local_stack.tests.programs import skip_outside_ci
 from model_training import MONITORED_FEATURES
-from tests.support.deployment import skip_outside_ci
 
 # When the simulated drifts begin and end: before and after them traffic is normal for long enough to show it.
 MINUTE = 60

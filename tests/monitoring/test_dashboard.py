@@ -32,9 +32,9 @@ from local_stack.prometheus import (
 )
 from local_stack.serving import accepts, check_packages, take_port
 from local_stack.stack import StackError
+from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run, wait_until
 from model_training import MONITORED_FEATURES
-from tests.support.deployment import skip_outside_ci
 
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE / "grafana_schema"
