@@ -1,6 +1,7 @@
 """Tests of parts that may be missing on a machine: skipped there, but not in CI."""
 
 import os
+import shutil
 
 import pytest
 
@@ -21,3 +22,8 @@ def require_programs() -> None:
         find_programs()
     except StackError as error:
         skip_outside_ci(str(error))
+
+
+def find_chromium() -> str | None:
+    """Return the browser on PATH, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
