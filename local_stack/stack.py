@@ -68,7 +68,7 @@ class Stack:
 
     def __init__(
         self,
-        home: Path,
+        home: Path | str,
         port: int | None = None,
         *,
         fresh: bool = False,
@@ -84,7 +84,7 @@ class Stack:
         led to the git checkout of `project`, by default the current folder's. A task that does not report for
         `task_timeout` seconds counts as dead.
         """
-        self.home = home.resolve()
+        self.home = Path(home).resolve()
         self.config_file = self.home / "clearml.conf"
         self._port_file = self.home / "port"
         self._wanted_port = port

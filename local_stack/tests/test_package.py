@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import local_stack
-from local_stack.waiting import run
+from local_stack.waiting import Child, run
 
 FOLDER = Path(local_stack.__file__).resolve().parent
 IMPORT_SECONDS = 1.0
@@ -49,23 +49,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     shutil.copytree(FOLDER, folder / "source", ignore=ignored)  # building writes into the source
-    pip = [sys.executable, "-m", "pip"]
-    if run([*pip, "--version"]).returncode:
-        pip = [
-            shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"),
-            "pip",
-        ]
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", folder / "installed"]
-    python = ["--python", sys.executable] if pip[-1:] == ["pip"] and pip[0] != sys.executable else []
-    done = run([*pip, "install", *python, *options, folder / "source"])
+    if run([sys.executable, "-m", "pip", "--version"]).returncode == 0:
+        pip = [sys.executable, "-m", "pip", "install"]
+    else:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        pip = [shutil.which("uv", path=path), "pip", "install", "--python", sys.executable]
+    done = run([*pip, *options, folder / "source"])
     assert done.returncode == 0, done.stderr
     return folder / "installed"
-
-
-def python(installed: Path, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run Python in another folder, with the installed package on its path and not this checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    return run([sys.executable, *arguments], cwd=folder, env=environment)
 
 
 @pytest.mark.e2e
@@ -73,22 +65,29 @@ def python(installed: Path, folder: Path, *arguments: object) -> subprocess.Comp
 def test_the_readmes_test_passes_in_another_project(installed, tmp_path, options):
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "test_train.py").write_text(readme_test())
-    done = python(installed, tmp_path, "-m", "pytest", "-q", *options)
+    # The installed package is on the path, and this checkout is not.
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = run([sys.executable, "-m", "pytest", "-q", *options], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
 
 @pytest.mark.e2e
-def test_the_command_runs_and_pages_and_all_are_in_it(installed, tmp_path):
-    where = python(installed, tmp_path, "-c", "import local_stack; print(local_stack.__file__)")
-    assert where.stdout.strip() == str(installed / "local_stack" / "__init__.py")
-    done = run(
-        [installed / "bin" / "local-stack", "--help"], env={**os.environ, "PYTHONPATH": str(installed)}
-    )
-    assert "up" in done.stdout, done.stderr
-    data = {file.relative_to(FOLDER) for file in (FOLDER / "server").rglob("*") if file.is_file()}
-    shipped = {each for each in data if "__pycache__" not in each.parts}
-    assert [each for each in shipped if not (installed / "local_stack" / each).exists()] == []
+def test_the_command_runs_without_any_settings_and_keeps_its_files_where_it_was_started(installed, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [installed / "bin" / "local-stack", "up", "--port", "0", "--agents", "1"]
+    with Child(command, cwd=tmp_path, env=environment, apart=True) as process:
+        process.wait_for("Ctrl-C stops it")
+        assert {path.name for path in tmp_path.iterdir()} == {".local_stack"}
+        process.send_signal(signal.SIGINT)
+        assert (process.wait_for_end(), str(process.errors)) == (0, "")
+
+
+@pytest.mark.e2e
+def test_all_files_of_the_server_are_in_the_package(installed):
+    files = [file.relative_to(FOLDER) for file in (FOLDER / "server").rglob("*") if file.is_file()]
+    wanted = [file for file in files if "__pycache__" not in file.parts]
+    assert [file for file in wanted if not (installed / "local_stack" / file).exists()] == []
 
 
 @pytest.mark.e2e
