@@ -2,7 +2,8 @@
 
 A task records where its code is: a remote address, a commit, and the uncommitted changes. Agents clone from
 that address, which fails for commits that were not pushed, without a remote, and without a network. So git
-is set, by environment variables and for this checkout alone, to take the checkout itself for its remote. Nothing in the repository changes.
+is set, by environment variables and for this checkout alone, to take the checkout itself for its remote.
+Nothing in the repository changes.
 """
 
 import json
