@@ -32,6 +32,8 @@ class Checkout:
         names = {"PROJECT_NAME": f"Asteroid tests {uuid.uuid4().hex[:8]}", **(names or {})}
         self.project = names["PROJECT_NAME"]
         copy_repository(folder)
+        if table := names.get("RAW_FILE_NAME"):
+            (folder / "data" / global_config.RAW_FILE_NAME).rename(folder / "data" / table)
         self.git("init", "--quiet", "--initial-branch", "main")
         if committed:
             self.rename(names)
