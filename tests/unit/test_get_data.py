@@ -249,6 +249,7 @@ def test_ids_that_lost_digits_as_32_bit_floats_are_refused(table, tmp_path):
 # The command line
 
 
+@pytest.mark.e2e
 def test_a_bad_query_ends_in_one_line_before_any_server_is_needed(tmp_path):
     environment = {**os.environ, "HOME": str(tmp_path), "CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")}
     command = [sys.executable, str(SCRIPT), "--query-date", "soon"]
