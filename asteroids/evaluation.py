@@ -19,7 +19,11 @@ BASELINES = ("rule", "majority class")  # the rows beside the model's in the tab
 VALIDATION_SCORE = "validation PR-AUC"  # by which the best candidate is chosen
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge}
-RULE_TEXT = " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
+
+
+def rule_text() -> str:
+    """Return BASELINE_RULE in words, for a plot."""
+    return " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
 
 
 def rule_of_thumb(features: pd.DataFrame) -> np.ndarray:
