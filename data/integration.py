@@ -53,7 +53,7 @@ class Bodies(NamedTuple):
     velocity: np.ndarray
 
     def at(self, index: int) -> Bodies:
-        """The same at one of the times."""
+        """Return the same at one of the times."""
         return Bodies(self.position[index], self.velocity[index])
 
 
@@ -66,19 +66,19 @@ class Approaches(NamedTuple):
     speed: np.ndarray  # AU / day, relative to the Earth
 
     def of(self, some: np.ndarray) -> Approaches:
-        """The same of some approaches only."""
+        """Return the same of some approaches only."""
         return Approaches(*(column[some] for column in self))
 
 
 def to_ecliptic(vectors: np.ndarray) -> np.ndarray:
-    """Equatorial vectors of J2000 (..., 3), as ERFA gives them, turned to the ecliptic and rounded."""
+    """Turn equatorial vectors of J2000 (..., 3), as ERFA gives them, to the ecliptic, and round them."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     cosine, sine = np.cos(OBLIQUITY), np.sin(OBLIQUITY)
     return np.round(np.stack([x, cosine * y + sine * z, cosine * z - sine * y], axis=-1), 13)
 
 
 def planets(jd: np.ndarray) -> Bodies:
-    """Planets and Moon at Julian Dates (TDB).
+    """Return planets and Moon at Julian Dates (TDB).
 
     ERFA: plan94 (planets: Simon et al. 1994), epv00 (Earth: VSOP2000), moon98 (Moon: Meeus 1998).
     """
@@ -94,7 +94,7 @@ def planets(jd: np.ndarray) -> Bodies:
 
 
 def earth_orbit(jd: float) -> Elements:
-    """The osculating orbit of the Earth's centre about the Sun (arrays of length 1), for the MOID.
+    """Return the osculating orbit of the Earth's centre about the Sun (arrays of length 1), for the MOID.
 
     The barycentre of Earth and Moon, or mean elements, would move a MOID by up to 1.5e-3 AU.
     """
@@ -103,14 +103,14 @@ def earth_orbit(jd: float) -> Elements:
 
 
 def geocentric(state: State, bodies: Bodies) -> State:
-    """Positions and velocities relative to the Earth."""
+    """Return positions and velocities relative to the Earth."""
     return State(
         state.position - bodies.position[EARTH][:, None], state.velocity - bodies.velocity[EARTH][:, None]
     )
 
 
 def universal_functions(s: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Functions G0..G3 of the universal anomaly s (day/AU), beta = GM/a (Stumpff; Stiefel & Scheifele 1971).
+    """Return G0..G3 of the universal anomaly s (day/AU), beta = GM/a (Stumpff; Stiefel & Scheifele 1971).
 
     Power series in beta s^2, the square of the change of eccentric anomaly: 1e-16 up to about 1 rad.
     """
@@ -124,7 +124,7 @@ def universal_functions(s: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, ..
 
 
 def drift(state: State, dt: float) -> State:
-    """Two-body motion about the Sun over dt days, by Kepler's equation in the universal anomaly."""
+    """Follow the two-body motion about the Sun for dt days: Kepler's equation in the universal anomaly."""
     position, velocity = state
     r0 = np.sqrt(dot(position, position))
     eta = dot(position, velocity)
@@ -158,7 +158,7 @@ def drift(state: State, dt: float) -> State:
 
 
 def acceleration(state: State, bodies: np.ndarray) -> np.ndarray:
-    """All but the Sun's Newtonian pull, AU/day^2: planets and Moon at `bodies` (bodies, 3), and relativity.
+    """Return all pulls but the Sun's Newtonian one, AU/day^2: planets and Moon (bodies, 3), and relativity.
 
     A body pulls the asteroid and also the Sun, the centre of the frame. Relativity is the Sun's Schwarzschild
     field to first post-Newtonian order in harmonic coordinates (IERS Conventions 2010, eq. 10.12).
@@ -180,14 +180,14 @@ def acceleration(state: State, bodies: np.ndarray) -> np.ndarray:
 
 
 def advance(state: State, pull: np.ndarray, bodies: np.ndarray, dt: float) -> tuple[State, np.ndarray]:
-    """One step of the map: kick, drift, kick. Takes the acceleration before it and gives the one after it."""
+    """Do a step: kick, drift, kick. `pull` is the acceleration before it; return the one after it, too."""
     moved = drift(State(state.position, state.velocity + dt / 2 * pull), dt)
     pull = acceleration(moved, bodies)
     return State(moved.position, moved.velocity + dt / 2 * pull), pull
 
 
 def correct(state: State, bodies: Bodies, scale: float | np.ndarray) -> State:
-    """From true coordinates to those of a map with steps of h days (scale h^2 / 12), or back (minus that).
+    """Turn true coordinates into those of a map with steps of h days (scale h^2 / 12), or back (minus that).
 
     The kicks add up the planets' pull by the trapezoid rule. Its error, says the Euler-Maclaurin formula,
     comes from the ends of the path alone: taken off where the step length changes, it is gone (the symplectic
@@ -212,26 +212,26 @@ class Passages(NamedTuple):
     end: np.ndarray
 
     def of(self, some: np.ndarray) -> Passages:
-        """The same of some only."""
+        """Return the same of some only."""
         return Passages(*(column[..., some] for column in self))
 
 
 def passages(start: State, end: State, jd: float, days: float) -> Passages:
-    """Who passes the Earth in the days from jd, given the geocentric states of all at both ends."""
+    """Find who passes the Earth in the days from jd, given the geocentric states of all at both ends."""
     passing = np.flatnonzero((dot(*start) <= 0) & (dot(*end) > 0))
     of_each = np.ones(passing.size)
     return Passages(passing, jd * of_each, days * of_each, *np.array([start.of(passing), end.of(passing)]))
 
 
 def approaches(found: Passages) -> Approaches:
-    """The nearest points of passages, where they are near enough."""
+    """Return the nearest points of passages, where they are near enough."""
     share, distance, speed = nearest_on_cubic(State(*found.start), State(*found.end), found.days)
     all_of_them = Approaches(found.asteroid, found.jd + found.days * share, distance, speed)
     return all_of_them.of(distance < APPROACH_LIMIT)
 
 
 def nearest_on_cubic(start: State, end: State, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the Hermite cubic through two states h days apart is nearest to the origin.
+    """Find where the Hermite cubic through two states h days apart is nearest to the origin.
 
     r.v must go from minus to plus. Gives the share of h gone by (0..1), the distance and the speed there.
     """

@@ -91,7 +91,7 @@ COLUMNS = {
 
 
 def is_usable(asteroid: dict) -> bool:
-    """Known when the NASA table was made, with a magnitude (99.99 is none) and an orbit at the common epoch.
+    """Return whether it was known by 2017, with a magnitude (99.99 is none) and an orbit at the common epoch.
 
     The few orbits at other epochs are of asteroids that hit the Earth (2014 AA) or were lost.
     """
@@ -104,7 +104,7 @@ def is_usable(asteroid: dict) -> bool:
 
 
 def catalogue_elements(asteroids: list[dict]) -> Elements:
-    """The catalogue's elements; a from the mean motion, which has one digit more than the catalogue's a."""
+    """Return the elements; a from the mean motion, which has one digit more than the catalogue's a."""
 
     def column(name: str) -> np.ndarray:
         return np.array([asteroid[name] for asteroid in asteroids])
@@ -120,7 +120,7 @@ def catalogue_elements(asteroids: list[dict]) -> Elements:
 
 
 def initial_state(asteroids: list[dict]) -> State:
-    """Where the asteroids are at CATALOGUE_EPOCH.
+    """Return where the asteroids are at CATALOGUE_EPOCH.
 
     Rounded far below the catalogue's own accuracy (to 15 m), so that a sine that differs in its last bit on
     another processor starts the very same integration.
@@ -130,17 +130,17 @@ def initial_state(asteroids: list[dict]) -> State:
 
 
 def to_date(jd: float) -> date:
-    """Calendar date (TDB) of a Julian Date."""
+    """Return the calendar date (TDB) of a Julian Date."""
     return J2000_DATE + timedelta(days=int(np.floor(jd - J2000_JD)))
 
 
 def to_jd(day: date) -> float:
-    """Julian Date of the midnight that begins a date."""
+    """Return the Julian Date of the midnight that begins a date."""
     return J2000_JD + (day - J2000_DATE).days
 
 
 def runoff(asteroid: dict, day: date) -> float:
-    """How far the asteroid may be from its predicted place on a day, degrees along its orbit.
+    """Return how far the asteroid may be from its predicted place on a day, degrees along its orbit.
 
     The MPC's U stands for a runoff of exp(1.49 (U - 0.5)) seconds of arc per decade; the time counts from the
     nearer end of the observed arc.
@@ -151,7 +151,7 @@ def runoff(asteroid: dict, day: date) -> float:
 
 
 def choose(asteroids: list[dict], approaches: Approaches) -> list[int]:
-    """Indices of the approaches that become rows, by date and then Neo Reference ID."""
+    """Return the indices of the approaches that become rows, by date and then Neo Reference ID."""
     last_deep = np.zeros(len(asteroids))
     deep = approaches.distance < DEEP_ENCOUNTER
     np.maximum.at(last_deep, approaches.asteroid[deep], approaches.jd[deep])
@@ -169,7 +169,7 @@ def choose(asteroids: list[dict], approaches: Approaches) -> list[int]:
 
 
 def orbit_columns(orbit: Elements, moid: float) -> dict:
-    """What the table tells of an orbit; the dependent columns follow from the rounded elements that it shows.
+    """Return the columns of an orbit; dependent ones follow from the rounded elements that the table has.
 
     The perihelion is the one nearest to the epoch; the mean motion is Gauss's k / a^1.5.
     """
@@ -198,7 +198,7 @@ def orbit_columns(orbit: Elements, moid: float) -> dict:
 
 
 def size_columns(absolute_magnitude: float) -> dict:
-    """Diameters from H and an assumed albedo p: 1329 km / sqrt(p) * 10^(-H/5) (Fowler & Chillemi 1992)."""
+    """Return diameters, 1329 km / sqrt(p) * 10^(-H/5) with an albedo p (Fowler & Chillemi 1992)."""
     columns = {"Absolute Magnitude": absolute_magnitude}
     for end, albedo in (("min", ALBEDO_OF_MIN), ("max", ALBEDO_OF_MAX)):
         km = round(1329 / sqrt(albedo) * 10 ** (-absolute_magnitude / 5), 9)
@@ -210,7 +210,7 @@ def size_columns(absolute_magnitude: float) -> dict:
 
 
 def approach_columns(jd: float, distance: float, speed: float) -> dict:
-    """What the table tells of an approach at a distance in AU and with a speed in AU/day."""
+    """Return the columns of an approach at a distance in AU and with a speed in AU/day."""
     day = to_date(jd)
     midnight = datetime(day.year, day.month, day.day, tzinfo=PACIFIC)
     au, km_per_s = round(float(distance), 7), round(float(speed) * AU_KM / 86400, 6)
@@ -229,7 +229,7 @@ def approach_columns(jd: float, distance: float, speed: float) -> dict:
 
 
 def catalogue_columns(asteroid: dict) -> dict:
-    """What the catalogue tells; its reference and last observation stand for JPL's orbit number and date."""
+    """Return the catalogue's columns; its reference and last observation stand for JPL's id and date."""
     return {
         "Neo Reference ID": catalogue.reference_id(asteroid),
         "Name": catalogue.full_name(asteroid),
@@ -241,7 +241,7 @@ def catalogue_columns(asteroid: dict) -> dict:
 
 
 def make_table(asteroids: list[dict], approaches: Approaches, osculating: Elements) -> list[dict]:
-    """One row, a value for each column, per chosen approach; `osculating` at TABLE_EPOCH."""
+    """Return a row, a value for each column, for each chosen approach; `osculating` at TABLE_EPOCH."""
     chosen = choose(asteroids, approaches)
     needed = np.unique(approaches.asteroid[chosen])
     moids = minimum_orbit_intersection(osculating.of(needed), earth_orbit(TABLE_EPOCH))
@@ -260,7 +260,7 @@ def make_table(asteroids: list[dict], approaches: Approaches, osculating: Elemen
 
 
 def to_csv(rows: list[dict]) -> bytes:
-    """The table as bytes: fixed decimals, line ends of one \\n."""
+    """Return the table as bytes: fixed decimals, lines that end with a single line feed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -270,7 +270,7 @@ def to_csv(rows: list[dict]) -> bytes:
 
 
 def build(records: list[dict]) -> bytes:
-    """The whole of nasa.csv from the catalogue's records; prints how far it is."""
+    """Return the whole of nasa.csv from the catalogue's records, and print how far it is."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
