@@ -1,6 +1,5 @@
 """traffic.py and physics.py: mock rows that could be real, and drift that the alarms must see."""
 
-import gzip
 import itertools
 import json
 import math
@@ -54,16 +53,11 @@ def test_a_table_is_read_as_requests_without_the_label(table):
     assert "Hazardous" not in first
 
 
-@pytest.mark.parametrize("kind", ["UTF-8 with a mark", "gzip", "Parquet", "Parquet as text"])
-def test_every_kind_of_file_that_get_data_takes_gives_the_same_rows(table, tmp_path, kind):
-    path, text = tmp_path / "table", NASA_TABLE.read_text()
-    if kind.startswith("Parquet"):
-        as_text = "true" if kind == "Parquet as text" else "false"
-        cells = f"FROM read_csv('{NASA_TABLE}', all_varchar = {as_text})"
-        duckdb.sql(f"COPY ({cells}) TO '{path}' (FORMAT parquet)")
-    else:
-        path.write_bytes(gzip.compress(text.encode()) if kind == "gzip" else text.encode("utf-8-sig"))
-    assert read_rows(path) == table
+@pytest.mark.parametrize("as_text", ["true", "false"])
+def test_a_parquet_file_gives_the_same_rows(table, tmp_path, as_text):
+    cells = f"FROM read_csv('{NASA_TABLE}', all_varchar = {as_text})"
+    duckdb.sql(f"COPY ({cells}) TO '{tmp_path / 'table'}' (FORMAT parquet)")
+    assert read_rows(tmp_path / "table") == table
 
 
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "n/a"])
@@ -84,21 +78,10 @@ def test_a_missing_value_that_the_hook_does_not_ask_for_is_not_sent(tmp_path):
     assert "Est Dia in M(min)" not in drift_row(row, {MAGNITUDE: 2, MOID: 2})
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (HEADER.encode(), "has no row that could be sent: it is empty"),
-        (b"a,b\n1,2\n", "its first line names none of the columns that are needed"),
-        (HEADER.replace("Inclination", "i").encode(), "lacks 'Inclination'"),
-        (HEADER.replace(",", ";").encode(), "separated by ';'"),
-        (b"\xff\xfe\x00", "it is UTF-16"),
-    ],
-)
-def test_a_file_without_a_usable_row_is_an_input_error(tmp_path, content, message):
-    (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read_rows(tmp_path / "bad.csv")
+def test_a_table_without_a_usable_row_is_refused(tmp_path):
+    (tmp_path / "bare.csv").write_text(HEADER)
+    with pytest.raises(UserError, match="has no row that could be sent: it is empty"):
+        read_rows(tmp_path / "bare.csv")
 
 
 def test_normal_rows_are_real_rows(table):
