@@ -20,6 +20,8 @@ from preprocessing import make_features, make_labels
 from tests.support.checkouts import REPOSITORY
 from tests.support.deployment import predict, table_rows
 
+pytestmark = pytest.mark.e2e
+
 # What clearml-serving's inference image installs of what the hook imports, and what its xgboost needs.
 CONTAINER_PACKAGES = ["numpy==1.26.4", "scipy<1.12", "xgboost==1.7.6"]
 
