@@ -2,8 +2,16 @@
 
     python model_selection.py --candidates ID,ID     # ids of training tasks
 
-The last step of pipeline.py, which calls it select_best_model. The best is the one with the best validation
-PR-AUC. The champion is the published model with the tag "champion"; both are scored on the frozen test set.
+The last step of pipeline.py, which calls it select_best_model. The champion is the published model with the
+tag "champion". asteroids/promotion.py decides: by validation data among the candidates, and by the test set
+between the best of them and the champion.
+
+A training task must offer these, whatever script it runs:
+- an output model: an XGBoost file that holds its threshold as the attribute THRESHOLD_ATTRIBUTE
+- the artifact TEST_SET_ARTIFACT: a table of the model's features and LABEL_COLUMN
+- the single value VALIDATION_SCORE and, to be shown beside it, the scores of the model and, under the names
+  of baseline_metric(), of BASELINES
+(global_config.py and asteroids/evaluation.py have these names.)
 """
 
 import argparse
@@ -11,84 +19,23 @@ import argparse
 from clearml_tools.errors import UserError, report_errors_in_one_line
 
 import pandas as pd
-import xgboost
 from clearml import Model, Task
 
-from asteroids.evaluation import score
+from asteroids.configuration import check_configuration
+from asteroids.promotion import Figures, best_candidate, compare, comparison_table, score_model
 from clearml_tools.connection import connect
+from clearml_tools.pipeline_progress import DECISION_PARAMETER
 from clearml_tools.tasks import keep_reason, start_task
-from global_config import (
-    CHAMPION_TAG,
-    LABEL_COLUMN,
-    MODEL_NAME,
-    PROJECT_NAME,
-    SELECTION_TASK_NAME,
-    TEST_SET_ARTIFACT,
-)
+from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SELECTION_TASK_NAME, TEST_SET_ARTIFACT
 
-# What the table of the candidates shows.
-FIGURES = ["validation PR-AUC", "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
-BASELINES = ["rule", "majority class"]
-
-
-def compare(winner: dict[str, float], champion: dict[str, float] | None) -> tuple[bool, str]:
-    """Whether the winner may take the champion's place, and why: on the test set it must be no worse."""
-    if champion is None:
-        return True, "there is no champion yet"
-    told, worse = [], []
-    for name in ("PR-AUC", "F1"):
-        new, old, digits = winner[name], champion[name], 4
-        while new != old and digits < 17 and f"{new:.{digits}f}" == f"{old:.{digits}f}":
-            digits += 1  # as many as it takes to see which one is greater
-        told.append(f"{name} {new:.{digits}f} against {old:.{digits}f}")
-        worse += [name] if new < old else []
-    reason = f"{', '.join(told)} on the test set"
-    return not worse, f"{reason}: worse in {' and '.join(worse)}" if worse else reason
-
-
-def find_champions(project: str, model_name: str, champion_tag: str) -> list[Model]:
-    """The published models with the champion's tag, the true one at the end; one, as a rule (see `crown`)."""
-
-    def rank(model: Model) -> tuple:
-        number, score = (model.get_metadata(f"{champion_tag} {what}") or 0 for what in ("number", "PR-AUC"))
-        return int(number), float(score), model.id
-
-    wanted = {"project_name": project, "model_name": model_name, "tags": [champion_tag]}
-    return sorted(Model.query_models(**wanted, only_published=True), key=rank)
-
-
-def crown(winner_id: str, judged_id: str | None, score: float, *names: str) -> str:
-    """Publish a model and hand it the champion's tag; returns the id of the champion that there is then.
-
-    `judged_id` is the champion that it was compared with, `score` its PR-AUC on the test set, and `names`
-    are what `find_champions` takes. ClearML cannot do that in one step, so pipelines that promote at the
-    same moment do not see each other's winner. Each winner is numbered one above the champion that it was
-    judged against, and whoever comes to see several takes the tag from all but the highest: of two that
-    were judged against the same one, the better. One is left, the same one for all.
-    """
-    tag = names[-1]
-    judged = int(Model(judged_id).get_metadata(f"{tag} number") or 0) if judged_id else 0
-    winner, former = Model(winner_id), f"former {tag}"
-    winner.set_metadata(f"{tag} number", str(judged + 1), "int")
-    winner.set_metadata(f"{tag} PR-AUC", str(score), "float")
-    winner.publish()
-    winner.tags = [*(each for each in winner.tags or [] if each != former), tag]
-    *others, champion = find_champions(*names)
-    for old in others:  # another tag takes its place, as the SDK cannot take away a model's last one
-        old.tags = [former, *(each for each in old.tags if each != tag)]
-    return champion.id
-
-
-def score_model(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of a model on a test set, whose rows are features and label."""
-    booster = xgboost.Booster(model_file=model.get_local_copy(raise_on_error=True))
-    probabilities = booster.predict(xgboost.DMatrix(test_set[booster.feature_names]))
-    return score(test_set[LABEL_COLUMN].to_numpy(), probabilities, float(booster.attr("threshold")))
+FORMER_CHAMPION_TAG = f"former {CHAMPION_TAG}"
+# A champion's metadata. See promote().
+NUMBER, PR_AUC = f"{CHAMPION_TAG} number", f"{CHAMPION_TAG} PR-AUC"
 
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
     """Return the training tasks of these ids; UserError for one that has made no model."""
-    found = {task.id: task for task in Task.get_tasks(task_filter={"id": task_ids})}
+    found: dict[str, Task] = {task.id: task for task in Task.get_tasks(task_filter={"id": task_ids})}
     for task_id in task_ids:
         task = found.get(task_id)
         if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
@@ -96,48 +43,84 @@ def find_trainings(task_ids: list[str]) -> list[Task]:
     return [found[task_id] for task_id in task_ids]
 
 
+def find_champions(project: str = PROJECT_NAME) -> list[Model]:
+    """Return the published models with the champion's tag, the true champion last.
+
+    Usually there is one. promote() says when there are more for a moment.
+    """
+
+    def rank(model: Model) -> tuple[int, float, str]:
+        return int(model.get_metadata(NUMBER) or 0), float(model.get_metadata(PR_AUC) or 0), model.id
+
+    found = Model.query_models(
+        project_name=project, model_name=MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
+    )
+    return sorted(found, key=rank)
+
+
+def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str = PROJECT_NAME) -> str:
+    """Publish a model and give it the champion's tag; return the id of the model that is champion then.
+
+    `champion_id` is the champion that it was compared with, `pr_auc` its own figure on the test set. ClearML
+    cannot do that in one step, so pipelines that promote at the same moment do not see each other's winner.
+    Each winner is numbered one above the champion that it was compared with, and whoever finds several takes
+    the tag from all but the highest: of two that were compared with the same one, the better. One is left,
+    the same one for all.
+    """
+    number = int(Model(champion_id).get_metadata(NUMBER) or 0) if champion_id else 0
+    winner = Model(winner_id)
+    winner.set_metadata(NUMBER, str(number + 1), "int")
+    winner.set_metadata(PR_AUC, str(pr_auc), "float")
+    winner.publish()
+    winner.tags = [*(tag for tag in winner.tags or [] if tag != FORMER_CHAMPION_TAG), CHAMPION_TAG]
+    *others, champion = find_champions(project)
+    for old in others:  # another tag takes its place, as the SDK cannot take away a model's last one
+        old.tags = [FORMER_CHAMPION_TAG, *(tag for tag in old.tags or [] if tag != CHAMPION_TAG)]
+    return champion.id
+
+
+def score(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
+    """Return the figures of a model of ClearML's on the test set."""
+    return score_model(model.get_local_copy(raise_on_error=True), test_set)
+
+
 def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
     """Promote the best model if it is no worse than the champion.
 
     Return the decision in words, and the figures of all candidates, the champion and the baselines as text.
     """
-    values = [task.get_reported_single_values() for task in trainings]
-    best = max(range(len(trainings)), key=lambda i: values[i]["validation PR-AUC"])
-    winner = trainings[best].models["output"][-1]
+    reported = [task.get_reported_single_values() for task in trainings]
+    best = best_candidate(reported)
+    winner: Model = trainings[best].models["output"][-1]
     test_set = trainings[best].artifacts[TEST_SET_ARTIFACT].get()
-    names = (PROJECT_NAME, MODEL_NAME, CHAMPION_TAG)
-    champion = next(reversed(find_champions(*names)), None)
-    winner_figures, champion_figures = score_model(winner, test_set), None
+    champion = next(reversed(find_champions()), None)
+    winner_figures, champion_figures = score(winner, test_set), None
     try:
-        champion_figures = score_model(champion, test_set) if champion else None
-        promote, reason = compare(winner_figures, champion_figures)
+        champion_figures = score(champion, test_set) if champion else None
+        is_no_worse, reason = compare(winner_figures, champion_figures)
     except (KeyError, TypeError, ValueError) as error:
-        promote = False
+        is_no_worse = False
         reason = (
-            f"it cannot be judged on this test set ({error}); take its tag away to replace it all the same"
+            f"it cannot be compared on this test set ({error}); take its tag away to replace it all the same"
         )
 
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
-    elif promote:
-        crowned = crown(winner.id, champion and champion.id, winner_figures["PR-AUC"], *names)
-        if crowned == winner.id:
-            decision = f"Model {winner.id} is the new champion: {reason}"
-        else:
-            decision = f"Model {crowned} is the champion: it was promoted at the same moment as {winner.id}"
-    else:
+    elif champion and not is_no_worse:
         decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
+    else:
+        promoted = promote(winner.id, champion.id if champion else None, winner_figures["PR-AUC"])
+        decision = f"Model {winner.id} is the new champion: {reason}"
+        if promoted != winner.id:
+            decision = f"Model {promoted} is the champion: it was promoted at the same moment as {winner.id}"
 
-    rows = {
-        f"model_training_{number} ({task.models['output'][-1].id[:8]})": found  # a reused task has any name
-        for number, (task, found) in enumerate(zip(trainings, values, strict=True))
+    models: dict[str, Figures] = {  # by number, as a task that was reused has any name
+        f"model_training_{number} ({task.models['output'][-1].id[:8]})": figures
+        for number, (task, figures) in enumerate(zip(trainings, reported, strict=True))
     }
     if champion:
-        rows[f"champion until now ({champion.id[:8]})"] = champion_figures or {}
-    for baseline in BASELINES:
-        rows[baseline] = {name: values[best].get(f"{name} of the {baseline}") for name in FIGURES}
-    table = pd.DataFrame(rows).T.reindex(columns=FIGURES)
-    return decision, table.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+        models[f"champion until now ({champion.id[:8]})"] = champion_figures or {}
+    return decision, comparison_table(models, reported[best])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -149,12 +132,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
+    check_configuration()
     connect()
     task = start_task(SELECTION_TASK_NAME, Task.TaskTypes.qc)
     decision, table = select(find_trainings(arguments.candidates.split(",")))
     print(table.to_string())
     print(decision)
-    task.set_parameter("return/decision", decision)  # for the pipeline to tell in its last line
+    task.set_parameter(DECISION_PARAMETER, decision)  # pipeline.py prints it in its last line
     # The page of the pipeline, if this is a step of one, shows them as well.
     pipeline = Task.get_task(task_id=task.parent) if task.parent else task
     logger = pipeline.get_logger()

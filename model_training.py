@@ -22,6 +22,7 @@ from clearml import Dataset, Task
 from asteroids.configuration import check_configuration
 from asteroids.drift import decile_edges
 from asteroids.evaluation import (
+    THRESHOLD_ATTRIBUTE,
     VALIDATION_SCORE,
     choose_threshold,
     compare_with_baselines,
@@ -127,7 +128,7 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     The names of the features are in every model file. The bytes depend on the trees and the threshold
     alone: the same data, parameters and seed give the same file.
     """
-    booster.set_attr(threshold=repr(threshold), xgboost_version=xgboost.__version__)
+    booster.set_attr(**{THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 

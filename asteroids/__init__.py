@@ -1,0 +1,1 @@
+"""What knows about asteroids and not about ClearML. Of clearml_tools it imports errors.py alone."""

@@ -17,9 +17,19 @@ from global_config import BASELINE_RULE
 
 BASELINES = ("rule", "majority class")  # the rows beside the model's in the table of scores
 VALIDATION_SCORE = "validation PR-AUC"  # by which the best candidate is chosen
+THRESHOLD_ATTRIBUTE = "threshold"  # of a model file: from this probability on the answer is class 1
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge}
-RULE_TEXT = " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
+
+
+def rule_text() -> str:
+    """Return BASELINE_RULE in words, for a plot."""
+    return " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
+
+
+def baseline_metric(score_name: str, baseline: str) -> str:
+    """Return the name under which a training reports a score of one of BASELINES."""
+    return f"{score_name} of the {baseline}"
 
 
 def rule_of_thumb(features: pd.DataFrame) -> np.ndarray:

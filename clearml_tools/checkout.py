@@ -7,17 +7,19 @@ edits and says nothing. So the edits are read here, with options that hold whate
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from clearml_tools.errors import UserError
 
 from clearml import Task
-from clearml.config import config_obj
 
 from clearml_tools.network import without_password
+from clearml_tools.sdk_internals import config_obj
 
 FOLDER = Path(__file__).resolve().parent.parent
 
@@ -25,28 +27,11 @@ LARGEST_DIFF = 500_000  # characters: ClearML stores a remark in place of a larg
 REMOTE_SECONDS = 30  # how long a remote may take to answer
 
 # Each option overrules a setting that changes what git prints, or an attribute that hides a change from it.
-DIFF = [
-    "-c",
-    "core.quotePath=false",
-    "-c",
-    "diff.suppressBlankEmpty=false",
-    "-c",
-    "diff.relative=false",
-    "diff",
-    "--no-color",
-    "--no-ext-diff",
-    "--no-textconv",
-    "--text",
-    "--no-renames",
-    "-O/dev/null",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-    "--unified=3",
-    "--inter-hunk-context=0",
-    "--submodule=short",
-    "--ignore-submodules=untracked",
-    "HEAD",
-]
+DIFF = shlex.split(
+    "-c core.quotePath=false -c diff.suppressBlankEmpty=false -c diff.relative=false diff --no-color "
+    "--no-ext-diff --no-textconv --text --no-renames -O/dev/null --src-prefix=a/ --dst-prefix=b/ --unified=3 "
+    "--inter-hunk-context=0 --submodule=short --ignore-submodules=untracked HEAD"
+)
 
 # What an agent does with the edits unless its own settings say otherwise.
 PLAIN_APPLY = ["-c", "apply.whitespace=warn", "-c", "apply.ignoreWhitespace=no"]
@@ -56,14 +41,17 @@ class GitError(Exception):
     """A git command failed. The message is the first line that git said."""
 
 
-def git(*arguments: str, check: bool = True, **options: object) -> bytes:
+def git(*arguments: str, check: bool = True, **options: Any) -> bytes:
     """Return what git prints for the repository of this folder; without `check`, nothing where it fails.
 
     GitError if git fails or is not installed. `options` are further ones of subprocess.run.
     """
     try:
         command = ["git", "-C", str(FOLDER), *arguments]
-        return subprocess.run(command, capture_output=True, check=True, **options).stdout
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            command, capture_output=True, check=True, **options
+        )
+        return done.stdout
     except FileNotFoundError as error:
         reason = f"git is not installed ({error.strerror})"
     except subprocess.CalledProcessError as error:
@@ -76,7 +64,7 @@ def git(*arguments: str, check: bool = True, **options: object) -> bytes:
     return b""
 
 
-def text_of(*arguments: str, **options: object) -> str:
+def text_of(*arguments: str, **options: Any) -> str:
     """Return what git prints as text on one line; nothing where it fails."""
     return os.fsdecode(git(*arguments, check=False, **options)).strip()
 
@@ -112,7 +100,7 @@ def uncommitted_edits() -> str:
     try:
         edits = decode(git(*DIFF))
     except GitError as error:
-        raise UserError(f"git cannot tell what was edited here ({error}): commit the edits") from error
+        raise UserError(f"git cannot list the edits here ({error}): commit them") from error
     if len(edits) > LARGEST_DIFF:
         raise UserError(
             f"the uncommitted edits have {len(edits):,} characters, ClearML keeps {LARGEST_DIFF:,}: "
@@ -129,24 +117,26 @@ def uncommitted_edits() -> str:
 
 def refuse_untracked_modules() -> None:
     """UserError for Python files that git does not track: agents would not have them."""
-    untracked = names(git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", check=False))
+    untracked = split_names(
+        git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", check=False)
+    )
     # An environment for packages may lie here, and be named in no .gitignore.
     untracked = [name for name in untracked if not (FOLDER / Path(name).parts[0] / "pyvenv.cfg").exists()]
     if untracked:
         raise UserError(
-            f"git does not track {listed(untracked)}, and agents would run without it: `git add` it, or name "
-            "it in .gitignore if no script needs it"
+            f"git does not track {listing(untracked)}, and agents would run without it: `git add` it, or "
+            "name it in .gitignore if no script needs it"
         )
 
 
 def refuse_hidden_files() -> None:
-    """UserError for files that git was told not to look at: it would not tell of edits in them."""
-    marked = names(git("ls-files", "-z", "-v", check=False))  # a letter and a blank before each name
+    """UserError for files that git was told not to look at: it would not show edits in them."""
+    marked = split_names(git("ls-files", "-z", "-v", check=False))  # a letter and a blank before each name
     hidden = [line[2:] for line in marked if line[0].islower() or line[0] == "S"]
     hidden = [name for name in hidden if (FOLDER / name).exists()]  # others are left out of a sparse checkout
     if hidden:
         raise UserError(
-            f"git was told not to look for edits in {listed(hidden)}: take that back with `git update-index "
+            f"git was told not to look for edits in {listing(hidden)}: take that back with `git update-index "
             f"--no-assume-unchanged --no-skip-worktree -- {hidden[0]}`"
         )
 
@@ -169,12 +159,12 @@ def decode(diff: bytes) -> str:
             binary.append(name)
     if submodules:
         raise UserError(
-            f"the submodule {listed(submodules)} was edited, and agents would run it without that: commit "
+            f"the submodule {listing(submodules)} was edited, and agents would run it without that: commit "
             "and push in it, then commit here"
         )
     if binary:
         raise UserError(
-            f"{listed(binary)} was edited and is no UTF-8 text, which is all that ClearML keeps of edits: "
+            f"{listing(binary)} was edited and is no UTF-8 text, which is all that ClearML keeps of edits: "
             "commit the edit, or take it back with `git checkout`"
         )
     return diff.decode()
@@ -217,7 +207,8 @@ def tree_on_disk(folder: Path) -> bytes:
     """Return git's hash of the files that it tracks, as they are on disk."""
     environment = scratch(folder, "on disk")
     index = FOLDER / text_of("rev-parse", "--git-path", "index")
-    shutil.copyfile(index, environment["GIT_INDEX_FILE"])
+    # With its time: git compares it with those of the files to find edits made just after `git add`.
+    shutil.copy2(index, environment["GIT_INDEX_FILE"])
     git("add", "--update", ":/", env=environment)
     return git("write-tree", env=environment)
 
@@ -247,16 +238,18 @@ def check_for_agents(edits: str) -> None:
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
         if not text_of("config", "core.sshCommand"):
             environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")  # it must not ask for a password
-        shown = without_password(address)
+        clean_address = without_password(address)
         try:
-            there = git("ls-remote", env=environment, stdin=subprocess.DEVNULL, timeout=REMOTE_SECONDS)
+            found = git("ls-remote", env=environment, stdin=subprocess.DEVNULL, timeout=REMOTE_SECONDS)
         except GitError as error:
             raise UserError(
-                f"git knows of no push of commit {commit[:9]}, and {shown} could not be asked for it "
+                f"git knows of no push of commit {commit[:9]}, and {clean_address} could not be asked for it "
                 f"({without_password(str(error))}): git push it"
             ) from error
-        if commit.encode() not in there:
-            raise UserError(f"agents could not get commit {commit[:9]}, which {shown} lacks: git push it")
+        if commit.encode() not in found:
+            raise UserError(
+                f"agents could not get commit {commit[:9]}, which {clean_address} lacks: git push it"
+            )
     check_effect(edits, "agents with git settings such as yours could not apply the uncommitted edits")
 
 
@@ -288,12 +281,12 @@ def record_what_can_be_kept(task: Task) -> None:
         print(f"Note that a clone of this run would run other code: {error}")
 
 
-def names(output: bytes) -> list[str]:
+def split_names(output: bytes) -> list[str]:
     """Return the names that git printed with -z."""
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
 
 
-def listed(files: list[str]) -> str:
+def listing(files: list[str]) -> str:
     """Return up to three names in words."""
     more = f" and {len(files) - 3} more" if files[3:] else ""
     return ", ".join(files[:3]) + more

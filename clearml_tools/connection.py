@@ -15,24 +15,11 @@ from urllib.request import getproxies, proxy_bypass
 
 from clearml_tools.errors import EXPLANATIONS, UserError, note_full_disks
 
-import clearml.config
 import requests
 from clearml import Task
-from clearml.backend_api import Session
-from clearml.backend_api.session.defs import (
-    ENV_ACCESS_KEY,
-    ENV_AUTH_TOKEN,
-    ENV_ENABLE_ENV_CONFIG_SECTION,
-    MissingConfigError,
-)
-from clearml.backend_api.session.session import LoginError
-from clearml.backend_api.utils import get_http_session_with_retry
-from clearml.backend_config.defs import LOCAL_CONFIG_FILE_OVERRIDE_VAR, get_config_file
-from clearml.backend_interface.session import SendError
-from clearml.config import config_obj
-from clearml.config.defs import DEV_DEFAULT_OUTPUT_URI
 
-from clearml_tools.interrupts import is_script, raise_interrupts, tell
+from clearml_tools import sdk_internals as sdk
+from clearml_tools.interrupts import is_script, print_line, raise_interrupts
 from clearml_tools.network import (
     LOOPBACK_HOSTS,
     connection_error_text,
@@ -48,34 +35,26 @@ DEVELOPMENT_SETTINGS = {
     "vcs_repo_detect_async": False,
 }
 
-# What the SDK says, by its logger and beginning, that looks like trouble and is none.
-NOISE = [
-    # The SDK says so of datasets that it looks up itself. The scripts give an alias.
-    ("clearml", "Dataset.get() did not specify alias"),
-    # There need not be a remote: pipeline.py says so where it matters. checkout.py reads the edits itself.
-    ("clearml.Repository Detection", "Can't get url information"),
-    ("clearml.Repository Detection", "Can't get diff information"),
-]
-
 ATTEMPTS, ATTEMPT_SECONDS, PAUSE_SECONDS = 3, 10, 3  # a server elsewhere may be busy for a moment
 
 # When a server stops answering, the client tries again for hours. That is right for one elsewhere, which may
 # be starting again. One on this machine has been stopped.
 WATCH_SECONDS, NOTICE_SECONDS, PATIENCE_SECONDS = 10, 30, 600
 
-EXPLANATIONS[MissingConfigError] = lambda _: (
+EXPLANATIONS[sdk.MissingConfigError] = lambda _: (
     "no ClearML server is configured: run `python -m local_stack up` and the export line that it prints, or "
     "`clearml-init` for a server of your own"
 )
-EXPLANATIONS[LoginError] = lambda error: (
+EXPLANATIONS[sdk.LoginError] = lambda error: (
     "the ClearML server refused the credentials: run the export line of `python -m local_stack up` again, or "
     f"`clearml-init` with new ones ({error})"
     if "error 401 " in str(error)
     else f"the ClearML server does not let this script log in: {error}"
 )
-EXPLANATIONS[SendError] = lambda error: (
+EXPLANATIONS[sdk.SendError] = lambda error: (
     f"the ClearML server refused a request: {str(error).partition('> (')[0]}"
 )
+EXPLANATIONS[sdk.APIError] = lambda error: f"the ClearML server refused a request: {error}"
 EXPLANATIONS[requests.RequestException] = lambda error: (
     f"the connection to the ClearML server failed: {connection_error_text(error)}"
 )
@@ -91,36 +70,43 @@ def connect() -> None:
             "ClearML's offline mode is on, and datasets, models and pipelines need a server: "
             "unset CLEARML_OFFLINE_MODE"
         )
-    if not (ENV_ACCESS_KEY.get() or ENV_AUTH_TOKEN.get() or read_configuration()):
-        file = LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
-        if file and not Path(get_config_file()).is_file():
+    if not (sdk.ENV_ACCESS_KEY.get() or sdk.ENV_AUTH_TOKEN.get() or read_configuration()):
+        file = sdk.LOCAL_CONFIG_FILE_OVERRIDE_VAR.get()
+        if file and not Path(sdk.get_config_file()).is_file():
             raise UserError(f"CLEARML_CONFIG_FILE names '{file}', and there is no such file")
-        raise MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
+        raise sdk.MissingConfigError()  # or the SDK's default server, elsewhere, would be asked
     use_sdk_settings()
-    for name, beginning in NOISE:
-        logging.getLogger(name).addFilter(
-            lambda record, noise=beginning: not record.getMessage().startswith(noise)
-        )
+    for name in {name for name, _ in sdk.NOISE}:
+        logging.getLogger(name).addFilter(is_no_noise)
     note_full_disks()
     exempt_loopback_from_proxies()
-    api_server, files_server = Session.get_api_server_host(), Session.get_files_server_host()
+    api_server, files_server = sdk.Session.get_api_server_host(), sdk.Session.get_files_server_host()
     if Task.running_locally():  # an agent has just talked to them
-        check_api_server(api_server, ask("api_server", api_server, "/debug.ping"))
-        elsewhere = DEV_DEFAULT_OUTPUT_URI.get() or config_obj.get("sdk.development.default_output_uri", None)
+        check_api_server(api_server, require_answer("api_server", api_server, "/debug.ping"))
+        elsewhere = sdk.DEV_DEFAULT_OUTPUT_URI.get() or sdk.config_obj.get(
+            "sdk.development.default_output_uri", None
+        )
         # Others than these are storages with clients of their own.
         if not elsewhere and urlsplit(files_server).scheme in ("http", "https"):
-            ask("files_server", files_server)
+            require_answer("files_server", files_server)
     raise_interrupts()  # not before: pyparsing, which reads clearml.conf, swallows exceptions
+
+
+def is_no_noise(record: logging.LogRecord) -> bool:
+    """Return whether a log message is none of NOISE."""
+    return not any(
+        record.name == name and record.getMessage().startswith(beginning) for name, beginning in sdk.NOISE
+    )
 
 
 def read_configuration() -> str | None:
     """Return the access key that clearml.conf holds; UserError if the file cannot be read."""
     try:
-        return config_obj.get("api.credentials.access_key", None)
+        return sdk.config_obj.get("api.credentials.access_key", None)
     except Exception as error:
         line = getattr(error.__cause__, "lineno", None)
         reason = f"it breaks off in line {line}" if line else getattr(error, "strerror", None) or error
-        raise UserError(f"{get_config_file()} cannot be read ({reason})") from error
+        raise UserError(f"{sdk.get_config_file()} cannot be read ({reason})") from error
 
 
 def use_sdk_settings() -> None:
@@ -128,33 +114,33 @@ def use_sdk_settings() -> None:
 
     `clearml-init` writes all of the SDK's defaults into that file, line by line. Those are nobody's choice.
     """
-    file, defaults = Path(get_config_file()), Path(clearml.config.__file__).with_name("default") / "sdk.conf"
+    file = Path(sdk.get_config_file())
     written = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    text = "\n".join(set(written).difference(defaults.read_text().splitlines()))
-    development = config_obj.get("sdk.development")
+    text = "\n".join(set(written).difference(sdk.SDK_DEFAULTS.read_text().splitlines()))
+    development = sdk.config_obj.get("sdk.development")
     for name, value in DEVELOPMENT_SETTINGS.items():
         if not re.search(rf"^(?:(?!#|//).)*\b{name}\b", text, re.MULTILINE):  # comments do not count
             development.put(name, value)
-    if ENV_ENABLE_ENV_CONFIG_SECTION.get(default=config_obj.get("sdk.apply_environment", False)):
+    if sdk.ENV_ENABLE_ENV_CONFIG_SECTION.get(default=sdk.config_obj.get("sdk.apply_environment", False)):
         # The SDK would do so for each connection, and print a line about it.
-        variables = config_obj.get("environment", None) or {}
+        variables = sdk.config_obj.get("environment", None) or {}
         os.environ.update({name: str(value or "") for name, value in dict(variables).items()})
-        config_obj.get("sdk").put("apply_environment", False)
+        sdk.config_obj.get("sdk").put("apply_environment", False)
 
 
-def ask(setting: str, server: str, path: str = "") -> requests.Response:
+def require_answer(setting: str, server: str, path: str = "") -> requests.Response:
     """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
     try:
         parts = urlsplit(server)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # an impossible port, say
         is_address = False
-    shown, place = without_password(server), f"see {setting} in clearml.conf"
+    address, place = without_password(server), f"see {setting} in clearml.conf"
     if not is_address:
-        raise UserError(f"'{shown}' is no address such as http://127.0.0.1:8008: {place}")
-    here = is_here(server)
+        raise UserError(f"'{address}' is no address such as http://127.0.0.1:8008: {place}")
+    is_local = is_on_this_machine(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
-    for attempt in range(1 if here else ATTEMPTS):
+    for attempt in range(1 if is_local else ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         try:
@@ -164,22 +150,22 @@ def ask(setting: str, server: str, path: str = "") -> requests.Response:
         except OSError as error:  # those of requests are such
             failure = error
     if not failure:
-        told = f"{answer.status_code} {answer.reason}"
-        raise UserError(f"the {what} at {shown} cannot be used now: {way_to(server)}{told}; {place}")
-    if here and setting == "api_server":
+        status = f"{answer.status_code} {answer.reason}"
+        raise UserError(f"the {what} at {address} cannot be used now: {proxy_text(server)}{status}; {place}")
+    if is_local and setting == "api_server":
         raise UserError(
-            f"no {what} answers at {shown}: `python -m local_stack up` starts the local one"
+            f"no {what} answers at {address}: `python -m local_stack up` starts the local one"
         ) from failure
     if isinstance(failure, requests.exceptions.SSLError):
         place = "see api.verify_certificate in clearml.conf, or name its certificate in REQUESTS_CA_BUNDLE"
     raise UserError(
-        f"no {what} answers at {shown}: {way_to(server)}{connection_error_text(failure)}; {place}"
+        f"no {what} answers at {address}: {proxy_text(server)}{connection_error_text(failure)}; {place}"
     ) from failure
 
 
 def get(url: str) -> requests.Response:
     """Ask as the SDK does, with its settings for certificates, but once."""
-    return get_http_session_with_retry(config=config_obj).get(url, timeout=ATTEMPT_SECONDS)
+    return sdk.get_http_session_with_retry(config=sdk.config_obj).get(url, timeout=ATTEMPT_SECONDS)
 
 
 def has_failed(answer: requests.Response) -> bool:
@@ -202,15 +188,15 @@ def check_api_server(url: str, answer: requests.Response) -> None:
         )
 
 
-def is_here(server: str) -> bool:
+def is_on_this_machine(server: str) -> bool:
     """Return whether a server's address is one of this machine."""
     return urlsplit(server).hostname in LOOPBACK_HOSTS
 
 
 def watch_server() -> None:
     """From now on, end the script when a server on this machine has not answered for PATIENCE_SECONDS."""
-    server = Session.get_api_server_host()
-    if is_script() and is_here(server):
+    server = sdk.Session.get_api_server_host()
+    if is_script() and is_on_this_machine(server):
         threading.Thread(target=watch, args=[server], daemon=True).start()
 
 
@@ -228,11 +214,11 @@ def watch(server: str) -> None:
         seconds = time.monotonic() - heard
         place = f"the server at {without_password(server)} has not answered for {seconds:.0f} s"
         if seconds >= PATIENCE_SECONDS:
-            tell(f"error: {place}")
+            print_line(f"error: {place}")
             os._exit(1)
         if seconds >= NOTICE_SECONDS and not noticed:
             noticed = True
-            tell(f"{place}; giving up after {PATIENCE_SECONDS} s")
+            print_line(f"{place}; giving up after {PATIENCE_SECONDS} s")
 
 
 def answers(url: str) -> bool:
@@ -243,9 +229,9 @@ def answers(url: str) -> bool:
         return False
 
 
-def way_to(url: str) -> str:
+def proxy_text(url: str) -> str:
     """Say through which proxy of the environment a request goes, if it goes through one."""
     parts = urlsplit(url)
-    proxies = {} if proxy_bypass(parts.hostname) else getproxies()
+    proxies = {} if proxy_bypass(parts.hostname or "") else getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return f"through the proxy {urlsplit(proxy).hostname or 'of the environment'}, " if proxy else ""

@@ -11,16 +11,16 @@ from pathlib import Path
 from clearml_tools.errors import UserError, storage_errors
 
 from clearml import Dataset, Task
-from clearml.config import get_cache_dir
 from filelock import FileLock
 
 from clearml_tools.interrupts import delayed_interrupt
+from clearml_tools.sdk_internals import get_cache_dir, stop_reporting
 from clearml_tools.tasks import FINISHED
 from global_config import PROJECT_NAME
 
-# Under this name a task keeps the id of the dataset version that it made, as an artifact. A pipeline hands
-# it on with "${step.artifacts.dataset_id.preview}". As a parameter of the task it would do harm: parameters
-# are copied by a clone, and they are what a pipeline compares to find out if a step can be reused.
+# Under this name a task keeps the id of the dataset version that it made, as an artifact. As a parameter of
+# the task it would do harm: parameters are copied by a clone, and a pipeline compares them to find out if a
+# step can be reused.
 DATASET_ID_ARTIFACT = "dataset_id"
 
 LEAST_FREE_BYTES = 2**20  # below that a disk counts as full
@@ -30,7 +30,7 @@ UNPACKING_SECONDS = 600
 
 
 def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
-    """The dataset version with this id, or without one the newest whole version of the dataset `name`.
+    """Return the version of the dataset `name` with this id or, without an id, the newest whole version.
 
     The current task records which it was. UserError if there is none; `made_by` is the script that
     makes it.
@@ -56,7 +56,7 @@ def get_dataset(name: str, dataset_id: str | None, made_by: str) -> Dataset:
 
 
 def local_copy(dataset: Dataset) -> Path:
-    """The folder with the dataset's files, in the ClearML cache that all processes of this machine share.
+    """Return the folder with the dataset's files: in ClearML's cache, which all processes here share.
 
     One process at a time looks there: the SDK takes what another is still unpacking for broken, and deletes
     it under the other's hands. Trainings that start together would read half a table. UserError if the
@@ -76,11 +76,12 @@ def local_copy(dataset: Dataset) -> Path:
 
 @contextmanager
 def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[Dataset]:
-    """A new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
+    """Make a new version of the dataset `name`: uploaded when the block is done, deleted if anything fails.
 
     The current task keeps its id as the artifact DATASET_ID_ARTIFACT. UserError if ClearML cannot store it.
     """
-    task, dataset = Task.current_task(), None
+    task: Task = Task.current_task()
+    dataset: Dataset | None = None
     try:
         with storage_errors(f"a version of '{name}'"):
             dataset = Dataset.create(
@@ -93,14 +94,18 @@ def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[
             task.upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
     except BaseException:
         with delayed_interrupt():
-            if dataset and dataset._task_pinger:
-                # Or they would go on reporting to the server about a version that is no more.
-                dataset._task_pinger.unregister()
-                dataset._task.close()
+            if dataset:
+                stop_reporting(dataset)
             # Looked up, as Dataset.create may have failed half-way.
             begun = {"parent": task.id, "system_tags": ["dataset"], "search_hidden": True}
-            for version in Task.get_tasks(task_filter=begun):
+            versions: list[Task] = Task.get_tasks(task_filter=begun)
+            for version in versions:
                 # One that an earlier attempt of this task has finished may be in use: it stays.
                 if version.status not in FINISHED or (dataset and version.id == dataset.id):
                     version.delete()
         raise
+
+
+def dataset_id_of_step(step: str) -> str:
+    """Return what a pipeline replaces by the id of the dataset version that this step has made."""
+    return f"${{{step}.artifacts.{DATASET_ID_ARTIFACT}.preview}}"

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import psutil
 
-from clearml_tools.interrupts import delayed_interrupt, finish_first, is_script, script_name, tell
+from clearml_tools.interrupts import delayed_interrupt, finish_first, is_script, print_line, script_name
 from clearml_tools.network import without_password
 
 LONGEST_TEXT = 600  # a server may answer with a whole page
@@ -28,7 +28,7 @@ logged_full_disks: list[str] = []
 
 
 class UserError(ValueError):
-    """Something that whoever runs a script can put right. The message says what it is, and how."""
+    """Something that the user can correct. The message says what is wrong, and how to correct it."""
 
 
 # What to say of an error that is no fault of the program, by its kind. Modules add kinds of their libraries.
@@ -108,7 +108,7 @@ def note_full_disks() -> None:
             message = record.getMessage()
             logged_full_disks.extend(text for text in FULL.values() if text in message)
         if len(logged_full_disks) >= MOST_FULL_DISKS and is_script():
-            tell(f"error: {logged_full_disks[0]}, as is logged again and again: make room there")
+            print_line(f"error: {logged_full_disks[0]}, as is logged again and again: make room there")
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
                     child.kill()
@@ -120,7 +120,7 @@ def note_full_disks() -> None:
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Turn the errors of a file server or storage that cannot be written to into an UserError.
+    """Turn the errors of a file server or storage that cannot be written to into a UserError.
 
     A Ctrl-C takes effect after the block: see delayed_interrupt.
     """

@@ -22,7 +22,7 @@ def script_name() -> str:
     return Path(sys.argv[0]).name
 
 
-def tell(text: str) -> None:
+def print_line(text: str) -> None:
     """Write a line about the script to the terminal at once, from a signal's handler or a thread as well."""
     if sys.__stderr__:  # there is none where it was closed
         with suppress(OSError):
@@ -31,7 +31,7 @@ def tell(text: str) -> None:
 
 def end_at_once(number: int, frame: FrameType | None) -> None:
     """End the process by the signal, with one line."""
-    tell("interrupted")
+    print_line("interrupted")
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
@@ -62,9 +62,10 @@ def delayed_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
         yield
         return
-    former = {number: signal.getsignal(number) for number in SIGNALS}
-    former = {number: handler for number, handler in former.items() if callable(handler)}
-    received, inside = [], True
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    former = {int(number): handler for number, handler in handlers.items() if callable(handler)}
+    received: list[int] = []
+    inside = True
 
     def delay(number: int, frame: FrameType | None) -> None:
         if inside and not received:
@@ -93,7 +94,7 @@ def finish_first() -> None:
     def put_off(number: int, frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, end_at_once)
-        tell("telling ClearML how the task ended; a second Ctrl-C ends this at once")
+        print_line("telling ClearML how the task ended; a second Ctrl-C ends this at once")
 
     for number in SIGNALS:
         if callable(signal.getsignal(number)):

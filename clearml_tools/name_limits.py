@@ -2,14 +2,21 @@
 
 import re
 
+from clearml_tools.errors import UserError
+
 import global_config
+
+# The constants of global_config.py that are names in ClearML. Others may be anything: columns, values, texts.
+NAMES = (
+    r"(PROJECT|PIPELINE|SERVING|MODEL|.+_(DATASET|TASK|FILE))_NAME|.+_(FILE_STEM|QUEUE|TAG|ENDPOINT|ARTIFACT)"
+)
 
 # What ClearML itself cannot take: in which names, what must not be found in them, and why. They may be any
 # other text, whatever it means to a shell or in a regular expression.
 LIMITS = (
-    (".*", r"^$|[\x00-\x1f\x7f]", "a name is one line of text"),
+    (NAMES, r"^$|[\x00-\x1f\x7f]", "a name is one line of text"),
     (
-        ".*(?<!_FILE)_NAME|.*_QUEUE",
+        "(PROJECT|PIPELINE|SERVING|MODEL|.+_(DATASET|TASK))_NAME|.+_QUEUE",
         r"^.{0,2}$|^\s|\s$",
         "ClearML's server wants three characters, and takes away blanks at both ends",
     ),
@@ -41,12 +48,9 @@ LIMITS = (
 )
 
 
-def wrong_name() -> str | None:
-    """Say which name of global_config.py ClearML cannot take, and why; None if it takes all of them."""
-    constants = {name: text for name, text in vars(global_config).items() if name.isupper()}
-    names = {name: text for name, text in constants.items() if isinstance(text, str)}
-    for limited, refused, why in LIMITS:
-        for name, text in names.items():
-            if re.fullmatch(limited, name) and re.search(refused, text):
-                return f"global_config.py: {name} cannot be {text!r}: {why}"
-    return None
+def check_names() -> None:
+    """UserError says which name of global_config.py ClearML cannot take, and why."""
+    for name, text in vars(global_config).items():
+        for limited, refused, why in LIMITS:
+            if isinstance(text, str) and re.fullmatch(limited, name) and re.search(refused, text):
+                raise UserError(f"global_config.py: {name} cannot be {text!r}: {why}")

@@ -28,7 +28,7 @@ def connection_error_text(error: BaseException | None) -> str:
         if isinstance(error, TimeoutError):
             return "no answer in time"
         error = error.__context__
-    return "it broke off"
+    return "the connection ended"
 
 
 def without_password(text: str) -> str:

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from images.photograph import find_chromium
 from local_stack.stack import Stack
+from local_stack.tests.programs import find_chromium, skip_outside_ci
 from local_stack.waiting import Child
-from tests.support.deployment import skip_outside_ci
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'

@@ -306,8 +306,8 @@ def test_a_model_comes_back_with_all_that_was_said_of_it(models):
     expected = {
         "name": "best",
         "framework": "XGBoost",
-        "labels": {"calm": 0, "hazardous": 1},
-        "tags": ["c", "champion"],
+        "labels": {"calm": 0, "stormy": 1},
+        "tags": ["c", "winner"],
         "comment": "the best one",
         "metadata": {"threshold": "0.4", "features": "a,b"},
         "design": {"depth": 3},

@@ -1,6 +1,5 @@
 """The scripts where something fails around them: full disks, closed streams, signals at any moment."""
 
-import errno
 import os
 import random
 import resource
@@ -10,60 +9,14 @@ import sys
 import time
 from functools import partial
 
-from clearml_tools.errors import UserError, explanation, storage_errors
-
 import pytest
 
-from clearml_tools import errors
-from clearml_tools.network import connection_error_text, without_password
 from tests.support.checkouts import REPOSITORY, Checkout
 
 QUERY = ["get_data.py", "--query-date", "1999-01-01"]  # few rows
+pytestmark = pytest.mark.e2e
+
 SECONDS = 60  # for a script to end after a signal, on a machine that has a lot else to do
-
-
-# What is said
-
-
-def test_no_password_of_an_address_is_ever_printed():
-    text = "no answer at 'http://user:secret@host:8080/path' by socks5://user:p@ss@10.0.0.1:1"
-    assert without_password(text) == "no answer at 'http://host:8080/path' by socks5://10.0.0.1:1"
-    assert explanation(UserError("at http://user:secret@host")) == "at http://host"
-
-
-def test_an_answer_of_many_lines_is_one_line_with_an_end():
-    text = explanation(UserError("<html>\n  busy\n" + "x" * 10_000))
-    assert text.startswith("<html> busy xxx") and text.endswith(" …")
-    assert len(text) < 700
-
-
-def test_a_clearml_server_is_quoted_with_its_reason_alone():
-    answer = '{"meta": {"id": "1", "result_msg": "Nothing is served here", "error_stack": null}, "data": {}}'
-    assert explanation(UserError(f"Failed uploading (404): {answer}")) == (
-        "Failed uploading (404): Nothing is served here"
-    )
-
-
-def test_a_full_disk_is_named_whatever_library_met_it():
-    with pytest.raises(UserError) as caught, storage_errors("a version"):
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device", "/mnt/table.csv")
-        except OSError as error:
-            raise ValueError("cannot write") from error
-    assert explanation(caught.value).startswith("No space left on device (/mnt/table.csv): make room there")
-
-
-def test_a_full_disk_that_was_only_logged_is_named_too(monkeypatch):
-    monkeypatch.setattr(errors, "logged_full_disks", ["No space left on device"])
-    assert explanation(UserError("Could not load it")) == "Could not load it (No space left on device)"
-
-
-def test_an_error_of_the_program_has_no_explanation():
-    assert explanation(ValueError("a bug")) is None
-
-
-def test_a_server_that_is_silent_did_not_answer_in_time():
-    assert connection_error_text(TimeoutError("timed out")) == "no answer in time"
 
 
 # Full disks and closed streams
@@ -139,8 +92,8 @@ def test_an_end_that_the_server_does_not_take_is_no_success(checkout):
     )
     done = checkout.run("-c", code, check=False)
     assert done.returncode == 1
-    told = "error: the ClearML server did not note that this task has ended: it is in_progress"
-    assert done.stderr.endswith(f"-c: {told}\n")
+    last_line = done.stderr.splitlines()[-1]
+    assert last_line.startswith("-c: error: ClearML's server") and "in_progress" in last_line
 
 
 # Signals

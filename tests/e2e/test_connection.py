@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +14,10 @@ import clearml
 import pytest
 
 from local_stack.stack import Stack
+from local_stack.waiting import wait_until
 from tests.support.checkouts import REPOSITORY
+
+pytestmark = pytest.mark.e2e
 
 # Prints the settings that are in effect once a script is connected.
 SETTINGS = """
@@ -101,22 +103,28 @@ def test_variables_of_clearml_conf_are_set_without_a_word(run, stack):
 CONNECT = "from clearml_tools.connection import connect; connect()"
 
 
-def test_a_local_server_that_does_not_run_is_named_with_the_remedy(run):
-    done = run(CONNECT, configuration("http://127.0.0.1:1"))
+def error_of(done: subprocess.CompletedProcess) -> str:
+    """The one line that a script ends with."""
     assert done.returncode == 1
-    assert done.stderr == (
-        "-c: error: no ClearML server answers at http://127.0.0.1:1: "
-        "`python -m local_stack up` starts the local one\n"
-    )
+    assert done.stderr.startswith("-c: error: ") and done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("-c: error: ").rstrip()
+
+
+def test_a_local_server_that_does_not_run_is_named_with_the_remedy(run):
+    error = error_of(run(CONNECT, configuration("http://127.0.0.1:1")))
+    assert "http://127.0.0.1:1:" in error and "`python -m local_stack up`" in error
 
 
 def test_a_server_elsewhere_that_does_not_answer_is_named_with_the_proxy_on_the_way(run):
-    done = run(CONNECT, configuration("http://clearml.invalid:8008"), http_proxy="http://127.0.0.1:1")
-    assert done.returncode == 1
-    assert done.stderr == (
-        "-c: error: no ClearML server answers at http://clearml.invalid:8008: through the proxy 127.0.0.1, "
-        "Connection refused; see api_server in clearml.conf\n"
-    )
+    server = configuration("http://clearml.invalid:8008")
+    error = error_of(run(CONNECT, server, http_proxy="http://me:secret@127.0.0.1:1"))
+    for part in (
+        "http://clearml.invalid:8008:",
+        "proxy 127.0.0.1, Connection refused",
+        "api_server in clearml.conf",
+    ):
+        assert part in error
+    assert "secret" not in error
 
 
 def test_a_server_on_this_machine_is_never_asked_through_a_proxy(run, stack):
@@ -126,60 +134,36 @@ def test_a_server_on_this_machine_is_never_asked_through_a_proxy(run, stack):
 
 
 def test_what_is_no_clearml_server_is_named(run, web_server):
-    done = run(CONNECT, configuration(web_server))
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"-c: error: what answers at {web_server} is no ClearML server's API: give api_server in "
-        "clearml.conf its address, which is not that of the web pages\n"
-    )
+    error = error_of(run(CONNECT, configuration(web_server)))
+    assert f"{web_server} is no ClearML server" in error and "api_server in clearml.conf" in error
 
 
 def test_offline_mode_is_refused(run, stack):
     done = run(CONNECT, configuration(stack.url), CLEARML_OFFLINE_MODE="1")
-    assert done.returncode == 1
-    assert "error: ClearML's offline mode is on" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert "unset CLEARML_OFFLINE_MODE" in error_of(done)
 
 
 def test_a_file_server_that_does_not_answer_is_named_before_there_is_a_task(run, stack):
-    conf = configuration(stack.url).replace(
-        f'files_server: "{stack.url}/files"', 'files_server: "http://127.0.0.1:1"'
-    )
-    done = run("from clearml_tools.connection import connect; connect()", conf)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "-c: error: no ClearML file server answers at http://127.0.0.1:1: Connection refused; "
-        "see files_server in clearml.conf\n"
-    )
+    conf = configuration(stack.url).replace(f"{stack.url}/files", "http://127.0.0.1:1")
+    error = error_of(run(CONNECT, conf))
+    assert "http://127.0.0.1:1: Connection refused" in error and "files_server in clearml.conf" in error
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8008", "http://[::1", "http://host:99999"])
 def test_what_is_no_address_is_named(run, address):
-    done = run("from clearml_tools.connection import connect; connect()", configuration(address))
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"-c: error: '{address}' is no address such as http://127.0.0.1:8008: "
-        "see api_server in clearml.conf\n"
-    )
+    error = error_of(run(CONNECT, configuration(address)))
+    assert f"'{address}'" in error and "api_server in clearml.conf" in error
 
 
 def test_a_clearml_conf_that_breaks_off_is_named_with_the_line(run):
-    done = run(
-        "from clearml_tools.connection import connect; connect()",
-        configuration("http://127.0.0.1:1", "sdk {\n{{"),
-    )
-    assert done.returncode == 1
-    assert done.stderr.endswith("clearml.conf cannot be read (it breaks off in line 3)\n")
-    assert done.stderr.count("\n") == 1
+    error = error_of(run(CONNECT, configuration("http://127.0.0.1:1", "sdk {\n{{")))
+    assert "clearml.conf cannot be read" in error and "line 3" in error
 
 
 def test_a_clearml_conf_that_is_not_there_is_named(run, tmp_path):
     environment = {"CLEARML_CONFIG_FILE": str(tmp_path / "none.conf"), "HOME": str(tmp_path)}
-    done = run("from clearml_tools.connection import connect; connect()", "", **environment)
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"-c: error: CLEARML_CONFIG_FILE names '{tmp_path}/none.conf', and there is no such file\n"
-    )
+    error = error_of(run(CONNECT, "", **environment))
+    assert f"CLEARML_CONFIG_FILE names '{tmp_path}/none.conf'" in error
 
 
 def test_a_script_ends_when_its_server_is_gone(run, tmp_path):
@@ -194,16 +178,9 @@ def test_a_script_ends_when_its_server_is_gone(run, tmp_path):
         settings = stack.environment()
         streams = {"stderr": subprocess.PIPE, "text": True}
         script = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, env=settings, **streams)
-        wait_for((tmp_path / "connected").exists)
+        wait_until((tmp_path / "connected").exists, "the connection")
     _, told = script.communicate(timeout=60)
     assert script.returncode == 1
     notice, error = told.splitlines()
     assert re.search(r"has not answered for \d s; giving up after 3 s$", notice)
     assert re.fullmatch(rf"-c: error: the server at {stack.url} has not answered for \d s", error)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"{condition} is not so after 60 s"
-        time.sleep(0.05)

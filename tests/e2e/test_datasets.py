@@ -1,87 +1,21 @@
-"""datasets.py and errors.py: errors in one line, interrupts that wait, dataset versions that are whole."""
+"""datasets.py: versions that are whole or not there, and why a task without its data failed."""
 
-import os
 import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
-from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted
+from clearml_tools.errors import UserError
 
 import pytest
 
-from clearml_tools import datasets
 from clearml_tools.datasets import get_dataset, local_copy
-from clearml_tools.interrupts import SIGNALS, delayed_interrupt
+from clearml_tools.tasks import failure_reason
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
-from local_stack.waiting import Child, run
-from pipeline import reason
+from local_stack.waiting import Child
 
-REPOSITORY = Path(datasets.__file__).parent.parent
-
-
-def told_of(error: BaseException, monkeypatch, capsys) -> str:
-    """What a script that ends with this error leaves on the terminal."""
-    monkeypatch.setattr(sys, "argv", ["/somewhere/script.py"])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # or the next line would set it for good
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    report_errors_in_one_line()
-    try:
-        raise error
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err
-
-
-def test_an_input_error_is_one_line(monkeypatch, capsys):
-    error = UserError("the sky is not blue: wait for day")
-    assert told_of(error, monkeypatch, capsys) == "script.py: error: the sky is not blue: wait for day\n"
-
-
-def test_an_error_of_the_program_itself_keeps_its_traceback(monkeypatch, capsys):
-    told = told_of(ValueError("a bug"), monkeypatch, capsys)
-    assert told.startswith("Traceback") and told.endswith("ValueError: a bug\n")
-
-
-def test_ctrl_c_is_one_line_and_the_end_by_that_signal(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from clearml_tools import errors\nerrors.report_errors_in_one_line()\nraise KeyboardInterrupt\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = run([sys.executable, script], env=environment)
-    assert done.returncode == -signal.SIGINT
-    assert done.stderr == "script.py: interrupted\n"
-
-
-def test_an_interrupt_waits_for_the_end_of_the_block():
-    reached = []
-    with pytest.raises(KeyboardInterrupt), delayed_interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        reached.append("the end")
-    assert reached == ["the end"]
-
-
-def test_an_interrupt_after_the_block_comes_at_once():
-    with delayed_interrupt():
-        pass
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_names_are_quoted_as_a_shell_takes_them():
-    for name in ("CPU Queue", "a (b) [c] {d}|?*+.^", "$HOME", "a `b`", 'a "b"', "a\\b", "a'b", "what!"):
-        done = run(["bash", "-c", f"printf %s {shell_quoted(name)}"])
-        assert done.stdout == name
-
-
-# Dataset versions, on a server
+pytestmark = pytest.mark.e2e
 
 
 FAILING_BLOCK = """
@@ -136,10 +70,10 @@ def test_preprocessing_without_a_dataset_is_told_what_to_run_first(checkout, sdk
     (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="preprocess data")
     assert task.status == "failed"
     assert task.data.status_reason == f"Exception {told}"
-    assert reason(task) == told
-    assert told not in reason(sdk.Task.clone(task))
+    assert failure_reason(task) == told
+    assert told not in failure_reason(sdk.Task.clone(task))
     task.reset()
-    assert told not in reason(task)
+    assert told not in failure_reason(task)
 
 
 @pytest.mark.parametrize("name", [RAW_DATASET_NAME, PREPROCESSED_DATASET_NAME])

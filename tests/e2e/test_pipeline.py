@@ -1,6 +1,5 @@
-"""pipeline.py: its parameters, and whole runs on real agents and without any."""
+"""pipeline.py: whole runs, on real agents and without any."""
 
-import argparse
 import csv
 import json
 import os
@@ -15,51 +14,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-from clearml_tools.errors import UserError
-
 import pytest
 from clearml.automation.job import LocalClearmlJob
 
-import pipeline
-from clearml_tools.tasks import ERROR_PROPERTY
+from clearml_tools.dead_agents import on_status_change
+from clearml_tools.pipeline_steps import number_run
+from clearml_tools.tasks import ENDED, failure_reason, set_failure_reason
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from local_stack.waiting import Child, wait_until
-from pipeline import number_run, on_status_change, reason, take_parameters
 from tests.support.checkouts import Checkout
 
-ENDED = ("completed", "failed", "stopped", "published", "closed")
+pytestmark = pytest.mark.e2e
+
 STEPS_BEFORE_TRAINING = ["get_data", "preprocess_data"]
-
-
-# Parameters
-
-
-@pytest.mark.parametrize("text", ["41 42", "41, 42", "[41, 42]", " [41,42] "])
-def test_seeds_that_were_edited_may_be_written_in_many_ways(text):
-    arguments = argparse.Namespace(training_seeds=[42, 420], num_boost_round=1000, query_date="2022-01-01")
-    take_parameters(arguments, {"Args/training_seeds": text, "Args/num_boost_round": "7", "Args/other": "x"})
-    assert vars(arguments) == {
-        "training_seeds": [41, 42],
-        "num_boost_round": 7,
-        "query_date": "2022-01-01",
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "wanted"),
-    [
-        ("training_seeds", "foo", "whole numbers, such as 41 42"),
-        ("training_seeds", "", "whole numbers, such as 41 42"),
-        ("training_seeds", "[41.5]", "whole numbers, such as 41 42"),
-        ("num_boost_round", "many", "a whole number"),
-    ],
-)
-def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_default(name, text, wanted):
-    arguments = argparse.Namespace(training_seeds=[42], num_boost_round=1000)
-    with pytest.raises(UserError) as error:
-        take_parameters(arguments, {f"Args/{name}": text})
-    assert str(error.value) == f"the parameter {name} of this run is '{text}': give {wanted}"
 
 
 # Why a step failed
@@ -68,7 +36,7 @@ def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_defaul
 def failed_step(sdk) -> SimpleNamespace:
     """A step of a pipeline whose agent died just when the script had said what is wrong."""
     task = sdk.Task.create(project_name="Steps that fail", task_name="a step")
-    task._set_runtime_properties({ERROR_PROPERTY: "no asteroids"})
+    set_failure_reason(task, "no asteroids")
     task.mark_started(force=True)
     task.mark_stopped(force=True, status_message="Forced stop (non-responsive)")
     return SimpleNamespace(name="a step", status="aborted", job=SimpleNamespace(task=task))
@@ -76,35 +44,21 @@ def failed_step(sdk) -> SimpleNamespace:
 
 def test_a_step_that_is_queued_again_no_longer_shows_why_it_failed(sdk):
     node, queue = failed_step(sdk), f"steps {uuid.uuid4().hex[:8]}"
-    assert reason(node.job.task) == "no asteroids"
+    assert failure_reason(node.job.task) == "no asteroids"
     sdk.backend_api.session.client.APIClient().queues.create(name=queue)
-    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": queue}), node, "running")
+    on_status_change(queue, Mock(), node, "running")
     assert node.job.task.status == "queued"
-    assert "no asteroids" not in reason(node.job.task)
+    assert "no asteroids" not in failure_reason(node.job.task)
 
 
 def test_a_step_on_this_machine_that_fell_silent_is_not_given_to_agents(sdk):
     node = failed_step(sdk)
     node.job = Mock(spec=LocalClearmlJob, task=node.job.task)
-    on_status_change(SimpleNamespace(get_parameters=lambda: {"step_queue": "no queue"}), node, "running")
+    on_status_change("no queue", Mock(), node, "running")
     assert node.job.task.status == "stopped"
 
 
 # Launching
-
-
-@pytest.mark.parametrize("reused", [True, False])
-def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
-    monkeypatch.setattr(pipeline, "why_unreachable", lambda: None if reused else "it is in no git checkout")
-    for name in ("connect", "uncommitted_edits", "record_edits", "number_run", "outcome"):
-        monkeypatch.setattr(pipeline, name, Mock(return_value=0))
-    monkeypatch.setattr(pipeline, "PipelineController", controller := Mock())
-    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
-    assert pipeline.main() == 0
-    steps = {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
-    assert steps.pop("select_best_model")["cache_executed_step"] is False
-    assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
 
 
 def test_runs_are_numbered_whatever_the_pipelines_name(sdk):

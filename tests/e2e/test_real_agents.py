@@ -22,7 +22,7 @@ from local_stack.waiting import wait_until
 from tests.support.checkouts import Checkout
 from tests.support.readme import commands
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 START, STOP = commands("clearml-agent daemon --detached"), commands("clearml-agent daemon --stop")
 

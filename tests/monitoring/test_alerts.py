@@ -27,7 +27,7 @@ from demo.simulated_traffic import (
 )
 from local_stack.errors import PrometheusNotFound
 from local_stack.prometheus import find_tools
-from tests.support.deployment import skip_outside_ci
+from local_stack.tests.programs import skip_outside_ci
 
 pytestmark = pytest.mark.e2e
 

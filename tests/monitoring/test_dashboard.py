@@ -25,8 +25,8 @@ from local_stack.errors import StackError
 from local_stack.processes import Processes
 from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
 from local_stack.serving import accepts, check_packages, take_port
+from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run, wait_until
-from tests.support.deployment import skip_outside_ci
 
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE / "grafana_schema"

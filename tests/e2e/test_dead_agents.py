@@ -1,4 +1,4 @@
-"""pipeline.py when an agent dies together with the step that it runs."""
+"""dead_agents.py: an agent dies together with the step of a pipeline that it runs."""
 
 import signal
 import sys
@@ -14,6 +14,8 @@ from local_stack.stack import call
 from local_stack.waiting import Child, wait_until
 from tests.support.checkouts import REPOSITORY, Checkout
 from tests.support.deployment import clean_environment
+
+pytestmark = pytest.mark.e2e
 
 
 class Up(Child):
@@ -77,7 +79,7 @@ def test_a_step_whose_agent_is_killed_is_done_by_another_and_the_pipeline_comple
     names = ["get_data", "model_training_0", "preprocess_data", "select_best_model"]
     assert sorted(steps) == names
     assert [steps[name]["status"] for name in names] == ["completed"] * 4
-    revived = steps["get_data"]
-    assert revived["id"] == victim["id"]
-    assert revived["hyperparams"]["properties"]["revivals"]["value"] == "1"
-    assert revived["last_worker"] != victim["last_worker"]
+    requeued = steps["get_data"]
+    assert requeued["id"] == victim["id"]
+    assert requeued["hyperparams"]["properties"]["requeues"]["value"] == "1"
+    assert requeued["last_worker"] != victim["last_worker"]
