@@ -35,7 +35,7 @@ FORMATS.checks("date-time", raises=ValueError)(
 
 @cache
 def schemas() -> dict[tuple[str, str], dict]:
-    """{("request" or "response", "service.action"): JSON schema}"""
+    """Return {("request" or "response", "service.action"): JSON schema}."""
     from clearml.backend_api.session import Request, Response
 
     found = {}

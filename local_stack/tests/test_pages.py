@@ -18,8 +18,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from images.photograph import find_chromium
 from local_stack.stack import Stack
+from local_stack.tests.api import Api
 from local_stack.waiting import Child
 from tests.support.deployment import skip_outside_ci
+
+pytestmark = pytest.mark.browser
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
@@ -43,6 +46,11 @@ class Script(Child):
     def say(self, text: str) -> None:
         self.stdin.write(text + "\n")
         self.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def api(stack_api: Api) -> Api:
+    return stack_api
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import httpx
 import pytest
-import requests
 
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, api_of
 from local_stack.waiting import Child, wait_until
 
+pytestmark = pytest.mark.e2e
+
 POINTS_IN_A_BATCH = 20
+
+
+@pytest.fixture(scope="module")
+def api(stack_api: Api) -> Api:
+    return stack_api
 
 
 def kill_server(stack: Stack) -> None:
@@ -40,7 +47,7 @@ class Writer:
         for self.tried in itertools.count(1):
             try:
                 self.write(self.tried)
-            except requests.ConnectionError:
+            except httpx.TransportError:
                 return
             self.acknowledged.append(self.tried)
 
@@ -59,7 +66,7 @@ def point(task: str, batch: int, number: int) -> dict:
 
 def upload(api: Api, number: int) -> None:
     parts = {f"folder {number}/file": ("name", content(number))}
-    requests.post(f"{api.url}/files", files=parts, headers=api.headers, timeout=10).raise_for_status()
+    api.request("POST", "/files", files=parts).raise_for_status()
 
 
 def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_path):
@@ -181,16 +188,13 @@ def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
     with Stack(home):
         assert (home / "server" / "credentials.json").read_text() == secrets
         assert api("tasks.get_by_id", task=task) == before
-        answer = requests.get(f"{api.url}/files/folder 1/file", headers=api.headers, timeout=10)
-        assert answer.content == content(1)
+        assert api.request("GET", "/files/folder 1/file").content == content(1)
 
 
 def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
     home = tmp_path / "home"
     with Stack(home, port=0) as stack:
         api = api_of(stack)
-        idle = requests.Session()
-        idle.get(f"{api.url}/debug.ping", timeout=10)
         with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as uploading:
             head = (
                 f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"

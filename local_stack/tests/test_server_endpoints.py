@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
 
 from local_stack.server import app
 from local_stack.server.errors import ApiError
@@ -72,13 +71,6 @@ def test_every_endpoint_that_the_sdk_has_a_schema_for_requires_what_the_schema_r
 
 
 # Calls that are no good
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store(":memory:")
-    yield store
-    store.close()
 
 
 class Fuzzer:
@@ -216,10 +208,7 @@ def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
 
 @pytest.mark.parametrize("body", [None, True, 3, "text", [], [1], {"a": []}, {"task": {"task": {}}}])
 def test_no_body_of_the_wrong_kind_crashes_an_endpoint(api, body):
-    codes = {
-        name: requests.post(f"{api.url}/{name}", json=body, headers=api.headers, timeout=10).status_code
-        for name in ENDPOINTS
-    }
+    codes = {name: api.request("POST", f"/{name}", json=body).status_code for name in ENDPOINTS}
     assert {name: code for name, code in codes.items() if code not in (200, 400)} == {}
     assert api("tasks.get_types")
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from local_stack.tests.api import refused
+
 
 @pytest.fixture
 def new_model(api):
@@ -24,12 +26,6 @@ def get(api):
 @pytest.fixture
 def task(api) -> str:
     return api("tasks.create", name="trainer", type="training")["id"]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def test_a_new_model_has_every_field_that_clients_look_into(new_model, get):

@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from local_stack.tests.api import refused
+
 
 @pytest.fixture
 def top() -> str:
@@ -20,12 +22,6 @@ def names(api, top):
         return [project["name"].removeprefix(f"{top}/") for project in found]
 
     return ask
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def test_a_name_with_slashes_makes_the_parents(api, top, names):

@@ -8,6 +8,7 @@ import pytest
 
 from local_stack.server import app
 from local_stack.server.store import Store
+from local_stack.tests.api import refused
 
 NAMES = (f"queue {number}" for number in itertools.count())
 
@@ -36,12 +37,6 @@ def full_queue(api, queue, tasks) -> str:
 def waiting(api):
     """The tasks that wait in a queue, in their order."""
     return lambda queue: [entry["task"] for entry in api("queues.get_by_id", queue=queue)["queue"]["entries"]]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def get(api, task: str) -> dict:

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import pytest
 
+from local_stack.tests.api import refused
+
 STATES = (
     "created", "queued", "in_progress", "stopped", "failed", "completed", "closed", "published",
 )  # fmt: skip
@@ -49,12 +51,6 @@ def get(api):
 @pytest.fixture
 def model(api) -> str:
     return api("models.create", name="weights", uri="http://files/weights.bin", ready=False)["id"]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 # Made

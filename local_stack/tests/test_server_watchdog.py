@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -22,13 +21,6 @@ STATES = {
     "completed": [("tasks.started", {}), ("tasks.completed", {})],
     "published": [("tasks.started", {}), ("tasks.completed", {}), ("tasks.publish", {})],
 }
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store(":memory:")
-    yield store
-    store.close()
 
 
 @pytest.fixture
@@ -119,6 +111,7 @@ def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, 
     assert store.get("task", tasks["in_progress"])["status"] == "in_progress"
 
 
+@pytest.mark.e2e
 def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
     with Stack(tmp_path / "home", port=0, silence=5) as stack:
         api = api_of(stack)
