@@ -16,7 +16,7 @@ import uvicorn
 
 from .app import create_app
 from .auth import Credentials
-from .files import FileStore
+from .files.endpoints import FileStore
 from .store import Store
 from .watchdog import watch
 

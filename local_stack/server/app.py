@@ -15,17 +15,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import auth, emptying, files, projects, publishing, queues, workers  # noqa: F401  (import registers endpoints)
+from . import auth, emptying, publishing  # noqa: F401  (import registers endpoints)
+from .access import Access, Refused
 from .auth import API_VERSION, COMPANY, SERVER_VERSION, USER, Credentials
+from .documents import parse_json
 from .errors import ApiError, validation_error
 from .events import console, ingest, plots, raw, scalars  # noqa: F401
-from .files import FileStore
-from .json_text import parse_json
+from .files import endpoints as files
+from .files.endpoints import FileStore
 from .pages import routes as pages
-from .pages.access import Access, Refused
+from .queues import endpoints as queues
 from .registry import ENDPOINTS
 from .store import Store, new_id
-from .tasks import documents, edits, lifecycle, parameters  # noqa: F401
+from .tasks import edit_endpoints, parameter_endpoints, status_endpoints  # noqa: F401
+from .tasks import endpoints as documents
+from .workers import endpoints as workers
 
 log = logging.getLogger("local_stack.server")
 

@@ -1,11 +1,11 @@
 """Deleting a project, with or without the tasks and models in it."""
 
-from . import models
 from .errors import ApiError
-from .projects import below, contents, required_project
+from .models import endpoints as models
+from .projects.endpoints import below, contents, required_project
 from .registry import endpoint
 from .store import Document, Store
-from .tasks import lifecycle
+from .tasks import status_endpoints as lifecycle
 
 
 @endpoint("projects.validate_delete", "project")

@@ -1,9 +1,9 @@
 """Publishing a model, together with the task that made it where that is asked for."""
 
-from .models import publish, required_model
+from .models.endpoints import publish, required_model
 from .registry import each, endpoint
 from .store import Store
-from .tasks import lifecycle
+from .tasks import status_endpoints as lifecycle
 
 
 @endpoint("models.set_ready", "model")

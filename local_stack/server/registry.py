@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import ApiError, missing_field
-from .shapes import FIELDS, FILTER, LISTING, conform
+from .schemas import FIELDS, FILTER, LISTING, conform
 from .store import Store
 
 Handler = Callable[[Store, dict], dict]

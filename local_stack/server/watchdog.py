@@ -5,8 +5,8 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from .store import Store, now
-from .tasks.documents import editable_task
-from .tasks.lifecycle import change_status
+from .tasks.endpoints import editable_task
+from .tasks.status_endpoints import change_status
 
 log = logging.getLogger("local_stack.server")
 

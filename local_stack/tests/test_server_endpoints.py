@@ -10,7 +10,7 @@ import pytest
 from local_stack.server import app
 from local_stack.server.errors import ApiError
 from local_stack.server.registry import ENDPOINTS
-from local_stack.server.shapes import Map
+from local_stack.server.schemas import Map
 from local_stack.server.store import KINDS, Store
 from local_stack.tests import sdk_schemas
 

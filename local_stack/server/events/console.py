@@ -5,8 +5,8 @@ import time
 
 from ..registry import endpoint
 from ..store import Store
-from ..tasks.documents import required_task
-from .storage import select
+from ..tasks.endpoints import required_task
+from .state import select
 
 
 @endpoint("events.get_task_log", "task")

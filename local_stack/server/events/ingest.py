@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import ApiError, missing_field, model_is_published, validation_error, wrong_type
-from ..models import required_model
+from ..models.endpoints import required_model
 from ..registry import endpoint
 from ..store import Document, Store, now
-from ..tasks.documents import required_task
-from .storage import LOG, SCALAR, TYPES, delete_all
+from ..tasks.endpoints import required_task
+from .state import LOG, SCALAR, TYPES, delete_all
 
 MONITOR_PREFIX = ":monitor:"  # machine statistics: their iterations are seconds, not the task's own
 

@@ -2,9 +2,9 @@
 
 from ..query import offset
 from ..registry import endpoint
-from ..shapes import METRICS_OF_TASKS
+from ..schemas import METRICS_OF_TASKS
 from ..store import Store
-from .storage import ALL_READ, COLUMNS, IMAGE, PLOT, event_of, metric_filter, reader, select
+from .state import ALL_READ, COLUMNS, IMAGE, PLOT, event_of, metric_filter, reader, select
 
 
 def _last_iterations(store: Store, owner: str, kind: str, metrics: list[dict], count: int) -> list[dict]:

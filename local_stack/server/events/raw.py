@@ -3,7 +3,7 @@
 from ..errors import invalid_scroll_id
 from ..registry import endpoint
 from ..store import Store
-from .storage import COLUMNS, SCALAR, event_of, metric_filter, reader
+from .state import COLUMNS, SCALAR, event_of, metric_filter, reader
 
 
 @endpoint("events.get_task_metrics", "tasks")

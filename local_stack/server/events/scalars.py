@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from ..registry import endpoint
-from ..shapes import METRIC
+from ..schemas import METRIC
 from ..store import Store
-from ..tasks.documents import required_task
-from .storage import (
+from ..tasks.endpoints import required_task
+from .state import (
     ALL_READ,
     SCALAR,
     SINGLE_VALUE_ITERATION,

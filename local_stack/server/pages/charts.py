@@ -6,11 +6,11 @@ Each answer has a `version`. To whoever has it already, as `known`, nothing else
 import re
 from typing import Any
 
+from ..documents import parse_json
 from ..errors import ApiError
 from ..events.plots import get_task_plots, newest_plot
 from ..events.scalars import scalar_metrics_iter_histogram
-from ..events.storage import PLOT, variants_of
-from ..json_text import parse_json
+from ..events.state import PLOT, variants_of
 from ..store import Document, Store
 from .rendering import picture, text_size
 from .views import found_task

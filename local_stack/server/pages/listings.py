@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from .. import workers as worker_calls
 from ..errors import ApiError
-from ..projects import below
+from ..projects.endpoints import below
 from ..query import HIDDEN
 from ..store import Document, Store
+from ..workers import endpoints as worker_calls
 from .rendering import number
 from .views import (
     is_dataset,

@@ -1,7 +1,7 @@
 """A model."""
 
 from ..errors import ApiError
-from ..models import users
+from ..models.endpoints import users
 from ..store import Store
 from .tasks import shortened
 from .views import project_of, reference

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from ..access import Access, Refused
 from ..errors import ApiError
 from ..store import Store
 from . import charts, console, datasets, listings, models, pipelines, tasks
-from .access import Access, Refused
 from .rendering import ALWAYS_NEW, CHART_HEADERS, HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, dict], dict]

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from ..errors import ApiError
 from ..events.ingest import MONITOR_PREFIX
-from ..events.storage import SINGLE_VALUE_ITERATION
+from ..events.state import SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
 from ..store import Document, Store
-from ..tasks.lifecycle import ENDED
+from ..tasks.status_endpoints import ENDED
 from .rendering import moment
 
 SHOWN_METRICS = 3

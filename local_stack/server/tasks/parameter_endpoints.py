@@ -2,9 +2,9 @@
 
 from ..errors import invalid_task_status
 from ..registry import endpoint
-from ..shapes import CONFIGURATION, PARAMETER
+from ..schemas import CONFIGURATION, PARAMETER
 from ..store import Document, Store
-from .documents import complete_configuration, complete_parameters, editable_task, required_task, save
+from .endpoints import complete_configuration, complete_parameters, editable_task, required_task, save
 
 USER_PROPERTIES = "properties"  # a section that stays open in every state, and does not touch the task
 

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from .auth import COMPANY, USER
-from .errors import ApiError
-from .query import HIDDEN
-from .registry import endpoint
-from .store import Document, Store, now
+from ..auth import COMPANY, USER
+from ..errors import ApiError
+from ..query import HIDDEN
+from ..registry import endpoint
+from ..store import Document, Store, now
 
 DEFAULT_TIMEOUT_SECONDS = 600  # ClearML's own: a worker that is silent for longer is gone
 

@@ -3,12 +3,13 @@
 from datetime import datetime
 from functools import partial
 
-from .. import models, queues
 from ..errors import ApiError, invalid_task_status, validation_error
-from ..events.storage import delete_all, image_urls
+from ..events.state import delete_all, image_urls
+from ..models import endpoints as models
+from ..queues import endpoints as queues
 from ..registry import each, endpoint
 from ..store import Document, Store, now
-from .documents import editable_task, required_task, save
+from .endpoints import editable_task, required_task, save
 
 # A task may always stay in the state it is in; `force` allows any change.
 TRANSITIONS = {

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from .errors import ApiError, validation_error
+from ..errors import ApiError, validation_error
 
 # Files come from users: a browser must neither guess their type nor run what they hold.
 SAFE_HEADERS = {

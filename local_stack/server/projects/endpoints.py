@@ -1,10 +1,10 @@
 """Projects: a tree by the slashes in their names; those below a part that begins with a dot are hidden."""
 
-from .auth import COMPANY, USER
-from .errors import ApiError, already_exists, check_name, invalid_project_id, validation_error
-from .query import HIDDEN, PAGE_SIZE, next_scroll, search
-from .registry import endpoint
-from .store import Document, Store, new_id, now
+from ..auth import COMPANY, USER
+from ..errors import ApiError, already_exists, check_name, invalid_project_id, validation_error
+from ..query import HIDDEN, PAGE_SIZE, next_scroll, search
+from ..registry import endpoint
+from ..store import Document, Store, new_id, now
 
 FIELDS = {
     "id", "name", "basename", "description", "user", "company", "tags", "system_tags",

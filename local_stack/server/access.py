@@ -7,9 +7,9 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ..auth import PAGES, Credentials
-from ..errors import ApiError
-from .rendering import ALWAYS_NEW, HEADERS
+from .auth import PAGES, Credentials
+from .errors import ApiError
+from .pages.rendering import ALWAYS_NEW, HEADERS
 
 # The names by which a browser on this machine reaches it. Any other may be a trick to read the pages from
 # a foreign site, whose name was made to lead here.

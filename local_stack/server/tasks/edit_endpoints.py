@@ -3,7 +3,7 @@
 from ..errors import check_name, invalid_model_id, invalid_task_status
 from ..registry import endpoint
 from ..store import Store
-from .documents import check_type, editable_task, save, settable_fields
+from .endpoints import check_type, editable_task, save, settable_fields
 
 MERGED = ("execution", "script", "models")  # one level deep; the other fields are replaced
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from ..models import required_model
+from ..models.endpoints import required_model
 from ..store import Store
-from ..tasks.documents import required_task
+from ..tasks.endpoints import required_task
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = (
     "training_stats_scalar",

@@ -1,7 +1,7 @@
 """Models: a name, where the weights are, the task that made them, and whether they are published."""
 
-from .auth import COMPANY, USER
-from .errors import (
+from ..auth import COMPANY, USER
+from ..errors import (
     ApiError,
     check_name,
     invalid_model_id,
@@ -9,10 +9,10 @@ from .errors import (
     missing_field,
     model_is_published,
 )
-from .projects import project_id_for, required_project
-from .query import next_scroll, search
-from .registry import each, endpoint
-from .store import Document, Store, new_id, now
+from ..projects.endpoints import project_id_for, required_project
+from ..query import next_scroll, search
+from ..registry import each, endpoint
+from ..store import Document, Store, new_id, now
 
 FIELDS = {
     "id", "name", "user", "company", "created", "last_update", "task", "parent", "project", "comment",

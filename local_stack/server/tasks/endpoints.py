@@ -4,7 +4,7 @@ from typing import Any
 
 from ..auth import COMPANY, USER
 from ..errors import check_name, invalid_task_id, validation_error
-from ..projects import get_or_create, project_id_for, required_project
+from ..projects.endpoints import get_or_create, project_id_for, required_project
 from ..query import next_scroll, search
 from ..registry import endpoint
 from ..store import Document, Store, new_id, now

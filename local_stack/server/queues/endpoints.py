@@ -1,12 +1,12 @@
 """Queues of tasks that wait for an agent."""
 
-from .auth import COMPANY, USER
-from .errors import ApiError, already_exists, check_name, invalid_queue_id, invalid_task_id
-from .models import by_key
-from .query import next_scroll, search
-from .registry import endpoint
-from .store import Document, Store, new_id, now
-from .workers import alive_workers
+from ..auth import COMPANY, USER
+from ..errors import ApiError, already_exists, check_name, invalid_queue_id, invalid_task_id
+from ..models.endpoints import by_key
+from ..query import next_scroll, search
+from ..registry import endpoint
+from ..store import Document, Store, new_id, now
+from ..workers.endpoints import alive_workers
 
 FIELDS = {"id", "name", "user", "company", "created", "tags", "system_tags", "entries", "last_update"}
 
