@@ -8,7 +8,7 @@ import pytest
 
 from local_stack.server.app import create_app
 from local_stack.server.auth import Credentials
-from local_stack.server.files.endpoints import FileStore
+from local_stack.server.files.state import FileStore
 from local_stack.server.store import Store
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, InProcess, api_of

@@ -8,12 +8,11 @@ import httpx
 import jwt
 import pytest
 
-from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
 from local_stack.server.auth import PAGES
 from local_stack.server.pages import console, listings
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
-from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, drawing
+from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, draw_graph
 from local_stack.server.pages.rendering import asset, render, safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.server.store import Store
@@ -59,7 +58,7 @@ def test_without_the_cookie_there_is_no_data_but_the_way_to_get_it(api, task, pa
 def test_a_wrong_token_is_refused_and_leaves_no_cookie(api, token):
     answer = api.client.get("/", params={"token": token})
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
-    assert "is not of this stack" in answer.text
+    assert "belongs to another stack" in answer.text
 
 
 def test_a_token_that_has_run_out_or_is_of_another_stack_is_refused(api):
@@ -277,7 +276,7 @@ def test_a_name_that_is_no_unicode_text_takes_no_page_down(api, browser):
 
 
 def test_the_first_task_of_all_appears_on_a_front_page_that_is_open():
-    page = render("front.html", **listings.front(Store(":memory:"), {}), query={})
+    page = render("front.html", **listings.front_page(Store(":memory:"), {}), query={})
     assert "Nothing has run here yet" in page
     assert re.findall('<main[^>]* (data-live)|<div id="(.*)" data-part>', page) == [
         ("data-live", ""),
@@ -442,7 +441,7 @@ def test_scalars_are_sent_again_only_when_one_was_reported_or_the_task_was_reset
 
 def test_a_plot_that_is_too_large_is_not_sent(api, browser, task):
     found = plot(api, browser, task, json.dumps({"data": [{"text": "x" * LARGEST_PLOT}]}))
-    assert "too large to be drawn (8.4 MB)" in found["problem"]
+    assert "too large to draw (8.4 MB)" in found["problem"]
 
 
 def table_of(*columns: list, header: tuple = ("a",)) -> str:
@@ -525,7 +524,7 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
         Node("c", ["b", "a"]),
         Node("e", ["gone"]),
     ]
-    drawn = drawing(nodes)
+    drawn = draw_graph(nodes)
     places = {node.key: node.x for node in nodes}
     assert places["a"] == places["e"] < places["b"] < places["c"] < places["d"]
     assert len(drawn["arrows"]) == 5
@@ -534,13 +533,13 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
 
 
 def test_of_too_many_steps_the_first_are_drawn():
-    drawn = drawing([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
+    drawn = draw_graph([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
     assert (len(drawn["nodes"]), drawn["left_out"]) == (MOST_NODES, 7)
 
 
 def test_where_each_step_waits_for_all_before_it_the_first_arrows_are_drawn():
     nodes = [Node(str(number), list(map(str, range(number)))) for number in reversed(range(MOST_NODES))]
-    drawn = drawing(nodes)
+    drawn = draw_graph(nodes)
     assert [node.column for node in nodes] == list(reversed(range(MOST_NODES)))
     arrows = MOST_NODES * (MOST_NODES - 1) // 2
     assert (len(drawn["arrows"]), drawn["arrows_left_out"]) == (MOST_ARROWS, arrows - MOST_ARROWS)
@@ -556,7 +555,7 @@ def test_a_parameter_that_names_a_dataset_leads_to_it(api, browser):
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same():
     nodes = [Node("a", ["b"]), Node("b", ["a"]), Node("c", ["c"])]
-    assert len(drawing(nodes)["arrows"]) == 3
+    assert len(draw_graph(nodes)["arrows"]) == 3
 
 
 @pytest.mark.parametrize(

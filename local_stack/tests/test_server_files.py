@@ -9,7 +9,7 @@ import pytest
 from clearml.utilities.requests_toolbelt import MultipartEncoder
 
 from local_stack.server.errors import ApiError
-from local_stack.server.files.endpoints import FileStore
+from local_stack.server.files.state import FileStore
 from local_stack.tests.api import Api
 
 

@@ -1,39 +1,38 @@
-"""A pipeline run: its steps as a graph, what they found, and what it was told to do."""
+"""The page of a pipeline run: its steps as a graph, their results, and its parameters."""
 
-import json
-from typing import Any
-
-from ..store import Document, Store
+from ..documents import Document
+from ..store import Store
 from .charts import plot_names
 from .console import tail
-from .graph import Node, drawing
-from .tasks import parameters_of
+from .graph import Node, draw_graph
 from .views import (
     found_task,
     heading,
     is_live,
     is_pipeline,
     model_row,
+    parameters_of,
     seconds_run,
+    stored_json,
     task_path,
 )
 
 SECTION = "Pipeline"  # the controller's configuration object that holds the steps
-# What the controller draws itself: the graph and the table of steps above show the same.
+# The controller's own plots: the page shows the same itself.
 OWN_PLOTS = ("Pipeline", "Pipeline Details")
 LAST_LINES = 12
 
 
-def page(store: Store, request: dict) -> dict:
+def pipeline_page(store: Store, request: Document) -> Document:
     task = found_task(store, request)
     if not is_pipeline(task):
-        return {"elsewhere": task_path(task)}
+        return {"redirect": task_path(task)}
     steps = steps_of(store, task)
     nodes = [Node(step["name"], step["parents"], step) for step in steps]
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     return {
         **heading(store, task),
-        "drawing": drawing(nodes) if nodes else None,
+        "drawing": draw_graph(nodes) if nodes else None,
         "plots": plots,
         "charts": bool(plots) or is_live(task),
         "parameters": [
@@ -46,8 +45,8 @@ def page(store: Store, request: dict) -> dict:
     }
 
 
-def steps_of(store: Store, controller: Document) -> list[dict]:
-    """The steps in the order of the pipeline, with what the tasks that run them say of themselves."""
+def steps_of(store: Store, controller: Document) -> list[Document]:
+    """Return the steps in the order of the pipeline, with the tasks that run them."""
     steps = []
     for name, step in stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
@@ -70,17 +69,8 @@ def steps_of(store: Store, controller: Document) -> list[dict]:
     return steps
 
 
-def stored_json(task: Document, name: str) -> dict[str, Any]:
-    """A configuration object that the SDK stored as JSON; empty where it is not there or something else."""
-    try:
-        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _status(step: dict, task: Document | None) -> str:
-    """The task knows how it fares before the controller, which looks at it from time to time."""
+def _status(step: Document, task: Document | None) -> str:
+    """Return the step's status: the task's own, which the controller only reads from time to time."""
     if step.get("skip_job"):
         return "skipped"
     if task:
@@ -89,8 +79,8 @@ def _status(step: dict, task: Document | None) -> str:
     return status if status in ("skipped", "cached", "failed", "aborted", "queued") else "pending"
 
 
-def _models(store: Store, steps: list[dict]) -> list[dict]:
-    """The models that the steps made."""
+def _models(store: Store, steps: list[Document]) -> list[Document]:
+    """Return the models that the steps made."""
     made = [
         (step, store.get("model", item["model"]))
         for step in steps

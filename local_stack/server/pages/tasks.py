@@ -1,31 +1,34 @@
-"""A task, in sections that load one at a time."""
+"""The page of a task, in sections that are loaded one at a time."""
 
 from collections.abc import Callable
 
-from ..events.ingest import MONITOR_PREFIX
-from ..events.plots import debug_images
-from ..store import Document, Store
+from ..documents import Document
+from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
+from ..store import Store
 from .charts import plot_names
 from .rendering import picture, safe_link
 from .views import (
+    artifacts_of,
     best_path,
     found_task,
     heading,
     is_dataset,
     is_pipeline,
     last_values,
+    link_to,
     model_row,
+    parameters_of,
     reference,
     seconds_run,
+    shortened,
     task_path,
 )
 
 MOST_CHILDREN = 200
-MOST_TEXT = 200_000  # characters of one configuration object or difference that are shown
 IMAGE_ITERATIONS = 5  # on one page of samples
 MOST_IMAGES = 60
 
-# The words in addresses, ours and those of ClearML's own pages, that lead to each section.
+# Each section's title, and the words in the addresses of ClearML's own pages that lead to it.
 SECTIONS = {
     "overview": ("Overview", {"general", "info"}),
     "console": ("Console", {"log"}),
@@ -36,12 +39,12 @@ SECTIONS = {
     "configuration": ("Configuration", {"hyper-params", "hyper-param"}),
     "source": ("Source", {"execution"}),
 }
-# What stands in the addresses that this server links to.
+# The ends of the addresses that this server links to, where they are not the section's name.
 ADDRESSES = {"overview": "", "console": "/output/log", "source": "/execution"}
 
 
 def section_of(tail: str) -> str:
-    """The section that the rest of an address means: the first of its words, from behind, that is one's."""
+    """Return the section that the rest of an address means: the last of its words that names one."""
     for word in reversed(tail.strip("/").split("/")):
         for section, (_, words) in SECTIONS.items():
             if word == section or word in words:
@@ -49,7 +52,7 @@ def section_of(tail: str) -> str:
     return "overview"
 
 
-def page(store: Store, request: dict) -> dict:
+def task_page(store: Store, request: Document) -> Document:
     task = found_task(store, request)
     section = section_of(request.get("tail", ""))
     return {
@@ -70,15 +73,12 @@ def page(store: Store, request: dict) -> dict:
     }
 
 
-def _overview(store: Store, task: Document, request: dict) -> dict:
+def _overview(store: Store, task: Document, request: Document) -> Document:
     children = [other for other in store.all("task") if other.get("parent") == task["id"]]
     queue = store.get("queue", task["execution"].get("queue"))
     return {
         "parent": reference(store, task.get("parent")),
-        "children": [
-            {**reference(store, child["id"]), "seconds": seconds_run(child)}
-            for child in children[:MOST_CHILDREN]
-        ],
+        "children": [{**link_to(child), "seconds": seconds_run(child)} for child in children[:MOST_CHILDREN]],
         "more_children": len(children) - MOST_CHILDREN,
         "queue": queue and queue["name"],
         "values": last_values(task),
@@ -86,7 +86,7 @@ def _overview(store: Store, task: Document, request: dict) -> dict:
     }
 
 
-def _scalars(store: Store, task: Document, request: dict) -> dict:
+def _scalars(store: Store, task: Document, request: Document) -> Document:
     values = last_values(task)
     machine = {
         last["metric"]
@@ -101,17 +101,16 @@ def _scalars(store: Store, task: Document, request: dict) -> dict:
     }
 
 
-def _plots(store: Store, task: Document, request: dict) -> dict:
+def _plots(store: Store, task: Document, request: Document) -> Document:
     return {"plots": plot_names(store, task["id"])}
 
 
-def _samples(store: Store, task: Document, request: dict) -> dict:
-    """Debug samples by iteration, the newest first."""
+def _samples(store: Store, task: Document, request: Document) -> Document:
+    """Return debug samples by iteration, newest first."""
     place = request.get("from", "")
     place = place if place.isdecimal() and len(place) < 10 else ""
-    asked = {"metrics": [{"task": task["id"]}], "iters": IMAGE_ITERATIONS, "scroll_id": place}
-    (found,) = debug_images(store, asked)["metrics"]
     first = int(place or 0)
+    found = events_by_iteration(store, task["id"], IMAGE, [], IMAGE_ITERATIONS, first)
     return {
         "iterations": [
             {
@@ -119,14 +118,14 @@ def _samples(store: Store, task: Document, request: dict) -> dict:
                 "images": [_image(event, request["files"]) for event in group["events"][:MOST_IMAGES]],
                 "left_out": len(group["events"]) - MOST_IMAGES,
             }
-            for group in found["iterations"]
+            for group in found
         ],
         "newer": str(max(0, first - IMAGE_ITERATIONS)) if first else None,
-        "older": str(first + IMAGE_ITERATIONS) if len(found["iterations"]) == IMAGE_ITERATIONS else None,
+        "older": str(first + IMAGE_ITERATIONS) if len(found) == IMAGE_ITERATIONS else None,
     }
 
 
-def _image(event: dict, files: str) -> dict:
+def _image(event: Document, files: str) -> Document:
     return {
         "name": " / ".join(filter(None, (event.get("metric"), event.get("variant")))),
         "url": safe_link(event.get("url"), files),
@@ -134,7 +133,7 @@ def _image(event: dict, files: str) -> dict:
     }
 
 
-def _artifacts(store: Store, task: Document, request: dict) -> dict:
+def _artifacts(store: Store, task: Document, request: Document) -> Document:
     found = {}
     for kind in ("input", "output"):
         held = [(item["name"], store.get("model", item["model"])) for item in task["models"][kind]]
@@ -142,23 +141,7 @@ def _artifacts(store: Store, task: Document, request: dict) -> dict:
     return {"artifacts": artifacts_of(task), "models": found}
 
 
-def artifacts_of(task: Document) -> list[dict]:
-    return [
-        {
-            "key": artifact["key"],
-            "type": artifact["type"],
-            "mode": artifact.get("mode") or "output",
-            "uri": artifact.get("uri"),
-            "size": artifact.get("content_size"),
-            "hash": artifact.get("hash") or "",
-            "timestamp": artifact.get("timestamp"),
-            "preview": shortened((artifact.get("type_data") or {}).get("preview") or ""),
-        }
-        for artifact in task["execution"]["artifacts"]
-    ]
-
-
-def _configuration(store: Store, task: Document, request: dict) -> dict:
+def _configuration(store: Store, task: Document, request: Document) -> Document:
     return {
         "parameters": parameters_of(store, task),
         "configuration": [
@@ -172,19 +155,7 @@ def _configuration(store: Store, task: Document, request: dict) -> dict:
     }
 
 
-def parameters_of(store: Store, task: Document) -> list[dict]:
-    """The sections of the hyperparameters, each with what is in it; what names a task leads to it."""
-    sections = []
-    for section, items in sorted(task["hyperparams"].items()):
-        named = [
-            {**item, "path": (reference(store, item.get("value")) or {}).get("path")}
-            for item in sorted(items.values(), key=lambda item: item["name"])
-        ]
-        sections.append({"name": section, "items": named})
-    return sections
-
-
-def _source(store: Store, task: Document, request: dict) -> dict:
+def _source(store: Store, task: Document, request: Document) -> Document:
     script = task["script"]
     requirements = script.get("requirements") or {}
     return {
@@ -199,11 +170,7 @@ def _source(store: Store, task: Document, request: dict) -> dict:
     }
 
 
-def shortened(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}\n… (the first {MOST_TEXT} characters)"
-
-
-CONTENTS: dict[str, Callable[[Store, Document, dict], dict]] = {
+CONTENTS: dict[str, Callable[[Store, Document, Document], Document]] = {
     "overview": _overview,
     "scalars": _scalars,
     "plots": _plots,

@@ -1,108 +1,44 @@
-"""Projects: a tree by the slashes in their names; those below a part that begins with a dot are hidden."""
+"""The endpoints of projects, and the tags that are in use."""
 
-from ..auth import COMPANY, USER
-from ..errors import ApiError, already_exists, check_name, invalid_project_id, validation_error
-from ..query import HIDDEN, PAGE_SIZE, next_scroll, search
-from ..registry import endpoint
-from ..store import Document, Store, new_id, now
+from ..documents import Document, chosen
+from ..errors import ApiError, already_exists, validation_error
+from ..models.state import remove_model
+from ..query import PAGE_SIZE, next_scroll, search
+from ..registry import Service
+from ..store import Store, now
+from ..tasks.state import remove_task
+from .state import (
+    contents,
+    find_or_create_project,
+    find_project,
+    rename_project,
+    with_subprojects,
+)
 
 FIELDS = {
     "id", "name", "basename", "description", "user", "company", "tags", "system_tags",
     "created", "last_update", "parent", "default_output_destination",
 }  # fmt: skip
-DEEPEST = 50  # parts of a project's name
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 
-
-def required_project(store: Store, project_id: str) -> Document:
-    project = store.get("project", project_id)
-    if project is None:
-        raise invalid_project_id(project_id)
-    return project
+service = Service()
 
 
-def find_by_name(store: Store, name: str) -> Document | None:
-    return next((project for project in store.all("project") if project["name"] == name), None)
-
-
-def _parts(name: str) -> list[str]:
-    parts = name.split("/")
-    if not all(part.strip() for part in parts):
-        raise ApiError(400, 407, f"Invalid project name: {name!r} has an empty part")
-    check_name("project", name)
-    if len(parts) > DEEPEST:
-        raise ApiError(
-            400, 407, f"Invalid project name: it has {len(parts)} parts, and {DEEPEST} are the most"
-        )
-    return parts
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
-
-
-def get_or_create(store: Store, name: str, **fields) -> str:
-    """The id of the project of that name, made with all its missing parents if need be."""
-    existing = find_by_name(store, name)
-    if existing:
-        return existing["id"]
-    parts = _parts(name)
-    parent = get_or_create(store, "/".join(parts[:-1])) if len(parts) > 1 else None
-    hidden = [HIDDEN] if _is_hidden(name) else []
-    created = now()
-    project = {
-        "id": new_id(),
-        "name": name,
-        "basename": parts[-1],
-        "description": "",
-        "user": USER["id"],
-        "company": COMPANY["id"],
-        "parent": parent,
-        "created": created,
-        "last_update": created,
-        "tags": [],
-        **{key: value for key, value in fields.items() if value is not None},
-    }
-    project["system_tags"] = sorted({*hidden, *(fields.get("system_tags") or [])})
-    store.put("project", project)
-    return project["id"]
-
-
-def below(store: Store, project: Document) -> list[Document]:
-    """The project itself and all projects under it."""
-    prefix = project["name"] + "/"
-    return [p for p in store.all("project") if p["id"] == project["id"] or p["name"].startswith(prefix)]
-
-
-def contents(store: Store, kind: str, project: Document) -> list[Document]:
-    ids = {p["id"] for p in below(store, project)}
-    return [document for document in store.all(kind) if document.get("project") in ids]
-
-
-def project_id_for(store: Store, request: dict) -> str:
-    """The id that a `move` names, by `project` or by `project_name`."""
-    if request.get("project"):
-        return required_project(store, request["project"])["id"]
-    if request.get("project_name"):
-        return get_or_create(store, request["project_name"])
-    raise validation_error("either project or project_name should be given")
-
-
-@endpoint("projects.create", "name")
-def create(store: Store, request: dict) -> dict:
-    if find_by_name(store, request["name"]):
+@service.endpoint("projects.create", "name")
+def create_project(store: Store, request: Document) -> Document:
+    if find_project(store, request["name"]):
         raise already_exists("project", request["name"])
     fields = {key: request.get(key) for key in EDITABLE if key != "name"}
-    return {"id": get_or_create(store, request["name"], **fields)}
+    return {"id": find_or_create_project(store, request["name"], **fields)}
 
 
-@endpoint("projects.get_by_id", "project")
-def get_by_id(store: Store, request: dict) -> dict:
-    return {"project": required_project(store, request["project"])}
+@service.endpoint("projects.get_by_id", "project")
+def get_project_by_id(store: Store, request: Document) -> Document:
+    return {"project": store.get_required("project", request["project"])}
 
 
-@endpoint("projects.get_all")
-def get_all(store: Store, request: dict) -> dict:
+@service.endpoint("projects.get_all")
+def get_all_projects(store: Store, request: Document) -> Document:
     projects = store.all("project")
     if request.get("shallow_search"):
         projects = [project for project in projects if not project["parent"]]
@@ -110,51 +46,30 @@ def get_all(store: Store, request: dict) -> dict:
     return {"projects": found, "scroll_id": next_scroll(request, len(found))}
 
 
-@endpoint("projects.update", "project")
-def update(store: Store, request: dict) -> dict:
-    required_project(store, request["project"])
-    project = store.edit("project", request["project"])
-    fields = {key: request[key] for key in EDITABLE if key in request}
-    renamed = fields.pop("name", project["name"])
-    if renamed != project["name"]:
-        _rename(store, project, renamed)
-        project = store.edit("project", request["project"])
+@service.endpoint("projects.update", "project")
+def update_project(store: Store, request: Document) -> Document:
+    project = store.get_required("project", request["project"])
+    fields = chosen(EDITABLE, request)
+    name = fields.pop("name", project["name"])
+    if name != project["name"]:
+        rename_project(store, project, name)
     fields["last_update"] = now()
-    store.put("project", {**project, **fields})
+    store.put("project", {**store.get_required("project", project["id"]), **fields})
     return {"updated": 1, "fields": fields}
 
 
-def _rename(store: Store, project: Document, name: str) -> None:
-    old = project["name"]
-    _parts(name)
-    if name.startswith(old + "/"):
-        raise ApiError(400, 408, f"Cannot update project location: {name!r} is below {old!r}")
-    if find_by_name(store, name):
-        raise already_exists("project", name)
-    parent = get_or_create(store, name.rpartition("/")[0]) if "/" in name else None
-    for member in below(store, project):
-        moved = name + member["name"][len(old) :]
-        changed = {**member, "name": moved, "basename": moved.rpartition("/")[2], "last_update": now()}
-        if _is_hidden(moved) != _is_hidden(member["name"]):
-            tags = {tag for tag in member["system_tags"] if tag != HIDDEN}
-            changed["system_tags"] = sorted(tags | {HIDDEN} if _is_hidden(moved) else tags)
-        if member["id"] == project["id"]:
-            changed["parent"] = parent
-        store.put("project", changed)
-
-
-@endpoint("projects.move", "project", "new_location")
-def move(store: Store, request: dict) -> dict:
-    project = required_project(store, request["project"])
+@service.endpoint("projects.move", "project", "new_location")
+def move_project(store: Store, request: Document) -> Document:
+    project = store.get_required("project", request["project"])
     location = request["new_location"].strip("/")
-    _rename(store, project, f"{location}/{project['basename']}" if location else project["basename"])
-    return {"moved": len(below(store, required_project(store, project["id"])))}
+    rename_project(store, project, f"{location}/{project['basename']}" if location else project["basename"])
+    return {"moved": len(with_subprojects(store, store.get_required("project", project["id"])))}
 
 
-@endpoint("projects.merge", "project", "destination_project")
-def merge(store: Store, request: dict) -> dict:
-    source = required_project(store, request["project"])
-    target = required_project(store, request["destination_project"])
+@service.endpoint("projects.merge", "project", "destination_project")
+def merge_project(store: Store, request: Document) -> Document:
+    source = store.get_required("project", request["project"])
+    target = store.get_required("project", request["destination_project"])
     if source["id"] == target["id"]:
         raise validation_error("a project cannot merge into itself")
     entities = 0
@@ -165,13 +80,65 @@ def merge(store: Store, request: dict) -> dict:
                 entities += 1
     children = [project for project in store.all("project") if project["parent"] == source["id"]]
     for child in children:
-        _rename(store, child, f"{target['name']}/{child['basename']}")
+        rename_project(store, child, f"{target['name']}/{child['basename']}")
     store.delete("project", source["id"])
     return {"moved_entities": entities, "moved_projects": len(children)}
 
 
-def _tags(documents: list[Document], request: dict) -> dict:
-    """All tags in use among the documents of the projects that the request names (none: all)."""
+@service.endpoint("projects.validate_delete", "project")
+def validate_project_delete(store: Store, request: Document) -> Document:
+    """Count what is in the project that would be deleted."""
+    project = store.get_required("project", request["project"])
+    tasks, models = contents(store, "task", project), contents(store, "model", project)
+    return {
+        "tasks": len(tasks),
+        "non_archived_tasks": len(_in_use(tasks)),
+        "models": len(models),
+        "non_archived_models": len(_in_use(models)),
+    }
+
+
+def _in_use(documents: list[Document]) -> list[Document]:
+    return [document for document in documents if "archived" not in document["system_tags"]]
+
+
+@service.endpoint("projects.delete", "project")
+def delete_project(store: Store, request: Document) -> Document:
+    """Delete the project and those below it. Their contents go too, or stay without a project."""
+    project = store.get_required("project", request["project"])
+    tasks, models = contents(store, "task", project), contents(store, "model", project)
+    if not request.get("force"):
+        if _in_use(tasks):
+            raise ApiError(400, 402, "Project has associated tasks: use force=true to delete it")
+        if _in_use(models):
+            raise ApiError(400, 405, "Project has associated models: use force=true to delete it")
+    with_contents = request.get("delete_contents")
+    urls: dict[str, list[str]] = {"artifact_urls": [], "event_urls": [], "model_urls": []}
+    if with_contents:
+        for model in models:
+            remove_model(store, model["id"])
+            urls["model_urls"].append(model["uri"])
+        for task in tasks:
+            for kind, found in remove_task(store, task["id"])["urls"].items():
+                urls[kind] += found
+    else:
+        for kind, documents in (("task", tasks), ("model", models)):
+            for document in documents:
+                store.put(kind, {**document, "project": None})
+    deleted = with_subprojects(store, project)
+    for member in deleted:
+        store.delete("project", member["id"])
+    return {
+        "deleted": len(deleted),
+        "disassociated_tasks": 0 if with_contents else len(tasks),
+        "deleted_tasks": len(tasks) if with_contents else 0,
+        "deleted_models": len(models) if with_contents else 0,
+        "urls": urls,
+    }
+
+
+def _tags(documents: list[Document], request: Document) -> Document:
+    """List the tags in use among the documents of the projects that the request names (none: all)."""
     projects = set(request.get("projects") or [])
     chosen = [document for document in documents if not projects or document.get("project") in projects]
     answer = {"tags": sorted({tag for document in chosen for tag in document.get("tags") or []})}
@@ -180,29 +147,29 @@ def _tags(documents: list[Document], request: dict) -> dict:
     return answer
 
 
-@endpoint("projects.get_task_tags")
-def get_task_tags(store: Store, request: dict) -> dict:
+@service.endpoint("projects.get_task_tags")
+def get_task_tags(store: Store, request: Document) -> Document:
     return _tags(store.all("task"), request)
 
 
-@endpoint("projects.get_model_tags")
-def get_model_tags(store: Store, request: dict) -> dict:
+@service.endpoint("projects.get_model_tags")
+def get_model_tags(store: Store, request: Document) -> Document:
     return _tags(store.all("model"), request)
 
 
-@endpoint("projects.get_project_tags")
-def get_project_tags(store: Store, request: dict) -> dict:
+@service.endpoint("projects.get_project_tags")
+def get_project_tags(store: Store, request: Document) -> Document:
     return _tags(store.all("project"), request)
 
 
-@endpoint("organization.get_tags")
-def get_organization_tags(store: Store, request: dict) -> dict:
+@service.endpoint("organization.get_tags")
+def get_organization_tags(store: Store, request: Document) -> Document:
     return _tags(store.all("task") + store.all("model") + store.all("project"), request)
 
 
-@endpoint("projects.get_unique_metric_variants")
-def get_unique_metric_variants(store: Store, request: dict) -> dict:
-    """Every (metric, variant) that the tasks of the project have reported as scalars."""
+@service.endpoint("projects.get_unique_metric_variants")
+def get_unique_metric_variants(store: Store, request: Document) -> Document:
+    """List every (metric, variant) that the tasks of the project have reported as scalars."""
     wanted = request.get("project")
     found = {
         (last["metric"], last["variant"], metric_hash, variant_hash)
@@ -215,16 +182,15 @@ def get_unique_metric_variants(store: Store, request: dict) -> dict:
     return {"metrics": [dict(zip(keys, entry, strict=True)) for entry in sorted(found)]}
 
 
-@endpoint("projects.get_hyper_parameters", "project")
-def get_hyper_parameters(store: Store, request: dict) -> dict:
-    """The sections and names of the hyperparameters that tasks of the project have."""
-    project = required_project(store, request["project"])
+@service.endpoint("projects.get_hyper_parameters", "project")
+def get_project_hyper_parameters(store: Store, request: Document) -> Document:
+    """List the sections and names of the hyperparameters of the project's tasks."""
+    project = store.get_required("project", request["project"])
     deep = request.get("include_subprojects", True)
-    tasks = contents(store, "task", project)
     names = sorted(
         {
             (section, name)
-            for task in tasks
+            for task in contents(store, "task", project)
             if deep or task["project"] == project["id"]
             for section, items in task["hyperparams"].items()
             for name in items

@@ -1,19 +1,21 @@
-"""A task's document: how one is made, found, cloned and listed."""
+"""The endpoints of tasks: made, found, cloned, and what they hold besides their parameters."""
 
 from typing import Any
 
-from ..auth import COMPANY, USER
-from ..errors import check_name, invalid_task_id, validation_error
-from ..projects.endpoints import get_or_create, project_id_for, required_project
+from ..documents import Document
+from ..errors import check_name, invalid_task_status
+from ..projects.state import find_or_create_project, project_to_move_to
 from ..query import next_scroll, search
-from ..registry import endpoint
-from ..store import Document, Store, new_id, now
-
-TYPES = {
-    "training", "testing", "inference", "data_processing", "application", "monitor", "controller",
-    "optimizer", "service", "qc", "custom", "report", "dataset_import", "annotation",
-    "annotation_manual",
-}  # fmt: skip
+from ..registry import Service
+from ..store import Store
+from .state import (
+    check_type,
+    complete_configuration,
+    complete_parameters,
+    new_task,
+    save_task,
+    settable_fields,
+)
 
 FIELDS = {
     "id", "name", "user", "company", "type", "status", "comment", "created", "started", "completed",
@@ -23,103 +25,13 @@ FIELDS = {
     "active_duration",
 }  # fmt: skip
 
-# What a request may set on a new task besides its name and type.
-SETTABLE = (
-    "comment", "parent", "project", "execution", "script", "hyperparams", "configuration", "container",
-    "models", "tags", "system_tags", "runtime",
-)  # fmt: skip
+MERGED = ("execution", "script", "models")  # one level deep; the other fields are replaced
+
+service = Service()
 
 
-def required_task(store: Store, task_id: Any) -> Document:
-    task = store.get("task", task_id)
-    if task is None:
-        raise invalid_task_id(task_id)
-    return task
-
-
-def editable_task(store: Store, task_id: Any) -> Document:
-    required_task(store, task_id)
-    return store.edit("task", task_id)
-
-
-def save(store: Store, task: Document, changed: bool = True) -> None:
-    """Put the task back; `changed` marks its content as touched just now."""
-    if changed:
-        task["last_update"] = task["last_change"] = now()
-    store.put("task", task)
-
-
-def check_type(kind: str) -> None:
-    if kind not in TYPES:
-        raise validation_error(f"{kind!r} is no type of task; the types are {', '.join(sorted(TYPES))}")
-
-
-def new_task(name: str, kind: str, **fields) -> Document:
-    """A task in the state "created", with every container that clients expect to find in it."""
-    check_name("task", name)
-    check_type(kind)
-    created = now()
-    task = {
-        "id": new_id(),
-        "name": name,
-        "type": kind,
-        "user": USER["id"],
-        "company": COMPANY["id"],
-        "status": "created",
-        "status_reason": "",
-        "status_message": "",
-        "status_changed": created,
-        "created": created,
-        "last_update": created,
-        "last_change": created,
-        "last_iteration": 0,
-        "last_metrics": {},
-        "comment": "",
-        "tags": [],
-        "system_tags": [],
-        "output": {"destination": ""},
-        "runtime": {},
-        "configuration": {},
-        "hyperparams": {},
-        "container": {},
-        **{key: value for key, value in fields.items() if value is not None},
-    }
-    task["script"] = {"binary": "python", "repository": "", "requirements": {}, **(task.get("script") or {})}
-    task["execution"] = {"artifacts": [], **(task.get("execution") or {})}
-    task["models"] = {"input": [], "output": [], **(task.get("models") or {})}
-    return task
-
-
-def settable_fields(store: Store, request: dict) -> dict:
-    """The fields of the request that a task may hold, with what they refer to checked."""
-    fields = {key: request[key] for key in SETTABLE if key in request}
-    if fields.get("project"):
-        required_project(store, fields["project"])
-    if "hyperparams" in fields:
-        fields["hyperparams"] = complete_parameters(fields["hyperparams"])
-    if "configuration" in fields:
-        fields["configuration"] = complete_configuration(fields["configuration"])
-    return fields
-
-
-def complete_parameters(sections: dict) -> dict:
-    """Hyperparameters by section and name, each of which also says what it is called itself."""
-    return {
-        section: {name: {**_texts(item), "section": section, "name": name} for name, item in items.items()}
-        for section, items in sections.items()
-    }
-
-
-def complete_configuration(items: dict) -> dict:
-    return {name: {**_texts(item), "name": name} for name, item in items.items()}
-
-
-def _texts(item: dict) -> dict:
-    return {key: str(value) for key, value in item.items()}
-
-
-@endpoint("tasks.create", "name", "type")
-def create(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.create", "name", "type")
+def create_task(store: Store, request: Document) -> Document:
     task = new_task(request["name"], request["type"], **settable_fields(store, request))
     if request.get("output_dest"):
         task["output"]["destination"] = request["output_dest"]
@@ -127,22 +39,22 @@ def create(store: Store, request: dict) -> dict:
     return {"id": task["id"]}
 
 
-@endpoint("tasks.validate", "name", "type")
-def validate(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.validate", "name", "type")
+def validate_task(store: Store, request: Document) -> Document:
     new_task(request["name"], request["type"], **settable_fields(store, request))
     return {}
 
 
-@endpoint("tasks.clone", "task")
-def clone(store: Store, request: dict) -> dict:
-    """A new draft of the task: what it was told to do, and nothing of what it did."""
-    source = store.edit("task", required_task(store, request["task"])["id"])
+@service.endpoint("tasks.clone", "task")
+def clone_task(store: Store, request: Document) -> Document:
+    """Make a new draft with the task's settings, and nothing of what its run made."""
+    source = store.edit("task", request["task"])
     new_project = None
     project = source.get("project")
     if request.get("new_task_project"):
-        project = required_project(store, request["new_task_project"])["id"]
+        project = store.get_required("project", request["new_task_project"])["id"]
     elif request.get("new_project_name"):
-        project = get_or_create(store, request["new_project_name"])
+        project = find_or_create_project(store, request["new_project_name"])
         new_project = {"id": project, "name": request["new_project_name"]}
     execution = {key: value for key, value in source["execution"].items() if key != "queue"}
     execution["artifacts"] = [a for a in execution["artifacts"] if a.get("mode") == "input"]
@@ -173,34 +85,136 @@ def clone(store: Store, request: dict) -> dict:
     return {"id": task["id"], **({"new_project": new_project} if new_project else {})}
 
 
-@endpoint("tasks.get_by_id", "task")
-def get_by_id(store: Store, request: dict) -> dict:
-    return {"task": required_task(store, request["task"])}
+@service.endpoint("tasks.get_by_id", "task")
+def get_task_by_id(store: Store, request: Document) -> Document:
+    return {"task": store.get_required("task", request["task"])}
 
 
-@endpoint("tasks.get_all")
-def get_all(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.get_all")
+def get_all_tasks(store: Store, request: Document) -> Document:
     found = search(store.all("task"), request, FIELDS)
     return {"tasks": found, "scroll_id": next_scroll(request, len(found))}
 
 
-@endpoint("tasks.get_types")
-def get_types(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.get_types")
+def get_task_types(store: Store, request: Document) -> Document:
     projects = set(request.get("projects") or [])
     tasks = [task for task in store.all("task") if not projects or task.get("project") in projects]
     return {"types": sorted({task["type"] for task in tasks})}
 
 
-@endpoint("tasks.move", "ids")
-def move(store: Store, request: dict) -> dict:
-    project = project_id_for(store, request)
+@service.endpoint("tasks.move", "ids")
+def move_tasks(store: Store, request: Document) -> Document:
+    project = project_to_move_to(store, request)
     for task_id in request["ids"]:
-        save(store, {**required_task(store, task_id), "project": project})
+        save_task(store, {**store.get_required("task", task_id), "project": project})
     return {}
 
 
-def for_version(task: dict, version: tuple[int, int]) -> dict:
-    """The task as clients that ask for an older API expect it.
+@service.endpoint("tasks.edit", "task")
+def edit_task(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    if task["status"] != "created" and not request.get("force"):
+        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
+    fields = settable_fields(store, request)
+    if "name" in request:
+        check_name("task", request["name"])
+        fields["name"] = request["name"]
+    if "type" in request:
+        check_type(request["type"])
+        fields["type"] = request["type"]
+    for field in MERGED:
+        if field in fields:
+            fields[field] = {**task[field], **fields[field]}
+    if "output_dest" in request:
+        fields["output"] = {**task["output"], "destination": request["output_dest"]}
+    task.update(fields)
+    save_task(store, task)
+    return {"updated": 1, "fields": {**fields, "last_update": task["last_update"]}}
+
+
+@service.endpoint("tasks.update", "task")
+def update_task(store: Store, request: Document) -> Document:
+    """Rename, move, tag or comment a task, in any state."""
+    task = store.edit("task", request["task"])
+    allowed = ("comment", "project", "tags", "system_tags")
+    fields = {k: v for k, v in settable_fields(store, request).items() if k in allowed}
+    if "name" in request:
+        check_name("task", request["name"])
+        fields["name"] = request["name"]
+    if "output__error" in request:
+        fields["output"] = {**task["output"], "error": request["output__error"]}
+    task.update(fields)
+    save_task(store, task)
+    return {"updated": 1, "fields": {**fields, "last_update": task["last_update"]}}
+
+
+@service.endpoint("tasks.set_requirements", "task", "requirements")
+def set_task_requirements(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    task["script"]["requirements"] = request["requirements"]
+    save_task(store, task)
+    return {"updated": 1, "fields": {"script.requirements": request["requirements"]}}
+
+
+def _artifact_key(artifact: Document) -> tuple[str, str]:
+    return artifact["key"], artifact.get("mode") or "output"
+
+
+@service.endpoint("tasks.add_or_update_artifacts", "task", "artifacts")
+def add_or_update_task_artifacts(store: Store, request: Document) -> Document:
+    """Add artifacts. One with the key and mode of an earlier one replaces it."""
+    task = store.edit("task", request["task"])
+    if task["status"] not in ("created", "in_progress") and not request.get("force"):
+        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to add artifacts")
+    held = {_artifact_key(artifact): artifact for artifact in task["execution"]["artifacts"]}
+    for artifact in request["artifacts"]:
+        held[_artifact_key(artifact)] = {"mode": "output", **artifact}
+    task["execution"]["artifacts"] = list(held.values())
+    save_task(store, task)
+    return {"updated": 1}
+
+
+@service.endpoint(
+    "tasks.delete_artifacts", "task", "artifacts", artifacts=[{"key!": str, "mode": {"input", "output"}}]
+)
+def delete_task_artifacts(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    gone = {_artifact_key(artifact) for artifact in request["artifacts"]}
+    kept = [a for a in task["execution"]["artifacts"] if _artifact_key(a) not in gone]
+    task["execution"]["artifacts"] = kept
+    save_task(store, task)
+    return {"deleted": 1}
+
+
+@service.endpoint("tasks.add_or_update_model", "task", "name", "model", "type", type={"input", "output"})
+def add_or_update_task_model(store: Store, request: Document) -> Document:
+    """Add a model to the task's inputs or outputs. One of the same name is replaced."""
+    task = store.edit("task", request["task"])
+    store.get_required("model", request["model"])
+    held = {item["name"]: item for item in task["models"][request["type"]]}
+    held[request["name"]] = {"name": request["name"], "model": request["model"]}
+    task["models"][request["type"]] = list(held.values())
+    if "iteration" in request:
+        task["last_iteration"] = max(task["last_iteration"], request["iteration"])
+    save_task(store, task)
+    return {"updated": 1}
+
+
+@service.endpoint(
+    "tasks.delete_models", "task", "models", models=[{"name!": str, "type!": {"input", "output"}}]
+)
+def delete_task_models(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    for item in request["models"]:
+        held = task["models"][item["type"]]
+        held[:] = [other for other in held if other["name"] != item["name"]]
+    save_task(store, task)
+    return {"updated": 1}
+
+
+def task_for_version(task: Document, version: tuple[int, int]) -> Document:
+    """Return the task as clients of an older API expect it.
 
     Before 2.13 models were plain ids in `execution.model` and `output.model`, and the container's image and
     arguments were `execution.docker_cmd`; before 2.9 hyperparameters were flat, in `execution.parameters`.
