@@ -9,25 +9,8 @@ from ..query import offset
 from ..registry import Service
 from ..schemas import METRIC, METRICS_OF_TASKS
 from ..store import Store
+from . import state
 from .ingest import add_events
-from .state import (
-    COLUMNS,
-    IMAGE,
-    PLOT,
-    SCALAR,
-    SINGLE_VALUE_ITERATION,
-    VECTOR,
-    delete_events,
-    event_of,
-    events_by_iteration,
-    last_plots,
-    mean,
-    metric_filter,
-    owner_of,
-    scalar_series,
-    select_events,
-    variants_by_metric,
-)
 
 ALL_READ = "end"  # the scroll id of an answer that holds everything: the next page is empty
 
@@ -50,13 +33,13 @@ def add_event_batch(store: Store, request: Document) -> Document:
 
 @service.endpoint("events.delete_for_task", "task")
 def delete_task_events(store: Store, request: Document) -> Document:
-    delete_events(store, store.get_required("task", request["task"])["id"])
+    state.delete_events(store, store.get_required("task", request["task"])["id"])
     return {"deleted": True}
 
 
 @service.endpoint("events.delete_for_model", "model")
 def delete_model_events(store: Store, request: Document) -> Document:
-    delete_events(store, store.get_required("model", request["model"])["id"])
+    state.delete_events(store, store.get_required("model", request["model"])["id"])
     return {"deleted": True}
 
 
@@ -65,11 +48,11 @@ def delete_model_events(store: Store, request: Document) -> Document:
 
 @service.endpoint("events.get_task_metrics", "tasks")
 def get_task_metrics(store: Store, request: Document) -> Document:
-    kind = request.get("event_type") or SCALAR
+    kind = request.get("event_type") or state.SCALAR
     answer = []
     for task_id in request["tasks"]:
-        owner = owner_of(store, request, task_id)
-        answer.append({"task": task_id, "metrics": list(variants_by_metric(store, owner["id"], kind))})
+        owner = state.owner_of(store, request, task_id)
+        answer.append({"task": task_id, "metrics": list(state.variants_by_metric(store, owner["id"], kind))})
     return {"metrics": answer}
 
 
@@ -82,15 +65,15 @@ def get_task_events(store: Store, request: Document) -> Document:
 @service.endpoint("events.get_scalar_metric_data", "task")
 def get_scalar_metric_data(store: Store, request: Document) -> Document:
     metrics = [{"metric": request["metric"]}] if request.get("metric") else []
-    return _scrolled(store, {**request, "metrics": metrics}, SCALAR, "asc")
+    return _scrolled(store, {**request, "metrics": metrics}, state.SCALAR, "asc")
 
 
 def _scrolled(store: Store, request: Document, kind: str | None, order: str) -> Document:
-    condition, values = "task = ?", [owner_of(store, request)["id"]]
+    condition, values = "task = ?", [state.owner_of(store, request)["id"]]
     if kind:
         condition += " AND type = ?"
         values.append(kind)
-    filters, filter_values = metric_filter(request.get("metrics", []))
+    filters, filter_values = state.metric_filter(request.get("metrics", []))
     condition += filters
     values += filter_values
     (total,) = store.db.execute(f"SELECT COUNT(*) FROM events WHERE {condition}", values).fetchone()
@@ -99,11 +82,11 @@ def _scrolled(store: Store, request: Document, kind: str | None, order: str) -> 
         condition += f" AND (timestamp, seq) {after} (?, ?)"
         values += _place(request["scroll_id"])
     rows = store.db.execute(
-        f"SELECT {COLUMNS} FROM events WHERE {condition} "
+        f"SELECT {state.COLUMNS} FROM events WHERE {condition} "
         f"ORDER BY timestamp {direction}, seq {direction} LIMIT ?",
         [*values, request.get("batch_size") or 500],
     ).fetchall()
-    events = [event_of(row) for row in rows]
+    events = [state.event_of(row) for row in rows]
     scroll_id = f"{events[-1]['timestamp']}_{rows[-1][0]}" if rows else request.get("scroll_id")
     return {"events": events, "returned": len(events), "total": total, "scroll_id": scroll_id}
 
@@ -121,12 +104,12 @@ def _place(scroll_id: str) -> tuple[int, int]:
 
 @service.endpoint("events.scalar_metrics_iter_histogram", "task")
 def get_scalar_series(store: Store, request: Document) -> Document:
-    return _series(store, owner_of(store, request)["id"], request)
+    return _series(store, state.owner_of(store, request)["id"], request)
 
 
 def _series(store: Store, owner_id: str, request: Document) -> Document:
     key, samples = request.get("key", "iter"), request.get("samples")
-    return scalar_series(store, owner_id, request.get("metrics", []), key, samples)
+    return state.scalar_series(store, owner_id, request.get("metrics", []), key, samples)
 
 
 @service.endpoint("events.multi_task_scalar_metrics_iter_histogram", "tasks")
@@ -134,7 +117,7 @@ def get_multi_task_scalar_series(store: Store, request: Document) -> Document:
     """Return {metric: {variant: {task: {"name", "x", "y"}}}}; the name is the task's."""
     answer: dict[str, Document] = {}
     for task_id in request["tasks"]:
-        owner = owner_of(store, request, task_id)
+        owner = state.owner_of(store, request, task_id)
         for metric, variants in _series(store, owner["id"], request).items():
             for variant, points in variants.items():
                 by_task = answer.setdefault(metric, {}).setdefault(variant, {})
@@ -144,10 +127,10 @@ def get_multi_task_scalar_series(store: Store, request: Document) -> Document:
 
 @service.endpoint("events.scalar_metrics_iter_raw", "task", "metric", metric=METRIC)
 def get_raw_scalar_series(store: Store, request: Document) -> Document:
-    owner_id, metric = owner_of(store, request)["id"], request["metric"]
+    owner_id, metric = state.owner_of(store, request)["id"], request["metric"]
     # All points come in one answer, so a client that scrolls on finds nothing more.
     all_read = bool(request.get("scroll_id"))
-    series = {} if all_read else scalar_series(store, owner_id, [metric], request.get("key", "iter"))
+    series = {} if all_read else state.scalar_series(store, owner_id, [metric], request.get("key", "iter"))
     variants = series.get(metric["metric"], {})
     returned = sum(len(points["x"]) for points in variants.values())
     total = returned if request.get("count_total") else None
@@ -160,8 +143,10 @@ def get_task_single_value_metrics(store: Store, request: Document) -> Document:
     keys = ("metric", "variant", "value", "timestamp")
     answer = []
     for task_id in request["tasks"]:
-        owner_id = owner_of(store, request, task_id)["id"]
-        events = select_events(store, condition, (owner_id, SCALAR, SINGLE_VALUE_ITERATION), order)
+        owner_id = state.owner_of(store, request, task_id)["id"]
+        events = state.select_events(
+            store, condition, (owner_id, state.SCALAR, state.SINGLE_VALUE_ITERATION), order
+        )
         if events:
             answer.append({"task": task_id, "values": [{key: e[key] for key in keys} for e in events]})
     return {"tasks": answer}
@@ -171,9 +156,9 @@ def get_task_single_value_metrics(store: Store, request: Document) -> Document:
 def get_task_latest_scalar_values(store: Store, request: Document) -> Document:
     task = store.get_required("task", request["task"])
     metrics = []
-    for metric, variants in scalar_series(store, task["id"], []).items():
+    for metric, variants in state.scalar_series(store, task["id"], []).items():
         values = [
-            {"name": variant, "last_value": points["y"][-1], "last_100_value": mean(points["y"][-100:])}
+            {"name": variant, "last_value": points["y"][-1], "last_100_value": state.mean(points["y"][-100:])}
             for variant, points in variants.items()
         ]
         metrics.append({"name": metric, "variants": values})
@@ -182,12 +167,12 @@ def get_task_latest_scalar_values(store: Store, request: Document) -> Document:
 
 @service.endpoint("events.get_scalar_metrics_and_variants", "task")
 def get_scalar_metrics_and_variants(store: Store, request: Document) -> Document:
-    return {"metrics": variants_by_metric(store, owner_of(store, request)["id"], SCALAR)}
+    return {"metrics": state.variants_by_metric(store, state.owner_of(store, request)["id"], state.SCALAR)}
 
 
 @service.endpoint("events.get_vector_metrics_and_variants", "task")
 def get_vector_metrics_and_variants(store: Store, request: Document) -> Document:
-    found = variants_by_metric(store, owner_of(store, request)["id"], VECTOR)
+    found = state.variants_by_metric(store, state.owner_of(store, request)["id"], state.VECTOR)
     return {"metrics": [{"metric": metric, "variants": names} for metric, names in found.items()]}
 
 
@@ -196,10 +181,10 @@ def get_vector_metrics_and_variants(store: Store, request: Document) -> Document
 
 @service.endpoint("events.get_task_plots", "task")
 def get_task_plots(store: Store, request: Document) -> Document:
-    owner_id, metrics = owner_of(store, request)["id"], request.get("metrics", [])
+    owner_id, metrics = state.owner_of(store, request)["id"], request.get("metrics", [])
     # All plots come in one answer, so a client that scrolls on finds nothing more.
     all_read = bool(request.get("scroll_id"))
-    plots = [] if all_read else last_plots(store, owner_id, metrics, request.get("iters") or 1)
+    plots = [] if all_read else state.last_plots(store, owner_id, metrics, request.get("iters") or 1)
     return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": ALL_READ}
 
 
@@ -209,8 +194,8 @@ def get_multi_task_plots(store: Store, request: Document) -> Document:
     answer: dict[str, Document] = {}
     count = 0
     for task_id in request["tasks"]:
-        owner = owner_of(store, request, task_id)
-        for event in last_plots(store, owner["id"], [], request.get("iters") or 1):
+        owner = state.owner_of(store, request, task_id)
+        for event in state.last_plots(store, owner["id"], [], request.get("iters") or 1):
             variants = answer.setdefault(event["metric"], {}).setdefault(event["variant"], {})
             iterations = variants.setdefault(task_id, {})
             iteration = str(event.get("iter") or 0)
@@ -232,30 +217,32 @@ def _by_iteration(store: Store, request: Document, kind: str) -> Document:
         metrics_by_task.setdefault(item["task"], []).extend([item] if item.get("metric") else [])
     answer = []
     for task_id, metrics in metrics_by_task.items():
-        owner_id = owner_of(store, request, task_id)["id"]
-        iterations = events_by_iteration(store, owner_id, kind, metrics, count, first)
+        owner_id = state.owner_of(store, request, task_id)["id"]
+        iterations = state.events_by_iteration(store, owner_id, kind, metrics, count, first)
         answer.append({"task": task_id, "iterations": iterations})
     return {"metrics": answer, "scroll_id": str(first + count)}
 
 
 @service.endpoint("events.debug_images", "metrics", metrics=METRICS_OF_TASKS)
 def get_debug_images(store: Store, request: Document) -> Document:
-    return _by_iteration(store, request, IMAGE)
+    return _by_iteration(store, request, state.IMAGE)
 
 
 @service.endpoint("events.plots", "metrics", metrics=METRICS_OF_TASKS)
 def get_plots(store: Store, request: Document) -> Document:
-    return _by_iteration(store, request, PLOT)
+    return _by_iteration(store, request, state.PLOT)
 
 
 @service.endpoint("events.get_debug_image_sample", "task", "metric", "variant")
 def get_debug_image_sample(store: Store, request: Document) -> Document:
     """Return one image: that of the iteration in the request, or the last one."""
     condition = "task = ? AND type = ? AND metric = ? AND variant = ?"
-    values = [owner_of(store, request)["id"], IMAGE, request["metric"], request["variant"]]
+    values = [state.owner_of(store, request)["id"], state.IMAGE, request["metric"], request["variant"]]
     limits = store.db.execute(f"SELECT MIN(iter), MAX(iter) FROM events WHERE {condition}", values)
     low, high = limits.fetchone()
-    events = select_events(store, f"{condition} AND iter = ?", [*values, request.get("iteration", high)])
+    events = state.select_events(
+        store, f"{condition} AND iter = ?", [*values, request.get("iteration", high)]
+    )
     answer = {"min_iteration": low, "max_iteration": high, "scroll_id": ALL_READ}
     return {**answer, "event": events[0] if events else None}
 
@@ -284,7 +271,7 @@ def get_task_log(store: Store, request: Document) -> Document:
         condition += f" AND timestamp {up_to} ?"
         values += last
     order = request.get("order", direction)
-    events = select_events(store, condition, values, f"ORDER BY timestamp {order}, seq {order}")
+    events = state.select_events(store, condition, values, f"ORDER BY timestamp {order}, seq {order}")
     return {"events": events, "returned": len(events), "total": total}
 
 

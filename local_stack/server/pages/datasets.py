@@ -2,21 +2,9 @@
 
 from ..documents import Document
 from ..store import Store
+from . import views
 from .charts import plot_names
 from .graph import WIDE, Node, draw_graph
-from .views import (
-    artifacts_of,
-    best_path,
-    found_task,
-    heading,
-    is_dataset,
-    is_live,
-    paged,
-    reference,
-    stored_json,
-    task_path,
-    task_row,
-)
 
 STRUCTURE, CONTENT = "Dataset Struct", "Dataset Content"  # the SDK's configuration objects
 OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's plots of what the page shows itself
@@ -26,27 +14,29 @@ CHANGES = (("add", "added"), ("modify", "modified"), ("remove", "removed"))
 
 
 def dataset_page(store: Store, request: Document) -> Document:
-    task = found_task(store, request)
-    if not is_dataset(task):
-        return {"redirect": task_path(task)}
+    task = views.found_task(store, request)
+    if not views.is_dataset(task):
+        return {"redirect": views.task_path(task)}
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     files = contents_of(task)
     search = request.get("file", "").strip().casefold()
     return {
-        **heading(store, task),
+        **views.heading(store, task),
         "runtime": task["runtime"],
         "changes": [
             (word, task["runtime"][f"ds_change_{key}"])
             for key, word in CHANGES
             if task["runtime"].get(f"ds_change_{key}")
         ],
-        "parent": reference(store, task.get("parent")),
+        "parent": views.reference(store, task.get("parent")),
         "versions": _versions(store, task),
         "drawing": _lineage(store, task),
-        "contents": paged([f for f in files if search in f["name"].casefold()], request, FILES_PER_PAGE),
+        "contents": views.paged(
+            [f for f in files if search in f["name"].casefold()], request, FILES_PER_PAGE
+        ),
         "plots": plots,
-        "charts": bool(plots) or is_live(task),
-        "artifacts": artifacts_of(task),
+        "charts": bool(plots) or views.is_live(task),
+        "artifacts": views.artifacts_of(task),
     }
 
 
@@ -55,11 +45,12 @@ def _versions(store: Store, task: Document) -> list[Document]:
     found = [
         other
         for other in store.all("task")
-        if is_dataset(other) and other.get("project") == task.get("project")
+        if views.is_dataset(other) and other.get("project") == task.get("project")
     ]
     found.sort(key=lambda other: other["created"], reverse=True)
     return [
-        {**task_row(store, other), "current": other["id"] == task["id"]} for other in found[:MOST_VERSIONS]
+        {**views.task_row(store, other), "current": other["id"] == task["id"]}
+        for other in found[:MOST_VERSIONS]
     ]
 
 
@@ -69,7 +60,9 @@ def _lineage(store: Store, task: Document) -> Document:
     _add(store, nodes, task)
     for other in store.all("task"):
         # Most datasets have nothing to do with this one, and a search of their texts is fast.
-        if is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get("value", ""):
+        if views.is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get(
+            "value", ""
+        ):
             _add(store, nodes, other)
     nodes[task["id"]].facts["current"] = True
     return draw_graph(list(nodes.values()), WIDE)
@@ -79,7 +72,7 @@ def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:
     """Add a dataset's ancestors, stored by the SDK as {number: {"job_id", "parents": numbers, …}}."""
     structure = {
         number: item
-        for number, item in stored_json(task, STRUCTURE).items()
+        for number, item in views.stored_json(task, STRUCTURE).items()
         if isinstance(item, dict) and isinstance(item.get("job_id"), str)
     }
     for item in structure.values():
@@ -106,7 +99,7 @@ def _facts(store: Store, task_id: str, stored: Document) -> Document:
         "name": task["name"],
         "version": str(task["runtime"].get("version") or ""),
         "status": task["status"],
-        "path": best_path(task),
+        "path": views.best_path(task),
         "size": task["runtime"].get("ds_total_size"),
     }
 

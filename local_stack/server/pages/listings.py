@@ -8,15 +8,8 @@ from ..projects.state import with_subprojects
 from ..query import HIDDEN
 from ..store import Store
 from ..workers.state import list_workers
+from . import views
 from .rendering import number
-from .views import (
-    is_dataset,
-    is_pipeline,
-    model_row,
-    paged,
-    reference,
-    task_row,
-)
 
 RECENT = 8
 MOST_WAITING = 100  # tasks of a queue in the page
@@ -44,8 +37,8 @@ def front_page(store: Store, request: Document) -> Document:
     rows.sort(key=lambda item: item["name"].casefold())
     latest = sorted(store.all("task"), key=lambda task: task["last_update"], reverse=True)[:RECENT]
     return {
-        "projects": paged(rows, request),
-        "recent": [task_row(store, task) for task in latest],
+        "projects": views.paged(rows, request),
+        "recent": [views.task_row(store, task) for task in latest],
         "live": True,
     }
 
@@ -69,8 +62,8 @@ def project_page(store: Store, request: Document) -> Document:
 
 def _listed(store: Store, request: Document, tasks: list[Document]) -> Document:
     """Return one page of the tasks. It is live: new ones may come at any time."""
-    page = paged(_newest(_named(tasks, request)), request)
-    return {"tasks": {**page, "items": [task_row(store, task) for task in page["items"]]}, "live": True}
+    page = views.paged(_newest(_named(tasks, request)), request)
+    return {"tasks": {**page, "items": [views.task_row(store, task) for task in page["items"]]}, "live": True}
 
 
 def _project_of(store: Store, request: Document) -> Document | None:
@@ -111,20 +104,20 @@ def _of_kind(store: Store, request: Document, belongs: Callable[[Document], bool
 
 
 def datasets_page(store: Store, request: Document) -> Document:
-    return _of_kind(store, request, is_dataset)
+    return _of_kind(store, request, views.is_dataset)
 
 
 def pipelines_page(store: Store, request: Document) -> Document:
-    return _of_kind(store, request, is_pipeline)
+    return _of_kind(store, request, views.is_pipeline)
 
 
 def models_page(store: Store, request: Document) -> Document:
     found = _project_of(store, request)
     inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
-    page = paged(_newest(_named(inside, request)), request)
+    page = views.paged(_newest(_named(inside, request)), request)
     return {
         "project": found,
-        "models": {**page, "items": [model_row(store, model) for model in page["items"]]},
+        "models": {**page, "items": [views.model_row(store, model) for model in page["items"]]},
     }
 
 
@@ -135,7 +128,7 @@ def queues_page(store: Store, request: Document) -> Document:
             "name": queue["name"],
             "length": len(queue["entries"]),
             "waiting": [
-                {"task": reference(store, entry["task"]), "added": entry["added"]}
+                {"task": views.reference(store, entry["task"]), "added": entry["added"]}
                 for entry in queue["entries"][:MOST_WAITING]
             ],
         }
@@ -146,7 +139,7 @@ def queues_page(store: Store, request: Document) -> Document:
         {
             "id": worker["id"],
             "queues": [queue["name"] for queue in worker["queues"]],
-            "task": reference(store, worker.get("task", {}).get("id")),
+            "task": views.reference(store, worker.get("task", {}).get("id")),
             "seconds": worker.get("task", {}).get("running_time", 0) / 1000,
             "seen": worker["last_activity_time"],
             "cpu": _cpu(store, worker["id"]),

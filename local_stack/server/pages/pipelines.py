@@ -2,20 +2,10 @@
 
 from ..documents import Document
 from ..store import Store
+from . import views
 from .charts import plot_names
 from .console import tail
 from .graph import Node, draw_graph
-from .views import (
-    found_task,
-    heading,
-    is_live,
-    is_pipeline,
-    model_row,
-    parameters_of,
-    seconds_run,
-    stored_json,
-    task_path,
-)
 
 SECTION = "Pipeline"  # the controller's configuration object that holds the steps
 # The controller's own plots: the page shows the same itself.
@@ -24,20 +14,20 @@ LAST_LINES = 12
 
 
 def pipeline_page(store: Store, request: Document) -> Document:
-    task = found_task(store, request)
-    if not is_pipeline(task):
-        return {"redirect": task_path(task)}
+    task = views.found_task(store, request)
+    if not views.is_pipeline(task):
+        return {"redirect": views.task_path(task)}
     steps = steps_of(store, task)
     nodes = [Node(step["name"], step["parents"], step) for step in steps]
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     return {
-        **heading(store, task),
+        **views.heading(store, task),
         "drawing": draw_graph(nodes) if nodes else None,
         "plots": plots,
-        "charts": bool(plots) or is_live(task),
+        "charts": bool(plots) or views.is_live(task),
         "parameters": [
             section
-            for section in parameters_of(store, task)
+            for section in views.parameters_of(store, task)
             if section["name"] not in ("properties", "pipeline")
         ],
         "models": _models(store, steps),
@@ -48,7 +38,7 @@ def pipeline_page(store: Store, request: Document) -> Document:
 def steps_of(store: Store, controller: Document) -> list[Document]:
     """Return the steps in the order of the pipeline, with the tasks that run them."""
     steps = []
-    for name, step in stored_json(controller, SECTION).items():
+    for name, step in views.stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
             continue
         task_id = step.get("job_id") or step.get("executed")
@@ -60,10 +50,10 @@ def steps_of(store: Store, controller: Document) -> list[Document]:
                 "parents": [parent for parent in parents if isinstance(parent, str)]
                 if isinstance(parents, list)
                 else [],
-                "path": task and task_path(task),
+                "path": task and views.task_path(task),
                 "task": task,
                 "status": _status(step, task),
-                "seconds": task and seconds_run(task),
+                "seconds": task and views.seconds_run(task),
             }
         )
     return steps
@@ -87,4 +77,4 @@ def _models(store: Store, steps: list[Document]) -> list[Document]:
         if step["task"]
         for item in step["task"]["models"]["output"]
     ]
-    return [{**model_row(store, model), "step": step["name"]} for step, model in made if model]
+    return [{**views.model_row(store, model), "step": step["name"]} for step, model in made if model]

@@ -94,11 +94,7 @@ async def _page(
 def _page_request(request: Request) -> Document:
     """Return what handlers read: the query, the parts of the path, and where this server's files are."""
     port = request.scope["server"][1]
-    return {
-        **request.query_params,
-        **request.path_params,
-        "files": f"http://127.0.0.1:{port}/files/",
-    }
+    return {**request.query_params, **request.path_params, "files": f"http://127.0.0.1:{port}/files/"}
 
 
 def _html(request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:

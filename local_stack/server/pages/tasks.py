@@ -5,24 +5,9 @@ from collections.abc import Callable
 from ..documents import Document
 from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
+from . import views
 from .charts import plot_names
 from .rendering import picture, safe_link
-from .views import (
-    artifacts_of,
-    best_path,
-    found_task,
-    heading,
-    is_dataset,
-    is_pipeline,
-    last_values,
-    link_to,
-    model_row,
-    parameters_of,
-    reference,
-    seconds_run,
-    shortened,
-    task_path,
-)
 
 MOST_CHILDREN = 200
 IMAGE_ITERATIONS = 5  # on one page of samples
@@ -53,18 +38,18 @@ def section_of(tail: str) -> str:
 
 
 def task_page(store: Store, request: Document) -> Document:
-    task = found_task(store, request)
+    task = views.found_task(store, request)
     section = section_of(request.get("tail", ""))
     return {
-        **heading(store, task),
-        "special": best_path(task) if is_dataset(task) or is_pipeline(task) else None,
-        "special_kind": "dataset" if is_dataset(task) else "pipeline",
+        **views.heading(store, task),
+        "special": views.best_path(task) if views.is_dataset(task) or views.is_pipeline(task) else None,
+        "special_kind": "dataset" if views.is_dataset(task) else "pipeline",
         "section": section,
         "charts": section in ("scalars", "plots"),
         "tabs": [
             {
                 "name": name,
-                "path": task_path(task) + ADDRESSES.get(key, f"/{key}"),
+                "path": views.task_path(task) + ADDRESSES.get(key, f"/{key}"),
                 "current": key == section,
             }
             for key, (name, _) in SECTIONS.items()
@@ -77,17 +62,20 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
     children = [other for other in store.all("task") if other.get("parent") == task["id"]]
     queue = store.get("queue", task["execution"].get("queue"))
     return {
-        "parent": reference(store, task.get("parent")),
-        "children": [{**link_to(child), "seconds": seconds_run(child)} for child in children[:MOST_CHILDREN]],
+        "parent": views.reference(store, task.get("parent")),
+        "children": [
+            {**views.link_to(child), "seconds": views.seconds_run(child)}
+            for child in children[:MOST_CHILDREN]
+        ],
         "more_children": len(children) - MOST_CHILDREN,
         "queue": queue and queue["name"],
-        "values": last_values(task),
+        "values": views.last_values(task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),
     }
 
 
 def _scalars(store: Store, task: Document, request: Document) -> Document:
-    values = last_values(task)
+    values = views.last_values(task)
     machine = {
         last["metric"]
         for variants in task["last_metrics"].values()
@@ -137,18 +125,18 @@ def _artifacts(store: Store, task: Document, request: Document) -> Document:
     found = {}
     for kind in ("input", "output"):
         held = [(item["name"], store.get("model", item["model"])) for item in task["models"][kind]]
-        found[kind] = [{**model_row(store, model), "as": name} for name, model in held if model]
-    return {"artifacts": artifacts_of(task), "models": found}
+        found[kind] = [{**views.model_row(store, model), "as": name} for name, model in held if model]
+    return {"artifacts": views.artifacts_of(task), "models": found}
 
 
 def _configuration(store: Store, task: Document, request: Document) -> Document:
     return {
-        "parameters": parameters_of(store, task),
+        "parameters": views.parameters_of(store, task),
         "configuration": [
             {
                 "name": name,
                 "description": item.get("description") or "",
-                "text": shortened(item.get("value") or ""),
+                "text": views.shortened(item.get("value") or ""),
             }
             for name, item in sorted(task["configuration"].items())
         ],
@@ -160,9 +148,12 @@ def _source(store: Store, task: Document, request: Document) -> Document:
     requirements = script.get("requirements") or {}
     return {
         "script": script,
-        "diff": shortened(script.get("diff") or "").split("\n") if script.get("diff") else [],
+        "diff": views.shortened(script.get("diff") or "").split("\n") if script.get("diff") else [],
         "requirements": [
-            {"name": name, "text": shortened(text if isinstance(text, str) else "\n".join(map(str, text)))}
+            {
+                "name": name,
+                "text": views.shortened(text if isinstance(text, str) else "\n".join(map(str, text))),
+            }
             for name, text in requirements.items()
             if text and isinstance(text, str | list)
         ],

@@ -7,13 +7,7 @@ from ..query import PAGE_SIZE, next_scroll, search
 from ..registry import Service
 from ..store import Store, now
 from ..tasks.state import remove_task
-from .state import (
-    contents,
-    find_or_create_project,
-    find_project,
-    rename_project,
-    with_subprojects,
-)
+from . import state
 
 FIELDS = {
     "id", "name", "basename", "description", "user", "company", "tags", "system_tags",
@@ -26,10 +20,10 @@ service = Service()
 
 @service.endpoint("projects.create", "name")
 def create_project(store: Store, request: Document) -> Document:
-    if find_project(store, request["name"]):
+    if state.find_project(store, request["name"]):
         raise already_exists("project", request["name"])
     fields = {key: request.get(key) for key in EDITABLE if key != "name"}
-    return {"id": find_or_create_project(store, request["name"], **fields)}
+    return {"id": state.find_or_create_project(store, request["name"], **fields)}
 
 
 @service.endpoint("projects.get_by_id", "project")
@@ -52,7 +46,7 @@ def update_project(store: Store, request: Document) -> Document:
     fields = chosen(EDITABLE, request)
     name = fields.pop("name", project["name"])
     if name != project["name"]:
-        rename_project(store, project, name)
+        state.rename_project(store, project, name)
     fields["last_update"] = now()
     store.put("project", {**store.get_required("project", project["id"]), **fields})
     return {"updated": 1, "fields": fields}
@@ -62,8 +56,10 @@ def update_project(store: Store, request: Document) -> Document:
 def move_project(store: Store, request: Document) -> Document:
     project = store.get_required("project", request["project"])
     location = request["new_location"].strip("/")
-    rename_project(store, project, f"{location}/{project['basename']}" if location else project["basename"])
-    return {"moved": len(with_subprojects(store, store.get_required("project", project["id"])))}
+    state.rename_project(
+        store, project, f"{location}/{project['basename']}" if location else project["basename"]
+    )
+    return {"moved": len(state.with_subprojects(store, store.get_required("project", project["id"])))}
 
 
 @service.endpoint("projects.merge", "project", "destination_project")
@@ -80,7 +76,7 @@ def merge_project(store: Store, request: Document) -> Document:
                 entities += 1
     children = [project for project in store.all("project") if project["parent"] == source["id"]]
     for child in children:
-        rename_project(store, child, f"{target['name']}/{child['basename']}")
+        state.rename_project(store, child, f"{target['name']}/{child['basename']}")
     store.delete("project", source["id"])
     return {"moved_entities": entities, "moved_projects": len(children)}
 
@@ -89,7 +85,7 @@ def merge_project(store: Store, request: Document) -> Document:
 def validate_project_delete(store: Store, request: Document) -> Document:
     """Count what is in the project that would be deleted."""
     project = store.get_required("project", request["project"])
-    tasks, models = contents(store, "task", project), contents(store, "model", project)
+    tasks, models = state.contents(store, "task", project), state.contents(store, "model", project)
     return {
         "tasks": len(tasks),
         "non_archived_tasks": len(_in_use(tasks)),
@@ -106,7 +102,7 @@ def _in_use(documents: list[Document]) -> list[Document]:
 def delete_project(store: Store, request: Document) -> Document:
     """Delete the project and those below it. Their contents go too, or stay without a project."""
     project = store.get_required("project", request["project"])
-    tasks, models = contents(store, "task", project), contents(store, "model", project)
+    tasks, models = state.contents(store, "task", project), state.contents(store, "model", project)
     if not request.get("force"):
         if _in_use(tasks):
             raise ApiError(400, 402, "Project has associated tasks: use force=true to delete it")
@@ -125,7 +121,7 @@ def delete_project(store: Store, request: Document) -> Document:
         for kind, documents in (("task", tasks), ("model", models)):
             for document in documents:
                 store.put(kind, {**document, "project": None})
-    deleted = with_subprojects(store, project)
+    deleted = state.with_subprojects(store, project)
     for member in deleted:
         store.delete("project", member["id"])
     return {
@@ -190,7 +186,7 @@ def get_project_hyper_parameters(store: Store, request: Document) -> Document:
     names = sorted(
         {
             (section, name)
-            for task in contents(store, "task", project)
+            for task in state.contents(store, "task", project)
             if deep or task["project"] == project["id"]
             for section, items in task["hyperparams"].items()
             for name in items

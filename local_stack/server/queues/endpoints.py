@@ -8,14 +8,7 @@ from ..errors import ApiError, already_exists, check_name, task_already_queued, 
 from ..query import next_scroll, search
 from ..registry import Service
 from ..store import Store, now
-from .state import (
-    append_to_queue,
-    find_or_create_queue,
-    find_queue,
-    is_queued_in,
-    remove_from_queues,
-    set_entries,
-)
+from . import state
 
 FIELDS = {"id", "name", "user", "company", "created", "tags", "system_tags", "entries", "last_update"}
 
@@ -24,10 +17,10 @@ service = Service()
 
 @service.endpoint("queues.create", "name")
 def create_queue(store: Store, request: Document) -> Document:
-    if find_queue(store, request["name"]):
+    if state.find_queue(store, request["name"]):
         raise already_exists("queue", request["name"])
     fields = {key: request.get(key) for key in ("tags", "system_tags")}
-    return {"id": find_or_create_queue(store, request["name"], **fields)["id"]}
+    return {"id": state.find_or_create_queue(store, request["name"], **fields)["id"]}
 
 
 @service.endpoint("queues.get_by_id", "queue")
@@ -63,7 +56,7 @@ def update_queue(store: Store, request: Document) -> Document:
     fields = chosen(("name", "tags", "system_tags"), request)
     name = str(fields.get("name", queue["name"]))
     check_name("queue", name)
-    other = find_queue(store, name)
+    other = state.find_queue(store, name)
     if other and other["id"] != queue["id"]:
         raise already_exists("queue", name)
     store.put("queue", {**queue, **fields, "last_update": now()})
@@ -86,7 +79,7 @@ def get_next_task(store: Store, request: Document) -> Document:
     if not queue["entries"]:
         return {}
     entry, *rest = queue["entries"]
-    set_entries(store, queue, rest)
+    state.set_entries(store, queue, rest)
     return {"entry": entry, **({"task_info": OWNER} if request.get("get_task_info") else {})}
 
 
@@ -105,19 +98,19 @@ def get_num_queue_entries(store: Store, request: Document) -> Document:
 def add_task_to_queue(store: Store, request: Document) -> Document:
     queue = store.get_required("queue", request["queue"])
     store.get_required("task", request["task"])
-    if is_queued_in(queue, request["task"]):
+    if state.is_queued_in(queue, request["task"]):
         raise task_already_queued(request["task"], queue["name"])
-    remove_from_queues(store, request["task"])
-    append_to_queue(store, queue["id"], request["task"])
+    state.remove_from_queues(store, request["task"])
+    state.append_to_queue(store, queue["id"], request["task"])
     return {"added": 1}
 
 
 @service.endpoint("queues.remove_task", "queue", "task")
 def remove_task_from_queue(store: Store, request: Document) -> Document:
     queue = store.get_required("queue", request["queue"])
-    if not is_queued_in(queue, request["task"]):
+    if not state.is_queued_in(queue, request["task"]):
         raise task_not_in_queue(request["task"])
-    remove_from_queues(store, request["task"])
+    state.remove_from_queues(store, request["task"])
     return {"removed": 1}
 
 
@@ -132,7 +125,7 @@ def _reposition(store: Store, request: Document, place: Callable[[int, int], int
     entry = entries.pop(position)
     position = max(0, min(len(entries), place(position, len(entries))))
     entries.insert(position, entry)
-    set_entries(store, queue, entries)
+    state.set_entries(store, queue, entries)
     return {"position": position}
 
 

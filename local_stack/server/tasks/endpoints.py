@@ -8,14 +8,7 @@ from ..projects.state import find_or_create_project, project_to_move_to
 from ..query import next_scroll, search
 from ..registry import Service
 from ..store import Store
-from .state import (
-    check_type,
-    complete_configuration,
-    complete_parameters,
-    new_task,
-    save_task,
-    settable_fields,
-)
+from . import state
 
 FIELDS = {
     "id", "name", "user", "company", "type", "status", "comment", "created", "started", "completed",
@@ -32,7 +25,7 @@ service = Service()
 
 @service.endpoint("tasks.create", "name", "type")
 def create_task(store: Store, request: Document) -> Document:
-    task = new_task(request["name"], request["type"], **settable_fields(store, request))
+    task = state.new_task(request["name"], request["type"], **state.settable_fields(store, request))
     if request.get("output_dest"):
         task["output"]["destination"] = request["output_dest"]
     store.put("task", task)
@@ -41,7 +34,7 @@ def create_task(store: Store, request: Document) -> Document:
 
 @service.endpoint("tasks.validate", "name", "type")
 def validate_task(store: Store, request: Document) -> Document:
-    new_task(request["name"], request["type"], **settable_fields(store, request))
+    state.new_task(request["name"], request["type"], **state.settable_fields(store, request))
     return {}
 
 
@@ -65,7 +58,7 @@ def clone_task(store: Store, request: Document) -> Document:
     def overridden(field: str, default: Any) -> Any:
         return request.get(f"new_task_{field}", default)
 
-    task = new_task(
+    task = state.new_task(
         overridden("name", f"Clone of {source['name']}"),
         source["type"],
         comment=overridden("comment", source["comment"]),
@@ -73,8 +66,8 @@ def clone_task(store: Store, request: Document) -> Document:
         project=project,
         tags=overridden("tags", source["tags"]),
         system_tags=overridden("system_tags", system_tags),
-        hyperparams=complete_parameters(overridden("hyperparams", source["hyperparams"])),
-        configuration=complete_configuration(overridden("configuration", source["configuration"])),
+        hyperparams=state.complete_parameters(overridden("hyperparams", source["hyperparams"])),
+        configuration=state.complete_configuration(overridden("configuration", source["configuration"])),
         container=overridden("container", source["container"]),
         script=source["script"],
         execution=execution,
@@ -107,7 +100,7 @@ def get_task_types(store: Store, request: Document) -> Document:
 def move_tasks(store: Store, request: Document) -> Document:
     project = project_to_move_to(store, request)
     for task_id in request["ids"]:
-        save_task(store, {**store.get_required("task", task_id), "project": project})
+        state.save_task(store, {**store.get_required("task", task_id), "project": project})
     return {}
 
 
@@ -116,12 +109,12 @@ def edit_task(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
     if task["status"] != "created" and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
-    fields = settable_fields(store, request)
+    fields = state.settable_fields(store, request)
     if "name" in request:
         check_name("task", request["name"])
         fields["name"] = request["name"]
     if "type" in request:
-        check_type(request["type"])
+        state.check_type(request["type"])
         fields["type"] = request["type"]
     for field in MERGED:
         if field in fields:
@@ -129,7 +122,7 @@ def edit_task(store: Store, request: Document) -> Document:
     if "output_dest" in request:
         fields["output"] = {**task["output"], "destination": request["output_dest"]}
     task.update(fields)
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1, "fields": {**fields, "last_update": task["last_update"]}}
 
 
@@ -138,14 +131,14 @@ def update_task(store: Store, request: Document) -> Document:
     """Rename, move, tag or comment a task, in any state."""
     task = store.edit("task", request["task"])
     allowed = ("comment", "project", "tags", "system_tags")
-    fields = {k: v for k, v in settable_fields(store, request).items() if k in allowed}
+    fields = {k: v for k, v in state.settable_fields(store, request).items() if k in allowed}
     if "name" in request:
         check_name("task", request["name"])
         fields["name"] = request["name"]
     if "output__error" in request:
         fields["output"] = {**task["output"], "error": request["output__error"]}
     task.update(fields)
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1, "fields": {**fields, "last_update": task["last_update"]}}
 
 
@@ -153,7 +146,7 @@ def update_task(store: Store, request: Document) -> Document:
 def set_task_requirements(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
     task["script"]["requirements"] = request["requirements"]
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1, "fields": {"script.requirements": request["requirements"]}}
 
 
@@ -171,7 +164,7 @@ def add_or_update_task_artifacts(store: Store, request: Document) -> Document:
     for artifact in request["artifacts"]:
         held[_artifact_key(artifact)] = {"mode": "output", **artifact}
     task["execution"]["artifacts"] = list(held.values())
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1}
 
 
@@ -183,7 +176,7 @@ def delete_task_artifacts(store: Store, request: Document) -> Document:
     gone = {_artifact_key(artifact) for artifact in request["artifacts"]}
     kept = [a for a in task["execution"]["artifacts"] if _artifact_key(a) not in gone]
     task["execution"]["artifacts"] = kept
-    save_task(store, task)
+    state.save_task(store, task)
     return {"deleted": 1}
 
 
@@ -197,7 +190,7 @@ def add_or_update_task_model(store: Store, request: Document) -> Document:
     task["models"][request["type"]] = list(held.values())
     if "iteration" in request:
         task["last_iteration"] = max(task["last_iteration"], request["iteration"])
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1}
 
 
@@ -209,7 +202,7 @@ def delete_task_models(store: Store, request: Document) -> Document:
     for item in request["models"]:
         held = task["models"][item["type"]]
         held[:] = [other for other in held if other["name"] != item["name"]]
-    save_task(store, task)
+    state.save_task(store, task)
     return {"updated": 1}
 
 

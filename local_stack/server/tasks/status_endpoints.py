@@ -9,15 +9,7 @@ from ..queues.state import append_to_queue, find_or_create_queue, is_queued_in, 
 from ..registry import Handler, Service, each
 from ..store import Store, now
 from ..workers.state import is_run_by_worker
-from .state import (
-    TRANSITIONS,
-    change_status,
-    delete_draft_models,
-    file_urls,
-    publish_task_with_models,
-    remove_task,
-    save_task,
-)
+from . import state
 
 RUN_FIELDS = ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report")
 
@@ -29,30 +21,32 @@ def task_started(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
     first = {} if task["status"] == "in_progress" and task.get("started") else {"started": now()}
     task.pop("completed", None)
-    return {**change_status(store, task, "in_progress", request, **first), "started": 1}
+    return {**state.change_status(store, task, "in_progress", request, **first), "started": 1}
 
 
 @service.endpoint("tasks.stopped", "task")
 def task_stopped(store: Store, request: Document) -> Document:
-    return change_status(store, store.edit("task", request["task"]), "stopped", request, completed=now())
+    return state.change_status(
+        store, store.edit("task", request["task"]), "stopped", request, completed=now()
+    )
 
 
 @service.endpoint("tasks.failed", "task")
 def task_failed(store: Store, request: Document) -> Document:
-    return change_status(store, store.edit("task", request["task"]), "failed", request, completed=now())
+    return state.change_status(store, store.edit("task", request["task"]), "failed", request, completed=now())
 
 
 @service.endpoint("tasks.close", "task")
 def close_task(store: Store, request: Document) -> Document:
-    return change_status(store, store.edit("task", request["task"]), "closed", request)
+    return state.change_status(store, store.edit("task", request["task"]), "closed", request)
 
 
 @service.endpoint("tasks.completed", "task")
 def task_completed(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
-    answer = change_status(store, task, "completed", request, completed=now())
+    answer = state.change_status(store, task, "completed", request, completed=now())
     if request.get("publish"):
-        publish_task_with_models(store, task["id"], {"force": request.get("force")})
+        state.publish_task_with_models(store, task["id"], {"force": request.get("force")})
         answer["published"] = 1
     return answer
 
@@ -67,14 +61,14 @@ def stop_task(store: Store, request: Document) -> Document:
         # The agent and the SDK look for this word and then report the task stopped themselves.
         stopping = {"status_message": "stopping", "status_reason": request.get("status_reason") or ""}
         task.update(stopping)
-        save_task(store, task)
+        state.save_task(store, task)
         return {"updated": 1, "fields": stopping}
-    return change_status(store, task, "stopped", request, completed=now())
+    return state.change_status(store, task, "stopped", request, completed=now())
 
 
 @service.endpoint("tasks.publish", "task")
 def publish_task(store: Store, request: Document) -> Document:
-    answer = publish_task_with_models(store, request["task"], request)
+    answer = state.publish_task_with_models(store, request["task"], request)
     return {**answer, "committed_versions_results": []}
 
 
@@ -85,8 +79,8 @@ def reset_task(store: Store, request: Document) -> Document:
     if task["status"] == "published" and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is published")
     dequeued = remove_from_queues(store, task["id"])
-    urls = file_urls(store, task)
-    deleted_models = delete_draft_models(store, task["id"])
+    urls = state.file_urls(store, task)
+    deleted_models = state.delete_draft_models(store, task["id"])
     for field in RUN_FIELDS:
         task.pop(field, None)
     task["execution"].pop("queue", None)
@@ -96,7 +90,7 @@ def reset_task(store: Store, request: Document) -> Document:
         task.update(hyperparams={}, configuration={}, execution={"artifacts": []})
         task["script"] = {"binary": "python", "repository": "", "requirements": {}}
     delete_events(store, task["id"])
-    answer = change_status(
+    answer = state.change_status(
         store, task, "created", {**request, "force": True}, last_iteration=0, last_metrics={}, runtime={}
     )
     # The deleted counts of events and frames are per index in ClearML; one table holds them here.
@@ -111,7 +105,7 @@ def delete_task(store: Store, request: Document) -> Document:
             raise _cannot_be_deleted(task, f"is {task['status']} and not archived")
         if any(other.get("parent") == task["id"] for other in store.all("task")):
             raise _cannot_be_deleted(task, "has children")
-    return remove_task(store, task["id"], request.get("delete_output_models") is not False)
+    return state.remove_task(store, task["id"], request.get("delete_output_models") is not False)
 
 
 def _cannot_be_deleted(task: Document, reason: str) -> ApiError:
@@ -119,7 +113,7 @@ def _cannot_be_deleted(task: Document, reason: str) -> ApiError:
 
 
 def _set_archived(store: Store, task_id: str, archived: bool) -> Document:
-    save_task(store, set_archived(store.get_required("task", task_id), archived))
+    state.save_task(store, set_archived(store.get_required("task", task_id), archived))
     return {"archived" if archived else "unarchived": True}
 
 
@@ -158,7 +152,7 @@ def enqueue_task(store: Store, request: Document) -> Document:
     remove_from_queues(store, task["id"])
     task["system_tags"] = [tag for tag in task["system_tags"] if tag != "development"]
     task["execution"]["queue"] = queue["id"]
-    answer = change_status(store, task, "queued", request)
+    answer = state.change_status(store, task, "queued", request)
     append_to_queue(store, queue["id"], task["id"])
     watched = {}
     if request.get("verify_watched_queue"):
@@ -166,7 +160,7 @@ def enqueue_task(store: Store, request: Document) -> Document:
     return {**answer, "queued": 1, **watched}
 
 
-@service.endpoint("tasks.dequeue", "task", new_status=set(TRANSITIONS))
+@service.endpoint("tasks.dequeue", "task", new_status=set(state.TRANSITIONS))
 def dequeue_task(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
     removed = remove_from_queues(store, task["id"])
@@ -175,7 +169,7 @@ def dequeue_task(store: Store, request: Document) -> Document:
     status = request.get("new_status", "created")
     if status == "created":  # a running task keeps the queue that it came from
         task["execution"].pop("queue", None)
-    return {**change_status(store, task, status, request), "dequeued": int(removed)}
+    return {**state.change_status(store, task, status, request), "dequeued": int(removed)}
 
 
 # Calls for many tasks: the endpoint of one task, the fields of its answer that are kept, and constant ones.
