@@ -10,6 +10,7 @@ import httpx
 from starlette.applications import Starlette
 
 from local_stack.server.auth import Credentials
+from local_stack.server.documents import Document
 from local_stack.stack import Stack
 from local_stack.tests import sdk_schemas
 from local_stack.waiting import SECONDS
@@ -54,6 +55,11 @@ class Api:
         self.token = self.client.get("/auth.login", auth=self.keys).json()["data"]["token"]
         self.headers = {"Authorization": f"Bearer {self.token}"}
 
+    @classmethod
+    def of(cls, stack: Stack) -> Self:
+        """Return the API of a running stack."""
+        return cls(stack.url, Credentials.load_or_make(stack.home / "server" / "credentials.json"))
+
     def __enter__(self) -> Self:
         return self
 
@@ -76,7 +82,7 @@ class Api:
             assert sdk_schemas.problems("response", name, response.json()["data"]) == []
         return response
 
-    def __call__(self, name: str, /, version: str = "v2.23", **parameters: Any) -> dict[str, Any]:
+    def __call__(self, name: str, /, version: str = "v2.23", **parameters: Any) -> Document:
         """Return the data of a call that succeeds."""
         return data_of(self.send(name, version, **parameters))
 
@@ -84,12 +90,18 @@ class Api:
         """Report events in one batch: JSON lines, as the SDK sends them."""
         return self.request("POST", "/events.add_batch", content="\n".join(map(json.dumps, events)))
 
-    def events(self, *events: Any) -> dict[str, Any]:
+    def events(self, *events: Any) -> Document:
         """Return the data of a report of events that succeeds."""
         return data_of(self.send_events(*events))
 
 
-def data_of(response: httpx.Response) -> dict[str, Any]:
+def scalar(task: str, metric: str, variant: str, iteration: int, value: float, **more: Any) -> Document:
+    """Return the event of one point of a scalar."""
+    point = {"task": task, "metric": metric, "variant": variant, "iter": iteration, "value": value}
+    return {"type": "training_stats_scalar", **point, **more}
+
+
+def data_of(response: httpx.Response) -> Document:
     assert response.status_code == 200, response.text
     return response.json()["data"]
 
@@ -98,7 +110,3 @@ def refused(response: httpx.Response) -> int:
     """Return ClearML's subcode for why the call was refused."""
     assert response.status_code == 400, response.text
     return response.json()["meta"]["result_subcode"]
-
-
-def api_of(stack: Stack) -> Api:
-    return Api(stack.url, Credentials.load_or_make(stack.home / "server" / "credentials.json"))

@@ -11,7 +11,7 @@ from local_stack.server.auth import Credentials
 from local_stack.server.files.state import FileStore
 from local_stack.server.store import Store
 from local_stack.stack import Stack
-from local_stack.tests.api import Api, InProcess, api_of
+from local_stack.tests.api import Api, InProcess
 
 
 @pytest.fixture
@@ -40,5 +40,5 @@ def api(server_home: Path) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def stack_api(stack: Stack) -> Iterator[Api]:
     """The API of the shared local stack: a server process."""
-    with api_of(stack) as api:
+    with Api.of(stack) as api:
         yield api

@@ -16,7 +16,7 @@ from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDT
 from local_stack.server.pages.rendering import asset, render, safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.server.store import Store
-from local_stack.tests.api import Api
+from local_stack.tests.api import Api, scalar
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -420,8 +420,7 @@ def test_scalars_are_sent_again_only_when_one_was_reported_or_the_task_was_reset
         return found["version"], "figure" in found and [trace["y"] for trace in found["figure"]["data"]]
 
     def report_value(value: float, metric: str = "m&m") -> None:
-        event = {"type": "training_stats_scalar", "task": task, "metric": metric, "iter": 1, "value": value}
-        assert api.events(event)["added"] == 1
+        assert api.events(scalar(task, metric, "", 1, value))["added"] == 1
 
     api("tasks.started", task=task)
     report_value(1)

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from local_stack.tests.api import refused
+from local_stack.tests.api import refused, scalar
 
 
 @pytest.fixture
@@ -189,16 +189,7 @@ def test_the_metrics_and_hyperparameters_of_a_project_are_listed(api, top):
             project=where,
             hyperparams={section: {"a": {"value": "1"}, "b": {"value": "2"}}},
         )["id"]
-        api.events(
-            {
-                "type": "training_stats_scalar",
-                "task": task,
-                "metric": name,
-                "variant": "v",
-                "iter": 1,
-                "value": 1,
-            }
-        )
+        api.events(scalar(task, name, "v", 1, 1))
     (metric,) = api("projects.get_unique_metric_variants", project=project)["metrics"]
     assert (metric["metric"], metric["variant"]) == ("loss", "v")
     args, general = ([{"section": s, "name": n} for n in "ab"] for s in ("Args", "General"))

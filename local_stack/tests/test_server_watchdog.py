@@ -12,7 +12,7 @@ from local_stack.server import watchdog
 from local_stack.server.services import answer_call
 from local_stack.server.store import Store
 from local_stack.stack import Stack
-from local_stack.tests.api import api_of
+from local_stack.tests.api import Api
 from local_stack.waiting import wait_until
 
 STATES = {
@@ -115,7 +115,7 @@ def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, 
 @pytest.mark.e2e
 def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
     with Stack(tmp_path / "home", port=0, silence=5) as stack:
-        api = api_of(stack)
+        api = Api.of(stack)
         silent, alive = (api("tasks.create", name="a task", type="custom")["id"] for _ in range(2))
         for task in (silent, alive):
             api("tasks.started", task=task)
