@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .auth import OWNER
 from .documents import Document
 from .errors import invalid_id
 
@@ -50,6 +51,14 @@ def now() -> str:
 
 def new_id() -> str:
     return uuid.uuid4().hex
+
+
+def new_document(**fields: Any) -> Document:
+    """Return a document with what all kinds of documents hold, and with those fields that are not None."""
+    created = now()
+    given = {key: value for key, value in fields.items() if value is not None}
+    common = {"id": new_id(), "created": created, "last_update": created, "tags": [], "system_tags": []}
+    return {**OWNER, **common, **given}
 
 
 class Store:

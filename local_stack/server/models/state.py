@@ -2,28 +2,14 @@
 
 from typing import Any
 
-from ..auth import OWNER
 from ..events.state import delete_events
-from ..store import Store, new_id, now
+from ..store import Store, new_document, now
 
 
 def new_model(store: Store, **fields: Any) -> str:
     """Store a new model, with every field that clients look into, and return its id."""
-    created = now()
-    model = {
-        **OWNER,
-        "id": new_id(),
-        "created": created,
-        "last_update": created,
-        "comment": "",
-        "tags": [],
-        "system_tags": [],
-        "framework": "",
-        "design": {},
-        "labels": {},
-        "metadata": {},
-        **fields,
-    }
+    empty = {"comment": "", "framework": "", "design": {}, "labels": {}, "metadata": {}}
+    model = {**empty, **new_document(**fields)}
     store.put("model", model)
     return str(model["id"])
 

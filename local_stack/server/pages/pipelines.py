@@ -41,15 +41,13 @@ def steps_of(store: Store, controller: Document) -> list[Document]:
     for name, step in views.stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
             continue
-        task_id = step.get("job_id") or step.get("executed")
+        task_id, parents = step.get("job_id") or step.get("executed"), step.get("parents")
         task = store.get("task", task_id) if isinstance(task_id, str) else None
-        parents = step.get("parents")
+        parents = parents if isinstance(parents, list) else []
         steps.append(
             {
                 "name": name,
-                "parents": [parent for parent in parents if isinstance(parent, str)]
-                if isinstance(parents, list)
-                else [],
+                "parents": [parent for parent in parents if isinstance(parent, str)],
                 "path": task and views.task_path(task),
                 "task": task,
                 "status": _status(step, task),

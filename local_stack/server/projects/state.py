@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from ..auth import OWNER
 from ..documents import Document
 from ..errors import ApiError, already_exists, check_name, validation_error
 from ..query import HIDDEN
-from ..store import Store, new_id, now
+from ..store import Store, new_document, now
 
 MOST_PARTS = 50  # of a project's name
 
@@ -37,22 +36,10 @@ def find_or_create_project(store: Store, name: str, **fields: Any) -> str:
     parts = _split_name(name)
     parent = find_or_create_project(store, "/".join(parts[:-1])) if len(parts) > 1 else None
     hidden = [HIDDEN] if _is_hidden(name) else []
-    created = now()
-    project = {
-        **OWNER,
-        "id": new_id(),
-        "name": name,
-        "basename": parts[-1],
-        "description": "",
-        "parent": parent,
-        "created": created,
-        "last_update": created,
-        "tags": [],
-        **{key: value for key, value in fields.items() if value is not None},
-    }
-    project["system_tags"] = sorted({*hidden, *(fields.get("system_tags") or [])})
+    project = {"name": name, "basename": parts[-1], "description": "", **new_document(**fields)}
+    project |= {"parent": parent, "system_tags": sorted({*hidden, *project["system_tags"]})}
     store.put("project", project)
-    return project["id"]
+    return str(project["id"])
 
 
 def with_subprojects(store: Store, project: Document) -> list[Document]:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from ..auth import OWNER
 from ..documents import Document
 from ..errors import check_name
-from ..store import Store, new_id, now
+from ..store import Store, new_document, now
 from ..workers.state import alive_workers
 
 
@@ -18,19 +17,7 @@ def find_or_create_queue(store: Store, name: str, **fields: Any) -> Document:
     if existing:
         return existing
     check_name("queue", name)
-    created = now()
-    queue = {
-        **OWNER,
-        "id": new_id(),
-        "name": name,
-        "created": created,
-        "last_update": created,
-        "tags": [],
-        "system_tags": [],
-        "entries": [],
-        "metadata": {},
-        **{key: value for key, value in fields.items() if value is not None},
-    }
+    queue = new_document(name=name, entries=[], metadata={}, **fields)
     store.put("queue", queue)
     return queue
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..documents import Document
-from ..errors import check_name, invalid_task_status
+from ..documents import Document, chosen
+from ..errors import invalid_task_status
 from ..projects.state import find_or_create_project, project_to_move_to
 from ..query import next_scroll, search
 from ..registry import Service
@@ -25,7 +25,7 @@ service = Service()
 
 @service.endpoint("tasks.create", "name", "type")
 def create_task(store: Store, request: Document) -> Document:
-    task = state.new_task(request["name"], request["type"], **state.settable_fields(store, request))
+    task = state.new_task(**state.settable_fields(store, request))
     if request.get("output_dest"):
         task["output"]["destination"] = request["output_dest"]
     store.put("task", task)
@@ -34,7 +34,7 @@ def create_task(store: Store, request: Document) -> Document:
 
 @service.endpoint("tasks.validate", "name", "type")
 def validate_task(store: Store, request: Document) -> Document:
-    state.new_task(request["name"], request["type"], **state.settable_fields(store, request))
+    state.new_task(**state.settable_fields(store, request))
     return {}
 
 
@@ -110,12 +110,6 @@ def edit_task(store: Store, request: Document) -> Document:
     if task["status"] != "created" and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
     fields = state.settable_fields(store, request)
-    if "name" in request:
-        check_name("task", request["name"])
-        fields["name"] = request["name"]
-    if "type" in request:
-        state.check_type(request["type"])
-        fields["type"] = request["type"]
     for field in MERGED:
         if field in fields:
             fields[field] = {**task[field], **fields[field]}
@@ -130,11 +124,8 @@ def edit_task(store: Store, request: Document) -> Document:
 def update_task(store: Store, request: Document) -> Document:
     """Rename, move, tag or comment a task, in any state."""
     task = store.edit("task", request["task"])
-    allowed = ("comment", "project", "tags", "system_tags")
-    fields = {k: v for k, v in state.settable_fields(store, request).items() if k in allowed}
-    if "name" in request:
-        check_name("task", request["name"])
-        fields["name"] = request["name"]
+    allowed = ("name", "comment", "project", "tags", "system_tags")
+    fields = state.settable_fields(store, chosen(allowed, request))
     if "output__error" in request:
         fields["output"] = {**task["output"], "error": request["output__error"]}
     task.update(fields)

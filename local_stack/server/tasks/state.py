@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from ..auth import OWNER
 from ..documents import Document, chosen
 from ..errors import check_name, invalid_task_status, validation_error
 from ..events.state import delete_events, image_urls
 from ..models.state import publish_model, remove_model, tasks_that_use
 from ..queues.state import remove_from_queues
-from ..store import Store, new_id, now
+from ..store import Store, new_document, now
 
 TYPES = {
     "training", "testing", "inference", "data_processing", "application", "monitor", "controller",
@@ -34,10 +33,10 @@ TRANSITIONS = {
     "published": set(),
 }  # fmt: skip
 ENDED = {"stopped", "failed", "completed", "closed", "published"}
-# What a request may set on a new task besides its name and type.
+# What a request may set.
 SETTABLE = (
-    "comment", "parent", "project", "execution", "script", "hyperparams", "configuration", "container",
-    "models", "tags", "system_tags", "runtime",
+    "name", "type", "comment", "parent", "project", "execution", "script", "hyperparams", "configuration",
+    "container", "models", "tags", "system_tags", "runtime",
 )  # fmt: skip
 
 
@@ -53,35 +52,25 @@ def check_type(kind: str) -> None:
         raise validation_error(f"{kind!r} is no type of task; the types are {', '.join(sorted(TYPES))}")
 
 
-def new_task(name: str, kind: str, **fields: Any) -> Document:
+def new_task(name: str, type: str, **fields: Any) -> Document:
     """Return a task in the state "created", with every field that clients look into."""
     check_name("task", name)
-    check_type(kind)
-    created = now()
+    check_type(type)
     task = {
-        **OWNER,
-        "id": new_id(),
-        "name": name,
-        "type": kind,
         "status": "created",
         "status_reason": "",
         "status_message": "",
-        "status_changed": created,
-        "created": created,
-        "last_update": created,
-        "last_change": created,
         "last_iteration": 0,
         "last_metrics": {},
         "comment": "",
-        "tags": [],
-        "system_tags": [],
         "output": {"destination": ""},
         "runtime": {},
         "configuration": {},
         "hyperparams": {},
         "container": {},
-        **{key: value for key, value in fields.items() if value is not None},
+        **new_document(name=name, type=type, **fields),
     }
+    task["status_changed"] = task["last_change"] = task["created"]
     task["script"] = {"binary": "python", "repository": "", "requirements": {}, **(task.get("script") or {})}
     task["execution"] = {"artifacts": [], **(task.get("execution") or {})}
     task["models"] = {"input": [], "output": [], **(task.get("models") or {})}
@@ -91,6 +80,10 @@ def new_task(name: str, kind: str, **fields: Any) -> Document:
 def settable_fields(store: Store, request: Document) -> Document:
     """Return the task's fields in the request, once their values are checked."""
     fields = chosen(SETTABLE, request)
+    if "name" in fields:
+        check_name("task", fields["name"])
+    if "type" in fields:
+        check_type(fields["type"])
     if fields.get("project"):
         store.get_required("project", fields["project"])
     if "hyperparams" in fields:
