@@ -1,6 +1,6 @@
 """The command lines of clearml-serving that deploy a model and let it be watched, for a shell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from clearml_tools.errors import shell_quoted
 
@@ -23,8 +23,3 @@ def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, st
         f"clearml-serving --id {service_id} metrics add --endpoint {shell_quoted(endpoint)} "
         f"--variable-scalar {variables}"
     )
-
-
-def edges_text(edges: Sequence[float]) -> str:
-    """Return the upper edges of buckets as `metrics add` takes them."""
-    return ",".join(f"{edge:.6g}" for edge in edges)
