@@ -30,8 +30,11 @@ LIMITS = (
         r"^..?/|(^|/)\.",
         "ClearML hides what begins with '.', and wants three characters before the first '/'",
     ),
-    (".*_FILE_(NAME|STEM)", r"/|^\.\.?$", "it is the name of a file, not of a folder"),
-    ("MODEL_FILE_STEM", r"\\", "ClearML loses a backslash in the name of a file that it uploads"),
+    (
+        ".*_FILE_(NAME|STEM)",
+        r"[/\\]|^\.\.?$",
+        "it is the name of a file, not of a folder, and a backslash is lost on the way",
+    ),
     ("CHAMPION_TAG", r"^__\$", "ClearML takes what begins with '__$' for an operator on tags"),
     (
         "SERVING_ENDPOINT",
