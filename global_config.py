@@ -59,4 +59,4 @@ CHAMPION_TAG = "champion"  # on the published model that serving uses now
 TEST_SET_ARTIFACT = "test_set"
 
 SERVING_NAME = "asteroid serving"
-SERVING_ENDPOINT = "asteroid"  # asteroid_alerts.yml and asteroid.json watch names that begin so
+SERVING_ENDPOINT = "asteroid"

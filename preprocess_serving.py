@@ -7,8 +7,7 @@ r"""The clearml-serving hook: one row of the NASA table in, one class and its pr
 clearml-serving uploads this file alone into its container (Python 3.11, numpy 1.26, xgboost 1.7.6). So it
 imports nothing of this repository, and no pandas: a request takes a tenth of a millisecond, not two.
 The features are defined here and nowhere else. preprocessing.py imports them: training and serving cannot
-differ. Another table needs other columns, rules and features here, down to build_features(); what follows
-stays as it is.
+differ. Another table needs other columns, rules and features here, down to build_features().
 """
 
 import re
@@ -64,9 +63,6 @@ DIAMETER_COLUMNS = ("Est Dia in KM(min)", "Est Dia in KM(max)")
 FEATURES = ["Absolute Magnitude", "avg_dia"]
 FEATURES += [name for name in RAW_COLUMNS if name not in ("Absolute Magnitude", *DIAMETER_COLUMNS)]
 
-# XGBoost computes in 32-bit floats: a larger number would reach the model as infinity.
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
-
 
 def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
     """Return the features of one row or of a whole table, in the order of FEATURES.
@@ -77,6 +73,12 @@ def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
     smallest, largest = (row[name] for name in DIAMETER_COLUMNS)
     columns = [(smallest + largest) / 2 if name == "avg_dia" else row[name] for name in FEATURES]
     return np.array(columns, dtype=np.float64).T
+
+
+# What follows is the same for any table.
+
+# XGBoost computes in 32-bit floats: a larger number would reach the model as infinity.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 def find_problems(body: object) -> list[str]:

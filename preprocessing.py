@@ -140,7 +140,7 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
         logger.report_histogram(
             "Feature distributions",
             name,
-            values=shares,  # type: ignore[arg-type]  # one sequence for each class, which the SDK takes as well
+            values=shares,
             iteration=0,
             labels=list(CLASS_NAMES),
             xlabels=[f"{center:.4g}" for center in (edges[:-1] + edges[1:]) / 2],

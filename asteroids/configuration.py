@@ -28,12 +28,14 @@ def find_configuration_problems() -> Iterator[str]:
     for scenario, factors in config.DRIFT_SCENARIOS.items():
         name = f"DRIFT_SCENARIOS['{scenario}']"
         yield from find_unknown(name, factors, RAW_COLUMNS, "RAW_COLUMNS of preprocess_serving.py")
+        if scenario in ("normal", "share", "ramp"):
+            yield f"{name} has the name of a scenario that there always is: give it another"
     for name in ("BASELINE_RULE", "DRIFT_SCENARIOS"):
         if not getattr(config, name):
             yield f"{name} is empty: give it one entry at least"
-    for feature, (sign, _) in config.BASELINE_RULE.items():
-        if sign not in ("<=", ">="):
-            yield f"BASELINE_RULE has {sign!r} for '{feature}': give '<=' or '>='"
+    for feature, condition in config.BASELINE_RULE.items():
+        if not isinstance(condition, tuple) or len(condition) != 2 or condition[0] not in ("<=", ">="):
+            yield f"BASELINE_RULE has {condition!r} for '{feature}': give a pair such as ('<=', 22)"
     for feature, direction in config.MONOTONE_CONSTRAINTS.items():
         if direction not in (-1, 1):
             yield f"MONOTONE_CONSTRAINTS has {direction!r} for '{feature}': give -1 or 1"

@@ -20,7 +20,11 @@ VALIDATION_SCORE = "validation PR-AUC"  # by which the best candidate is chosen
 THRESHOLD_ATTRIBUTE = "threshold"  # of a model file: from this probability on the answer is class 1
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge}
-RULE_TEXT = " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
+
+
+def rule_text() -> str:
+    """Return BASELINE_RULE in words, for a plot."""
+    return " and ".join(f"{name} {sign} {limit}" for name, (sign, limit) in BASELINE_RULE.items())
 
 
 def baseline_metric(score_name: str, baseline: str) -> str:

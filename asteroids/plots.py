@@ -10,7 +10,7 @@ from clearml import Logger
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
-from asteroids.evaluation import RULE_TEXT, baseline_metric
+from asteroids.evaluation import baseline_metric, rule_text
 from clearml_tools.interrupts import delayed_interrupt
 from global_config import CLASS_NAMES
 
@@ -46,7 +46,7 @@ def report_test_plots(
     """Draw PR curve, calibration and confusion matrix on the test set; `by_rule` is the rule's 0s and 1s."""
     precision, recall, _ = precision_recall_curve(labels, probabilities, drop_intermediate=True)
     rule_precision, rule_recall, _ = precision_recall_curve(labels, by_rule)
-    lines = {"model": (recall, precision), f"rule {RULE_TEXT}": (rule_recall[1:2], rule_precision[1:2])}
+    lines = {"model": (recall, precision), f"rule {rule_text()}": (rule_recall[1:2], rule_precision[1:2])}
     report_lines(logger, "Precision and recall", "recall", "precision", lines)
     positive_share, mean_probability = calibration_curve(labels, probabilities, n_bins=10)
     report_lines(

@@ -79,7 +79,8 @@ def read_file(
         raise UserError(f"{path}: {what}; give --csv a CSV or Parquet file, or leave it out")
     if not path.stat().st_size:
         raise UserError(f"{path} is empty: it needs a header line and rows")
-    pattern = glob.escape(str(path))  # DuckDB takes a path for a pattern
+    # DuckDB takes a path for a pattern. Beside a backslash it knows no escape, and the plain name works.
+    pattern = str(path) if "\\" in str(path) else glob.escape(str(path))
     if first_bytes(path) == b"PAR1":
         return database.read_parquet(pattern, hive_partitioning=False)
     with open_text(path) as file:

@@ -61,7 +61,7 @@ def read_member(path: Path) -> bytes:
 
 
 def read(path: Path | None = None) -> list[dict[str, Any]]:
-    """Return the catalogue's asteroids, as the MPC's own records; downloads it if no path is given.
+    """Return the catalogue's asteroids as the MPC's own records; download it if no path is given.
 
     Raises ValueError for any other file than the pinned one: the table would not be the same.
     """
@@ -90,7 +90,7 @@ def number(asteroid: dict[str, Any]) -> int | None:
 
 
 def reference_id(asteroid: dict[str, Any]) -> int:
-    """Return an integer: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
+    """Return an asteroid's id: 2000000 + number, as JPL's SPK-ID, or a reversible code of the designation.
 
     The code is YYYYHHSSNNN in decimal: year, places in the alphabet of half-month and second letter, number
     (2017 BS32 is 20170219032); for a survey YYYY99 and the number in five digits.
@@ -116,7 +116,7 @@ def uncertainty(asteroid: dict[str, Any]) -> int:
 
 
 def observed_arc(asteroid: dict[str, Any]) -> tuple[date, date]:
-    """First and last day of the observations: whole years if there were several oppositions, days if one."""
+    """Return the first and last day of the observations; whole years if there were several oppositions."""
     if "Arc_years" in asteroid:
         first, last = asteroid["Arc_years"].split("-")
         return date(int(first), 1, 1), date(int(last), 12, 31)

@@ -71,14 +71,14 @@ class Approaches(NamedTuple):
 
 
 def to_ecliptic(vectors: np.ndarray) -> np.ndarray:
-    """Equatorial vectors of J2000 (..., 3), as ERFA gives them, turned to the ecliptic and rounded."""
+    """Turn equatorial vectors of J2000 (..., 3), as ERFA gives them, to the ecliptic, and round them."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     cosine, sine = np.cos(OBLIQUITY), np.sin(OBLIQUITY)
     return np.round(np.stack([x, cosine * y + sine * z, cosine * z - sine * y], axis=-1), 13)
 
 
 def planets(jd: np.ndarray) -> Bodies:
-    """Planets and Moon at Julian Dates (TDB).
+    """Return planets and Moon at Julian Dates (TDB).
 
     ERFA: plan94 (planets: Simon et al. 1994), epv00 (Earth: VSOP2000), moon98 (Moon: Meeus 1998).
     """
@@ -103,14 +103,14 @@ def earth_orbit(jd: float) -> Elements:
 
 
 def geocentric(state: State, bodies: Bodies) -> State:
-    """Positions and velocities relative to the Earth."""
+    """Return positions and velocities relative to the Earth."""
     return State(
         state.position - bodies.position[EARTH][:, None], state.velocity - bodies.velocity[EARTH][:, None]
     )
 
 
 def universal_functions(s: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Functions G0..G3 of the universal anomaly s (day/AU), beta = GM/a (Stumpff; Stiefel & Scheifele 1971).
+    """Return G0..G3 of the universal anomaly s (day/AU), beta = GM/a (Stumpff; Stiefel & Scheifele 1971).
 
     Power series in beta s^2, the square of the change of eccentric anomaly: 1e-16 up to about 1 rad.
     """
@@ -124,7 +124,7 @@ def universal_functions(s: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, ..
 
 
 def drift(state: State, dt: float) -> State:
-    """Two-body motion about the Sun over dt days, by Kepler's equation in the universal anomaly."""
+    """Follow the two-body motion about the Sun for dt days: Kepler's equation in the universal anomaly."""
     position, velocity = state
     r0 = np.sqrt(dot(position, position))
     eta = dot(position, velocity)
@@ -160,7 +160,7 @@ def drift(state: State, dt: float) -> State:
 
 
 def acceleration(state: State, bodies: np.ndarray) -> np.ndarray:
-    """All but the Sun's Newtonian pull, AU/day^2: planets and Moon at `bodies` (bodies, 3), and relativity.
+    """Return all pulls but the Sun's Newtonian one, AU/day^2: planets and Moon (bodies, 3), and relativity.
 
     A body pulls the asteroid and also the Sun, the centre of the frame. Relativity is the Sun's Schwarzschild
     field to first post-Newtonian order in harmonic coordinates (IERS Conventions 2010, eq. 10.12).
@@ -182,14 +182,14 @@ def acceleration(state: State, bodies: np.ndarray) -> np.ndarray:
 
 
 def advance(state: State, pull: np.ndarray, bodies: np.ndarray, dt: float) -> tuple[State, np.ndarray]:
-    """One step of the map: kick, drift, kick. Takes the acceleration before it and gives the one after it."""
+    """Do a step: kick, drift, kick. `pull` is the acceleration before it; return the one after it, too."""
     moved = drift(State(state.position, state.velocity + dt / 2 * pull), dt)
     pull = acceleration(moved, bodies)
     return State(moved.position, moved.velocity + dt / 2 * pull), pull
 
 
 def correct(state: State, bodies: Bodies, scale: float | np.ndarray) -> State:
-    """From true coordinates to those of a map with steps of h days (scale h^2 / 12), or back (minus that).
+    """Turn true coordinates into those of a map with steps of h days (scale h^2 / 12), or back (minus that).
 
     The kicks add up the planets' pull by the trapezoid rule. Its error, says the Euler-Maclaurin formula,
     comes from the ends of the path alone: taken off where the step length changes, it is gone (the symplectic
@@ -219,7 +219,7 @@ class Passages(NamedTuple):
 
 
 def passages(start: State, end: State, jd: float, days: float) -> Passages:
-    """Who passes the Earth in the days from jd, given the geocentric states of all at both ends."""
+    """Find who passes the Earth in the days from jd, given the geocentric states of all at both ends."""
     passing = np.flatnonzero((dot(*start) <= 0) & (dot(*end) > 0))
     of_each = np.ones(passing.size)
     return Passages(passing, jd * of_each, days * of_each, *np.array([start.of(passing), end.of(passing)]))
@@ -233,7 +233,7 @@ def approaches(found: Passages) -> Approaches:
 
 
 def nearest_on_cubic(start: State, end: State, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the Hermite cubic through two states h days apart is nearest to the origin.
+    """Find where the Hermite cubic through two states h days apart is nearest to the origin.
 
     r.v must go from minus to plus. Gives the share of h gone by (0..1), the distance and the speed there.
     """

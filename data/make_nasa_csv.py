@@ -92,7 +92,7 @@ COLUMNS = {
 
 
 def is_usable(asteroid: dict[str, Any]) -> bool:
-    """Known when the NASA table was made, with a magnitude (99.99 is none) and an orbit at the common epoch.
+    """Return whether it was known by 2017, with a magnitude (99.99 is none) and an orbit at the common epoch.
 
     The few orbits at other epochs are of asteroids that hit the Earth (2014 AA) or were lost.
     """
@@ -105,7 +105,7 @@ def is_usable(asteroid: dict[str, Any]) -> bool:
 
 
 def catalogue_elements(asteroids: list[dict[str, Any]]) -> Elements:
-    """Return the catalogue's elements; a is from the mean motion, which has one digit more."""
+    """Return the elements; a from the mean motion, which has one digit more than the catalogue's a."""
 
     def column(name: str) -> np.ndarray:
         return np.array([asteroid[name] for asteroid in asteroids])
@@ -121,7 +121,7 @@ def catalogue_elements(asteroids: list[dict[str, Any]]) -> Elements:
 
 
 def initial_state(asteroids: list[dict[str, Any]]) -> State:
-    """Where the asteroids are at CATALOGUE_EPOCH.
+    """Return where the asteroids are at CATALOGUE_EPOCH.
 
     Rounded far below the catalogue's own accuracy (to 15 m), so that a sine that differs in its last bit on
     another processor starts the very same integration.
@@ -131,17 +131,17 @@ def initial_state(asteroids: list[dict[str, Any]]) -> State:
 
 
 def to_date(jd: float) -> date:
-    """Calendar date (TDB) of a Julian Date."""
+    """Return the calendar date (TDB) of a Julian Date."""
     return J2000_DATE + timedelta(days=int(np.floor(jd - J2000_JD)))
 
 
 def to_jd(day: date) -> float:
-    """Julian Date of the midnight that begins a date."""
+    """Return the Julian Date of the midnight that begins a date."""
     return J2000_JD + (day - J2000_DATE).days
 
 
 def runoff(asteroid: dict[str, Any], day: date) -> float:
-    """How far the asteroid may be from its predicted place on a day, degrees along its orbit.
+    """Return how far the asteroid may be from its predicted place on a day, degrees along its orbit.
 
     The MPC's U stands for a runoff of exp(1.49 (U - 0.5)) seconds of arc per decade; the time counts from the
     nearer end of the observed arc.
@@ -170,7 +170,7 @@ def choose(asteroids: list[dict[str, Any]], approaches: Approaches) -> list[int]
 
 
 def orbit_columns(orbit: Elements, moid: float) -> dict[str, Any]:
-    """Return the columns of an orbit; dependent ones follow from the rounded elements that the table shows.
+    """Return the columns of an orbit; dependent ones follow from the rounded elements that the table has.
 
     The perihelion is the one nearest to the epoch; the mean motion is Gauss's k / a^1.5.
     """
@@ -199,7 +199,7 @@ def orbit_columns(orbit: Elements, moid: float) -> dict[str, Any]:
 
 
 def size_columns(absolute_magnitude: float) -> dict[str, Any]:
-    """Diameters from H and an assumed albedo p: 1329 km / sqrt(p) * 10^(-H/5) (Fowler & Chillemi 1992)."""
+    """Return diameters, 1329 km / sqrt(p) * 10^(-H/5) with an albedo p (Fowler & Chillemi 1992)."""
     columns = {"Absolute Magnitude": absolute_magnitude}
     for end, albedo in (("min", ALBEDO_OF_MIN), ("max", ALBEDO_OF_MAX)):
         km = round(1329 / sqrt(albedo) * 10 ** (-absolute_magnitude / 5), 9)
@@ -247,7 +247,7 @@ def catalogue_columns(asteroid: dict[str, Any]) -> dict[str, Any]:
 def make_table(
     asteroids: list[dict[str, Any]], approaches: Approaches, osculating: Elements
 ) -> list[dict[str, Any]]:
-    """One row, a value for each column, per chosen approach; `osculating` at TABLE_EPOCH."""
+    """Return a row, a value for each column, for each chosen approach; `osculating` at TABLE_EPOCH."""
     chosen = choose(asteroids, approaches)
     needed = np.unique(approaches.asteroid[chosen])
     moids = minimum_orbit_intersection(osculating.of(needed), earth_orbit(TABLE_EPOCH))
@@ -266,7 +266,7 @@ def make_table(
 
 
 def to_csv(rows: list[dict[str, Any]]) -> bytes:
-    """Return the table as bytes: fixed decimals, lines end with one newline."""
+    """Return the table as bytes: fixed decimals, lines that end with a single line feed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -276,7 +276,7 @@ def to_csv(rows: list[dict[str, Any]]) -> bytes:
 
 
 def build(records: list[dict[str, Any]]) -> bytes:
-    """Return nasa.csv, whole, from the catalogue's records; print the progress."""
+    """Return the whole of nasa.csv from the catalogue's records, and print how far it is."""
     begun = time.monotonic()
 
     def say(text: str) -> None:

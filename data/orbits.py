@@ -45,12 +45,12 @@ class Elements(NamedTuple):
 
 
 def dot(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Scalar products of vectors (3, ...), always added in the same order, which BLAS does not promise."""
+    """Return scalar products of vectors (3, ...), added in a fixed order, which BLAS does not promise."""
     return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
 def solve_kepler(mean_anomaly: np.ndarray, e: np.ndarray) -> np.ndarray:
-    """Eccentric anomaly E within -pi..pi with E - e sin E = M, for 0 <= e < 1, as exact as a double is.
+    """Return E within -pi..pi with E - e sin E = M, for 0 <= e < 1, as exact as a double is.
 
     Newton's method inside a bracket, as E lies within e of M; where it would leave the bracket, bisection.
     """
@@ -80,7 +80,7 @@ def axes(i: np.ndarray, node: np.ndarray, peri: np.ndarray) -> tuple[np.ndarray,
 
 
 def state_from_elements(elements: Elements) -> State:
-    """Where elements put an asteroid at their epoch."""
+    """Return where elements put an asteroid at their epoch."""
     a, e = elements.a, elements.e
     perihelion, ahead = axes(elements.i, elements.node, elements.peri)
     anomaly = solve_kepler(elements.mean_anomaly, e)
@@ -94,7 +94,7 @@ def state_from_elements(elements: Elements) -> State:
 
 
 def elements_from_state(state: State) -> Elements:
-    """Osculating elements of elliptic orbits, angles within 0..2 pi; the inverse of state_from_elements."""
+    """Return osculating elements of elliptic orbits, angles within 0..2 pi: state_from_elements' inverse."""
     x, y, z = state.position
     vx, vy, vz = state.velocity
     hx, hy, hz = y * vz - z * vy, z * vx - x * vz, x * vy - y * vx
@@ -118,7 +118,7 @@ def elements_from_state(state: State) -> Elements:
 
 
 def squared_distance_to_ellipse(point: np.ndarray, a: float, e: float) -> np.ndarray:
-    """Squared distances (AU^2) of points (3, ...) to a nearly round ellipse such as the Earth's orbit.
+    """Return squared distances (AU^2) of points (3, ...) to a nearly round ellipse such as the Earth's orbit.
 
     The points are in the ellipse's own frame: the focus at the origin, x towards the perihelion. Newton's
     method on the eccentric anomaly of the nearest point; in the middle of the orbit the first guess stays.
@@ -135,7 +135,7 @@ def squared_distance_to_ellipse(point: np.ndarray, a: float, e: float) -> np.nda
 
 
 def minimum_orbit_intersection(orbits: Elements, earth: Elements) -> np.ndarray:
-    """MOID: the smallest distance (AU) from each orbit to the Earth's (one orbit: arrays of length 1).
+    """Return the MOID, the smallest distance (AU) from each orbit to the Earth's (arrays of length 1).
 
     A scan over the asteroid's eccentric anomaly, with the nearest point on the Earth's ellipse; then closer
     and closer looks at the four lowest minima.

@@ -1,9 +1,9 @@
-"""How fast and how often the alarms go off: ours, and the one of the example that this project re-creates.
+"""Measure how soon and how rightly alerts are raised: ours, and that of the reference example.
 
     python -m demo.benchmark_alerts              # five simulated days for each rate, some minutes
     python -m demo.benchmark_alerts --days 10
 
-The README cites what this prints. Requests are simulated as in test_alerts.py; promtool evaluates both.
+The README quotes what this prints. Requests are simulated; promtool evaluates both sets of rules on them.
 """
 
 import argparse
@@ -13,8 +13,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.simulated_traffic import HOUR, MOID, RULES, STEP, Alarms, Drift, H, promtool, simulate, watch
-from local_stack.prometheus import PrometheusNotFound
+from demo.simulated_traffic import (
+    HOUR,
+    MOID,
+    RULES,
+    STEP,
+    Alarms,
+    Drift,
+    H,
+    Series,
+    metric_name,
+    promtool,
+    simulate,
+    watch,
+)
+from local_stack.errors import PrometheusNotFound
 
 # Squared difference between a bucket's share of the last minute and that of the last ten, in per cent.
 REFERENCE_FORMULA = """
@@ -25,23 +38,23 @@ REFERENCE_THRESHOLD = 15
 
 START, END = HOUR, 3 * HOUR
 DRIFTS = {
-    "MOID doubled": {"factors": {MOID: 2}},
-    "both doubled": {"factors": {MOID: 2, H: 2}},
-    "MOID doubled within an hour": {"factors": {MOID: 2}, "ramp": HOUR},
-    "both doubled in 30 % of requests": {"factors": {MOID: 2, H: 2}, "share": 0.3},
-    "MOID doubled in 30 % of requests": {"factors": {MOID: 2}, "share": 0.3},
+    "MOID doubled": Drift(START, END, factors={MOID: 2}),
+    "both doubled": Drift(START, END, factors={MOID: 2, H: 2}),
+    "MOID doubled within an hour": Drift(START, END, factors={MOID: 2}, ramp=HOUR),
+    "both doubled in 30 % of requests": Drift(START, END, factors={MOID: 2, H: 2}, share=0.3),
+    "MOID doubled in 30 % of requests": Drift(START, END, factors={MOID: 2}, share=0.3),
 }
 RATES = (0.5, 1, 50)
 
 
 def reference_expression(metric: str) -> str:
-    """The reference's formula for one of its metrics, the largest over the buckets."""
+    """Return the reference's formula for one of its metrics: the largest value over the buckets."""
     formula = REFERENCE_FORMULA.format(bucket=f"{metric}_bucket", sum=f"{metric}_sum")
     return f"max without (le) ({formula})"
 
 
 def reference_rules(folder: Path, endpoints: list[str]) -> Path:
-    """The reference's alert on both features of each endpoint, as a file of rules."""
+    """Write the reference's alert on both features of each endpoint as a file of rules."""
     rules = [
         {
             "alert": "Reference",
@@ -49,7 +62,7 @@ def reference_rules(folder: Path, endpoints: list[str]) -> Path:
             "labels": {"variable": name, "endpoint": endpoint},
         }
         for endpoint in endpoints
-        for name in ("Absolute_Magnitude", "Minimum_Orbit_Intersection")
+        for name in map(metric_name, (H, MOID))
         for metric in [f"{endpoint}:{name}"]
     ]
     file = folder / "reference.yml"
@@ -57,15 +70,15 @@ def reference_rules(folder: Path, endpoints: list[str]) -> Path:
     return file
 
 
-def watch_both(folder: Path, traffic: dict[str, dict]) -> Alarms:
-    """The alarms of both sets of rules on the traffic of each endpoint."""
+def watch_both(folder: Path, traffic: dict[str, Series]) -> Alarms:
+    """Return the alarms of both sets of rules on the traffic of each endpoint."""
     ours = watch(*traffic.values())
     theirs = watch(*traffic.values(), rules=reference_rules(folder, list(traffic)))
     return Alarms(ours.on | theirs.on)
 
 
 def print_false_alarms(folder: Path, days: int) -> None:
-    alerts = ["Reference", "AsteroidDrift", "AsteroidShift", "AsteroidHazardousShare"]
+    alerts = ["Reference", "MajorDrift", "MinorDrift", "PositiveShareDrift"]
     print(f"False alarms on normal traffic, {days} days each. How often a day · share of the time it is on:")
     print(f"{'requests/s':>10}", *(f"{alert:>22}" for alert in alerts))
     for rate in RATES:
@@ -84,16 +97,16 @@ def print_false_alarms(folder: Path, days: int) -> None:
 
 
 def print_detection(folder: Path, seeds: int) -> None:
-    alerts = ["Reference", "AsteroidDrift", "AsteroidShift"]
+    alerts = ["Reference", "MajorDrift", "MinorDrift"]
     print(
         f"\nDrift of two hours, median of {seeds} runs. Seconds to the alarm · share of the drift it is on:"
     )
     print(f"{'':>34} {'requests/s':>10}", *(f"{alert:>20}" for alert in alerts))
-    for name, change in DRIFTS.items():
+    for name, drift in DRIFTS.items():
         for rate in RATES:
             endpoints = [f"asteroid_{seed}" for seed in range(seeds)]
             traffic = {
-                endpoint: simulate(rate, 3, Drift(START, END, **change), seed=seed, endpoint=endpoint)
+                endpoint: simulate(rate, 3, drift, seed=seed, endpoint=endpoint)
                 for seed, endpoint in enumerate(endpoints)
             }
             alarms = watch_both(folder, traffic)
@@ -102,19 +115,18 @@ def print_detection(folder: Path, seeds: int) -> None:
 
 
 def summary(alarms: Alarms, alert: str, endpoints: list[str]) -> str:
-    """Median time to the first alarm, and median share of the drift's time with an alarm on."""
+    """Return the median time to the first alarm, and the median share of the drift's time with it on."""
     seconds, shares = [], []
     for endpoint in endpoints:
         here = alarms.at(endpoint)
         on = here.of(alert)[START // STEP : END // STEP]
-        # An alarm that is on before there is anything to tell tells nothing.
-        on_before = on.size and on[0]
+        on_before = on.size and on[0]  # then it says nothing about the drift
         seconds.append(-math.inf if on_before else here.first(alert, after=START) - START)
         shares.append(on.mean() if on.size else 0.0)
     middle = len(seconds) // 2
     first, share = sorted(seconds)[middle], sorted(shares)[middle]
     words = {math.inf: "never", -math.inf: "on before"}
-    return f"{words[first]}" if first in words else f"{first:.0f} · {share:.0%}"
+    return words.get(first, f"{first:.0f} · {share:.0%}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What asteroid.json asks of Prometheus, and whether it gets an answer."""
+"""What asteroid.json asks Prometheus, and which of its questions have an answer."""
 
 import json
 import math
@@ -6,36 +6,55 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from global_config import SERVING_ENDPOINT
+from demo.simulated_traffic import metric_name
+from global_config import SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack import prometheus
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "asteroid.json"
+COLUMNS = 24  # of Grafana's grid
+REPEATED_IN_A_ROW = 4  # at most, if the panel does not say otherwise
+ENDPOINT = metric_name(SERVING_ENDPOINT)
+FEATURES = [metric_name(feature) for feature in WATCHED_FEATURES]
 
-# What Grafana puts in place of its variables: 1 minute is what it makes of $__rate_interval by default.
-VARIABLES = {"${endpoint}": SERVING_ENDPOINT, "$__rate_interval": "1m", "$__range": "30m"}
+# What Grafana puts in place of its variables: 1 minute is its default for $__rate_interval.
+VARIABLES = {"${endpoint}": ENDPOINT, "$__rate_interval": "1m", "$__range": "30m"}
+
+Document = dict[str, Any]
 
 
-def load() -> dict:
-    return json.loads(DASHBOARD.read_text())
+def load() -> Document:
+    document: Document = json.loads(DASHBOARD.read_text())
+    return document
+
+
+def panels() -> Iterator[Document]:
+    """Yield the panels as Grafana shows them: variables filled in, repeated ones once for each feature."""
+    added_height = 0
+    for panel in load()["panels"]:
+        place, values = panel["gridPos"], FEATURES if panel.get("repeat") == "feature" else [""]
+        in_a_row = min(REPEATED_IN_A_ROW, len(values))
+        for number, feature in enumerate(values):
+            text = json.dumps(panel).replace("${feature}", feature)
+            for name, value in VARIABLES.items():
+                text = text.replace(name, value)
+            row, column = divmod(number, in_a_row)
+            width = place["w"] // in_a_row
+            x, y = place["x"] + column * width, place["y"] + added_height + row * place["h"]
+            yield {**json.loads(text), "gridPos": {**place, "x": x, "y": y, "w": width}}
+        added_height += row * place["h"]
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Title of the panel and expression of each target in the dashboard, variables filled in."""
-    for panel in load()["panels"]:
+    """Yield the panel's title and the expression of each target in the dashboard."""
+    for panel in panels():
         for target in panel["targets"]:
-            yield panel["title"], resolved(target["expr"])
-
-
-def resolved(expression: str) -> str:
-    """A target's expression with the dashboard's variables filled in."""
-    for name, value in VARIABLES.items():
-        expression = expression.replace(name, value)
-    return expression
+            yield panel["title"], target["expr"]
 
 
 def without_a_value(prometheus_url: str) -> list[str]:
-    """The expressions in the dashboard that have no value now, each with its panel.
+    """Return the expressions in the dashboard that have no value now, each with its panel.
 
     Not a number is no value: it is what shares are while there are no requests.
     """
@@ -46,9 +65,10 @@ def without_a_value(prometheus_url: str) -> list[str]:
     ]
 
 
-def metric_names(prometheus_url: str, selector: str) -> list[str]:
-    """What Grafana gets for a variable with the query label_values(selector, __name__)."""
+def label_values(prometheus_url: str, selector: str, label: str) -> list[str]:
+    """Return the values that a label has in the series of a selector, as Grafana's label_values does."""
     parameters = urllib.parse.urlencode({"match[]": selector})
-    address = f"{prometheus_url}/api/v1/label/__name__/values?{parameters}"
+    address = f"{prometheus_url}/api/v1/label/{label}/values?{parameters}"
     with urllib.request.urlopen(address, timeout=30) as answer:
-        return json.load(answer)["data"]
+        values: list[str] = json.load(answer)["data"]
+    return values

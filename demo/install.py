@@ -3,7 +3,7 @@
     .venv/bin/python -m demo.install -c constraints.txt -r requirements.txt
 
 The options are pip's own. uv is taken from PATH, or pip fetches it. uv reads none of pip's settings, so it
-is told of pip's index. If uv fails, pip installs. An installation that was not finished is done again.
+gets pip's index from here. If uv fails, pip installs. An installation that was stopped is done again.
 """
 
 import os
@@ -100,7 +100,7 @@ def run(command: list[str], doing: str) -> int:
             for line in process.stdout or ():  # which is a pipe
                 if not line.startswith((" + ", " - ", " ~ ", "Requirement already satisfied")):
                     say(f"    {line.rstrip()}")
-                    pulse.told()
+                    pulse.printed()
         return process.wait()
     except KeyboardInterrupt:
         process.terminate()

@@ -38,6 +38,7 @@ PSI = {
     "normal": f"sum without (le) (({SHARE} - 0.1) * ln({SHARE} / 0.1))",
     "drifted": "endpoint_variable:psi:2m",
 }
+DRIFT_ALERT = "MajorDrift"  # as deploy/asteroid_alerts.yml has it
 COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
 ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
 
@@ -200,7 +201,7 @@ def show_drift(run: DemoRun) -> None:
     wait_until(run, lambda: "firing" in drift_alarms(run).values(), ALARM_SECONDS, "No alarm was raised")
     run.alarms = drift_alarms(run)
     for variable, state in sorted(run.alarms.items()):
-        say(f"    Alarm AsteroidDrift for {variable}: {state}")
+        say(f"    Alarm {DRIFT_ALERT} for {variable}: {state}")
 
 
 def wait_until(run: DemoRun, condition: Callable[[], object], seconds: float, failure: str) -> None:
@@ -227,7 +228,7 @@ def has_counted(run: DemoRun, requests: int) -> bool:
 
 def drift_alarms(run: DemoRun) -> dict[str, str]:
     """Return the variables with a drift alarm, "pending" or "firing"."""
-    found = prometheus.query(run.serving.prometheus_url, 'ALERTS{alertname="AsteroidDrift"}')
+    found = prometheus.query(run.serving.prometheus_url, f'ALERTS{{alertname="{DRIFT_ALERT}"}}')
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
 
 
@@ -325,4 +326,4 @@ def fresh_stack(home: Path | None) -> Iterator[Stack]:
 def say(text: str) -> None:
     """Print the text as it is, whatever brackets are in it."""
     console.out(text, highlight=False)
-    pulse.told()
+    pulse.printed()

@@ -1,4 +1,4 @@
-"""A line every few seconds of silence, so that nobody takes slow for stuck. Standard library alone."""
+"""Print a line after some seconds without one, to show that work goes on. Standard library alone."""
 
 import threading
 import time
@@ -8,9 +8,9 @@ SILENCE_SECONDS = 8
 
 
 class Pulse:
-    """Says that something still goes on whenever nothing was told for a while, inside a `with`.
+    """Says that something still goes on whenever nothing was printed for a while, inside a `with`.
 
-    Tell it of each line by `told()`, and by `doing` of what goes on, such as "uv is installing".
+    Call `printed()` after each line, and set `doing` to what goes on, such as "uv is installing".
     """
 
     def __init__(self, say: Callable[[str], object], doing: str, silence: float = SILENCE_SECONDS) -> None:
@@ -24,9 +24,9 @@ class Pulse:
     @doing.setter
     def doing(self, what: str) -> None:
         self._doing, self._since = what, time.monotonic()
-        self.told()
+        self.printed()
 
-    def told(self) -> None:
+    def printed(self) -> None:
         self._last = time.monotonic()
 
     def __enter__(self) -> "Pulse":
@@ -44,4 +44,4 @@ class Pulse:
         while not self._ending.wait(max(0.05, self._last + self._silence - time.monotonic())):
             if time.monotonic() - self._last >= self._silence:
                 self._say(f"    … {self.doing} ({time.monotonic() - self._since:.0f} s)")
-                self.told()
+                self.printed()

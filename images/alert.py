@@ -1,7 +1,7 @@
-"""The drift alarm of asteroid_alerts.yml and the reference example's formula, on the same real traffic."""
+"""Draw the drift alarm of asteroid_alerts.yml and the reference's formula on the same real traffic."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -43,7 +43,7 @@ STATES = {QUIET: GREEN, PENDING: AMBER, ON: RED}
 
 
 class Alert(NamedTuple):
-    """How an alert measures drift, and what it made of the traffic; arrays are by feature, over time."""
+    """How an alert measures drift, and its values for the traffic; arrays are by feature, over time."""
 
     title: str
     formula: str
@@ -97,7 +97,7 @@ def theirs(traffic: Traffic, times: np.ndarray) -> Alert:
 
 
 def draw_alerts(traffic: Traffic) -> Card:
-    """Both alerts over the same time, which is counted in minutes from the first request."""
+    """Draw both alerts over the same time, in minutes from the first request."""
     start = traffic.legs[0][1]
     times = moments(traffic.start, traffic.end)
     with matplotlib.rc_context(SETTINGS):
@@ -113,7 +113,7 @@ def draw_alerts(traffic: Traffic) -> Card:
 
 
 def draw_alert(card: Card, y: float, alert: Alert, traffic: Traffic, times: np.ndarray) -> None:
-    """An alert's values with its threshold, and below them when it is on, by feature."""
+    """Draw an alert's values with its threshold, and below them when it is on, by feature."""
     width = WIDTH - LEFT - RIGHT
     card.box(14, y, WIDTH - 28, BOX_HEIGHT)
     card.text(28, y + 24, alert.title, fontsize=NORMAL, fontweight="bold")
@@ -142,7 +142,7 @@ def draw_values(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="x", labelbottom=False)
     for feature, name in FEATURES.items():
-        look = {"color": COLOURS[feature], "linewidth": 1.5}
+        look: dict[str, Any] = {"color": COLOURS[feature], "linewidth": 1.5}
         axes.plot(minutes, np.maximum(alert.values[feature], low), label=name, **look)
         if feature in alert.long_values:
             axes.plot(minutes, np.maximum(alert.long_values[feature], low), linestyle=(0, (1, 1.2)), **look)
@@ -154,7 +154,7 @@ def draw_values(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
 
 
 def mark_legs(axes: Axes, traffic: Traffic, top: float) -> None:
-    """What was sent when, along the upper edge, with the drift on a ground of its own."""
+    """Write what was sent when along the upper edge, and shade the drift."""
     start = traffic.legs[0][1]
     bounds = [*((begun - start) / 60 for _, begun in traffic.legs), (traffic.end - start) / 60]
     names = ("normal traffic", "drift", "normal again")
@@ -186,7 +186,7 @@ def draw_states(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
 
 
 def verdict(alert: Alert, traffic: Traffic, times: np.ndarray) -> dict[str, str]:
-    """In words and numbers, when the alarm was on for any feature."""
+    """Return in words and numbers when the alarm was on for any feature."""
     begin, drift, over = (begun for _, begun in traffic.legs)
     on = np.any([states == ON for states in alert.states.values()], axis=0)
 

@@ -1,4 +1,4 @@
-"""asteroid.json with the answers to its own expressions, in its own layout, drawn by matplotlib."""
+"""Draw asteroid.json in its own layout, with the answers to its own expressions, by matplotlib."""
 
 from datetime import UTC, datetime
 
@@ -6,21 +6,19 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
-from demo import dashboard
-from global_config import SERVING_ENDPOINT
+from demo.dashboard import COLUMNS, ENDPOINT, Document, load, panels
 from images.panels import DRAW, Series, legend_rows, moments, on_moments
 from images.style import FAINT, LARGE, NORMAL, SETTINGS, SMALL, WIDTH, Card
 from images.traffic import Traffic
 
 WHAT_IT_IS = "rendered from asteroid.json by images/make_images.py; not a Grafana screenshot"
 
-COLUMNS = 24  # of Grafana's grid
 MARGIN, GAP, HEADER, FOOTER = 14, 8, 48, 32
 COLUMN = (WIDTH - 2 * MARGIN + GAP) / COLUMNS
 ROW = 24.5
 TICK_MINUTES = 5
 
-# What the axes leave free of a panel, on the left, right, above and below.
+# The pixels between a panel's edge and its axes: left, right, above and below.
 SPACE = {
     "state-timeline": (118, 14, 32, 26),
     "heatmap": (84, 26, 32, 52),
@@ -31,23 +29,24 @@ SHORT_NAMES = {"Minimum_Orbit_Intersection": "MOID"}  # in a legend that would b
 LEGEND_WIDTH, LEGEND_ROW = 92, 14  # of one on the right; of one below
 
 
-def draw_dashboard(model: dict, traffic: Traffic) -> Card:
-    """All panels of the dashboard, over the time that the measurements cover."""
-    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in model["panels"])
+def draw_dashboard(traffic: Traffic) -> Card:
+    """Draw all panels of the dashboard, over the time that the measurements cover."""
+    shown = list(panels())
+    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in shown)
     with matplotlib.rc_context(SETTINGS):
         card = Card(HEADER + rows * ROW + FOOTER)
         minutes = round((traffic.end - traffic.start) / 60)
-        card.text(MARGIN + 4, 31, model["title"], fontsize=LARGE, fontweight="bold")
-        about = f"Endpoint: {SERVING_ENDPOINT}     Last {minutes} minutes (UTC)"
+        card.text(MARGIN + 4, 31, load()["title"], fontsize=LARGE, fontweight="bold")
+        about = f"Endpoint: {ENDPOINT}     Last {minutes} minutes (UTC)"
         card.text(WIDTH - MARGIN - 4, 31, about, fontsize=NORMAL, color=FAINT, ha="right")
-        for panel in model["panels"]:
+        for panel in shown:
             draw_panel(card, panel, traffic)
         card.text(WIDTH / 2, card.height - 12, WHAT_IT_IS, fontsize=SMALL, color=FAINT, ha="center")
     return card
 
 
-def draw_panel(card: Card, panel: dict, traffic: Traffic) -> None:
-    """A panel at its place in the grid, with its title."""
+def draw_panel(card: Card, panel: Document, traffic: Traffic) -> None:
+    """Draw a panel at its place in the grid, with its title."""
     place = panel["gridPos"]
     x, y = MARGIN + place["x"] * COLUMN, HEADER + place["y"] * ROW
     width, height = place["w"] * COLUMN - GAP, place["h"] * ROW - GAP
@@ -67,12 +66,12 @@ def draw_panel(card: Card, panel: dict, traffic: Traffic) -> None:
         show_time(axes, traffic)
 
 
-def panel_series(panel: dict, traffic: Traffic, times: np.ndarray) -> list[Series]:
-    """The answers to the panel's expressions, named as its legend names them."""
+def panel_series(panel: Document, traffic: Traffic, times: np.ndarray) -> list[Series]:
+    """Return the answers to the panel's expressions, with the names in its legend."""
     return [
         Series(legend_name(target["legendFormat"], labels), on_moments(times, points))
         for target in panel["targets"]
-        for labels, points in traffic.series[dashboard.resolved(target["expr"])]
+        for labels, points in traffic.series[target["expr"]]
     ]
 
 
@@ -83,7 +82,7 @@ def legend_name(pattern: str, labels: dict[str, str]) -> str:
 
 
 def show_time(axes: Axes, traffic: Traffic) -> None:
-    """The hours and minutes of the clock below."""
+    """Write the hours and minutes below the axes."""
     step = 60 * TICK_MINUTES
     ticks = np.arange(-(-traffic.start // step) * step, traffic.end, step)
     axes.set_xticks(ticks, [datetime.fromtimestamp(tick, UTC).strftime("%H:%M") for tick in ticks])

@@ -1,4 +1,4 @@
-"""The big picture as SVG: who calls whom, in three bands for the three phases.
+"""Draw the big picture as SVG: who calls whom, in three bands for the three phases.
 
 The upper two share seven columns, so that a step of the pipeline stands below the script that it runs.
 """
@@ -60,7 +60,12 @@ class Band(NamedTuple):
 
 
 BANDS = (
-    Band(14, 124, "1 Experimentation", "every run is a ClearML task: its code, arguments, plots and results"),
+    Band(
+        14,
+        124,
+        "1 Experimentation",
+        "every run is a ClearML task (clearml_tools/): its code, arguments, plots and results",
+    ),
     Band(150, 248, "2 Productionising", ""),
     Band(408, 210, "3 Deployment and monitoring", ""),
 )
@@ -97,7 +102,7 @@ TRAINING_STEPS = tuple(in_column(5, 198 + 34 * n, 26, STEP, f"model_training_{n}
 SELECT = in_column(6, 221, 48, STEP, "select_best", "_model")
 CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("chosen by model_selection.py",))
 
-MOCK = Box(LEFT, 446, 156, 58, FILE, ("asteroids/",), ("real rows,", "as they are or drifted"))
+MOCK = Box(LEFT, 446, 156, 58, FILE, ("asteroids/traffic.py",), ("real rows,", "as they are or drifted"))
 CLIENT = Box(226, 446, 140, 58, FILE, ("inference.py", "inference.ipynb"), ("send requests",))
 INFERENCE = Box(
     *(540, 446, 262, 58, SERVICE, ("clearml-serving inference",)),
@@ -105,7 +110,10 @@ INFERENCE = Box(
 )
 KAFKA = Box(668, 542, 134, 62, SERVICE, ("Kafka",), ("a message", "for each request"))
 STATISTICS = Box(455, 542, 134, 62, SERVICE, ("statistics",), ("counts requests", "in each decile"))
-PROMETHEUS = Box(242, 542, 134, 62, SERVICE, ("Prometheus",), ("asteroid_alerts.yml:", "PSI, drift alarm"))
+PROMETHEUS = Box(
+    *(226, 542, 166, 62, SERVICE, ("Prometheus",)),
+    ("deploy/asteroid_alerts.yml:", "PSI, drift alerts"),
+)
 GRAFANA = Box(LEFT, 542, 134, 62, SERVICE, ("Grafana",), ("asteroid.json:", "the dashboard"))
 
 BOXES = (
@@ -162,7 +170,7 @@ def arrows() -> list[Arrow]:
 
 
 def svg() -> str:
-    """The whole picture."""
+    """Return the whole picture as SVG."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
         f'font-family="{FONT}" font-size="{SMALL_SIZE}" fill="{FAINT}">',
@@ -196,7 +204,7 @@ def rectangle(
     dashed: bool = False,
     opacity: float = 1,
 ) -> str:
-    """`opacity` is that of the filling."""
+    """Return a rectangle; `opacity` is that of its fill."""
     dashes = ' stroke-dasharray="2 4"' if dashed else ""
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{rounding}" fill="{fill}" '
@@ -209,7 +217,7 @@ def text(x: float, y: float, line: str, anchor: str = "start", more: str = "") -
 
 
 def draw_box(box: Box) -> list[str]:
-    """The box filled with a shade of its colour, and its lines in the middle of it."""
+    """Return the box filled with a shade of its colour, and its lines in its middle."""
     x, y = box.middle
     y -= LINE * (len(box.name) + len(box.text)) / 2 - 11
     parts = [
@@ -236,7 +244,7 @@ def draw_arrow(arrow: Arrow) -> list[str]:
 
 
 def legend() -> list[str]:
-    """The colours, in a row below the bands."""
+    """Return the colours with their meanings, in a row below the bands."""
     parts, y = [], BANDS[-1].y + BANDS[-1].height + 25
     for x, (kind, colour) in zip(LEGEND_X, KINDS.items(), strict=True):
         parts.append(rectangle(x, y - 10, 12, 12, colour, colour, rounding=3, opacity=0.4))

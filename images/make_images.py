@@ -1,12 +1,12 @@
-"""Make the README's pictures anew, from a real run on the local stack.
+"""Make the README's pictures again, from a real run on the local stack.
 
     python -m images.make_images                                   # all four, which takes half an hour
     python -m images.make_images diagram pipeline                  # some, in two minutes
     python -m images.make_images dashboard alert --record FILE     # from a run that is kept in FILE
 
 The run is the model's whole life: the scripts, the pipeline on agents, the champion on clearml-serving, then
-27 minutes of requests with a drift among them. With --record its measurements are taken from the file, or
-written there if it does not exist: a drawing can be changed without another run.
+27 minutes of requests with a drift among them. --record reads the measurements from the file, or writes them
+there if it does not exist: so a drawing can be changed without another run.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from pathlib import Path
 import playwright.sync_api as playwright
 from PIL import Image
 
-from demo import dashboard, life
+from demo import life
 from images import diagram
 from images.alert import draw_alerts
 from images.dashboard import draw_dashboard
 from images.photograph import photograph_page, photograph_svg
+from images.style import WIDTH
 from images.traffic import Traffic, run_traffic
 from local_stack.errors import StackError
 from local_stack.stack import Stack
@@ -46,7 +47,7 @@ def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
 
 
 def photograph_pipeline(stack: Stack) -> None:
-    """Photograph the page of the run that has just ended, at the address that ClearML's SDK prints for it."""
+    """Photograph the page of the run that has just ended, at the address that ClearML's SDK prints."""
     wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["project"]}
     (pipeline,) = stack.call("tasks.get_all", **wanted)["tasks"]
     address = f"{stack.url}/pipelines/{pipeline['project']}/experiments/{pipeline['id']}"
@@ -55,17 +56,18 @@ def photograph_pipeline(stack: Stack) -> None:
 
 def make(pictures: list[str], record: Path | None) -> None:
     if "diagram" in pictures:
-        photograph_svg(diagram.svg(), diagram.WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
+        photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
     drawn = {"dashboard", "alert"}.intersection(pictures)
     traffic = Traffic.load(record) if drawn and record and record.exists() else None
     if "pipeline" in pictures or (drawn and not traffic):
         traffic = live("pipeline" in pictures, send_traffic=bool(drawn and not traffic)) or traffic
-    if drawn and record and not record.exists():
-        traffic.save(record)
-    if "dashboard" in drawn:
-        draw_dashboard(dashboard.load(), traffic).save(FOLDER / "dashboard.png")
-    if "alert" in drawn:
-        draw_alerts(traffic).save(FOLDER / "alert.png")
+    if traffic:
+        if record and not record.exists():
+            traffic.save(record)
+        if "dashboard" in drawn:
+            draw_dashboard(traffic).save(FOLDER / "dashboard.png")
+        if "alert" in drawn:
+            draw_alerts(traffic).save(FOLDER / "alert.png")
     for picture in pictures:
         file = FOLDER / f"{picture}.png"
         shrink(file)
@@ -73,7 +75,7 @@ def make(pictures: list[str], record: Path | None) -> None:
 
 
 def shrink(file: Path) -> None:
-    """Keep 256 colours, which makes a quarter of the file and no difference that one would see."""
+    """Keep 256 colours: a quarter of the bytes, and no visible difference."""
     with Image.open(file) as picture:
         few = picture.convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(file, optimize=True)

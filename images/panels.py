@@ -1,4 +1,4 @@
-"""The kinds of panels that asteroid.json has, drawn by their own options. Grafana itself is not involved."""
+"""Draw the kinds of panels that asteroid.json has, by their own options. Grafana itself is not involved."""
 
 import itertools
 import math
@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from images.style import AMBER, BLUE, EDGE, GREEN, INK, PINK, PIXELS_AN_INCH, RED, SMALL, VIOLET
+from demo.dashboard import Document
+from images.style import AMBER, BLUE, EDGE, GREEN, INK, PINK, RED, SCALE, SMALL, VIOLET
 from local_stack.prometheus import INTERVAL_SECONDS
 
-# Grafana's names for colours that asteroid.json uses, and its palette, in ours.
+# Grafana's names for colours that asteroid.json uses, and its palette, in this project's colours.
 COLOURS = {"green": GREEN, "yellow": AMBER, "red": RED, "text": INK}
 PALETTE = [GREEN, AMBER, BLUE, VIOLET, RED, PINK, "#5fd0d8", "#c9d86a", "#e09560", "#8f9fe8", "#d8d3c4"]
 PALETTE += ["#a8764f", "#7d8ca3"]
@@ -26,34 +27,34 @@ UNITS = {"percent": " %", "reqps": " req/s", "short": ""}
 
 
 class Series(NamedTuple):
-    """What a legend calls it, and a value for each moment; not a number where there is none."""
+    """A name for the legend, and a value for each time; not a number where there is none."""
 
     name: str
     values: np.ndarray
 
 
 def moments(start: float, end: float) -> np.ndarray:
-    """The times of the samples between two times, both included, as Prometheus answers a query of a range."""
+    """Return the times between two, both included, for which Prometheus answers a range query."""
     return np.arange(start, end + 1e-6, INTERVAL_SECONDS)
 
 
 def on_moments(times: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Values for all the times of a range, of which points exist only where there was a value."""
+    """Return a value for each time of a range; Prometheus gives points only where there was a value."""
     values = np.full(len(times), math.nan)
     for time, value in points:
         values[round((time - times[0]) / INTERVAL_SECONDS)] = value
     return values
 
 
-def shown_value(value: float, defaults: dict, decimals: int | None = None) -> str:
-    """A number with its unit, with the decimals that the panel asks for or as many as it needs."""
+def shown_value(value: float, defaults: Document, decimals: int | None = None) -> str:
+    """Return a number with its unit, with the panel's decimals or as many as it needs."""
     decimals = defaults.get("decimals") if decimals is None else decimals
     number = f"{value:,.{decimals}f}" if decimals is not None else f"{value:,.6g}"
     return number + UNITS[defaults.get("unit", "short")]
 
 
-def override(panel: dict, name: str) -> dict:
-    """What the panel says of one series alone, by property."""
+def override(panel: Document, name: str) -> Document:
+    """Return the panel's settings for one series, by property."""
     return {
         each["id"]: each["value"]
         for rule in panel["fieldConfig"]["overrides"]
@@ -62,7 +63,7 @@ def override(panel: dict, name: str) -> dict:
     }
 
 
-def draw_timeseries(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
+def draw_timeseries(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults["custom"]
     stacked = custom["stacking"]["mode"] == "normal"
@@ -94,8 +95,8 @@ def draw_timeseries(axes: Axes, panel: dict, times: np.ndarray, series: Sequence
     place_legend(axes, panel)
 
 
-def limit_values(axes: Axes, defaults: dict) -> None:
-    """The range of values: a hard limit holds, a soft one gives way to values beyond it."""
+def limit_values(axes: Axes, defaults: Document) -> None:
+    """Set the range of values: a hard limit holds, a soft one gives way to values beyond it."""
     low, high = axes.get_ylim()
     low = min(low, defaults["custom"].get("axisSoftMin", low))
     high = max(high, defaults["custom"].get("axisSoftMax", high))
@@ -104,7 +105,7 @@ def limit_values(axes: Axes, defaults: dict) -> None:
     axes.set_ylim(max(low, defaults.get("min", low)), min(high, defaults.get("max", high)))
 
 
-def draw_thresholds(axes: Axes, defaults: dict) -> None:
+def draw_thresholds(axes: Axes, defaults: Document) -> None:
     if defaults["custom"].get("thresholdsStyle", {}).get("mode") != "dashed":
         return
     for step in defaults["thresholds"]["steps"]:
@@ -112,7 +113,7 @@ def draw_thresholds(axes: Axes, defaults: dict) -> None:
             axes.axhline(step["value"], color=COLOURS[step["color"]], linewidth=1, linestyle=(0, (4, 3)))
 
 
-def place_legend(axes: Axes, panel: dict) -> None:
+def place_legend(axes: Axes, panel: Document) -> None:
     handles, names = axes.get_legend_handles_labels()
     if panel["options"]["legend"]["placement"] == "right":
         axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.06, 0.5), labelspacing=0.25)
@@ -128,23 +129,24 @@ def place_legend(axes: Axes, panel: dict) -> None:
 
 
 def legend_rows(names: int) -> int:
-    """How many rows a legend below has: up to three names stand in one, more in two columns."""
+    """Return the rows of a legend below: up to three names are in one row, more in two columns."""
     return 1 if names <= 3 else math.ceil(names / 2)
 
 
 def pixel_height(axes: Axes) -> float:
-    """How high the axes are, in CSS pixels."""
-    return axes.get_position().height * axes.figure.get_figheight() * PIXELS_AN_INCH
+    """Return the height of the axes in CSS pixels."""
+    return axes.bbox.height / SCALE
 
 
-def draw_heatmap(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
-    """A row for each series, in the order in which they come; the colours as in the panel's scale."""
+def draw_heatmap(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
+    """Draw a row for each series, in the order in which they come, in the colours of the panel's scale."""
     options = panel["options"]["color"]
     shares = np.array([each.values for each in series])
     shares[shares <= panel["options"]["filterValues"]["le"]] = math.nan
     edges = np.append(times, times[-1] + INTERVAL_SECONDS)
-    scale = PowerNorm(options["exponent"], vmin=options["min"], vmax=np.nanmax(shares))
-    # On a dark page Grafana turns its colour scales round.
+    greatest = float(np.nanmax(shares))
+    scale = PowerNorm(options["exponent"], vmin=options["min"], vmax=greatest)
+    # On a dark page Grafana reverses its colour scales.
     colours = matplotlib.colormaps[f"{options['scheme']}_r"].resampled(options["steps"])
     mesh = axes.pcolormesh(
         edges, np.arange(len(series) + 1), shares, norm=scale, cmap=colours, rasterized=True
@@ -155,12 +157,12 @@ def draw_heatmap(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Se
     inset = axes.inset_axes((0, -BAR_PIXELS / high, 1, 5 / high))
     bar = axes.figure.colorbar(mesh, cax=inset, orientation="horizontal")
     bar.outline.set_visible(False)
-    bar.set_ticks([scale.vmax * part for part in (0, 0.1, 0.25, 0.5, 1)])
+    bar.set_ticks([greatest * part for part in (0, 0.1, 0.25, 0.5, 1)])
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
 
 
-def draw_state_timeline(axes: Axes, panel: dict, times: np.ndarray, series: Sequence[Series]) -> None:
-    """A row for each series; a stretch of the same state is one bar, with the state's name where it fits."""
+def draw_state_timeline(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
+    """Draw a row for each series: one bar for each stretch of a state, with the state's name if it fits."""
     defaults = panel["fieldConfig"]["defaults"]
     states = {
         float(value): state for mapping in defaults["mappings"] for value, state in mapping["options"].items()
@@ -181,14 +183,14 @@ def draw_state_timeline(axes: Axes, panel: dict, times: np.ndarray, series: Sequ
 
 
 def stretches(values: np.ndarray) -> list[tuple[int, int]]:
-    """First and last index of each run of equal values; those that are not numbers are left out."""
+    """Return the first and last index of each run of equal values, without those that are not numbers."""
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     bounds = [0, *changes, len(values)]
     return [(first, end - 1) for first, end in itertools.pairwise(bounds) if not np.isnan(values[first])]
 
 
-def draw_bargauge(axes: Axes, panel: dict, _: np.ndarray, series: Sequence[Series]) -> None:
-    """A bar for the last value of each series, on a ground as long as the greatest that there may be."""
+def draw_bargauge(axes: Axes, panel: Document, _: np.ndarray, series: Sequence[Series]) -> None:
+    """Draw a bar for the last value of each series, on a background as long as the greatest value."""
     defaults = panel["fieldConfig"]["defaults"]
     series = [each for each in series if not np.isnan(each.values).all()]
     last = [values[~np.isnan(values)][-1] for _, values in series]

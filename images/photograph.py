@@ -1,4 +1,4 @@
-"""Pictures taken by a headless Chromium: of a drawing, and of a page of the local stack."""
+"""Take pictures with a headless Chromium: of a drawing, and of a page of the local stack."""
 
 import io
 import shutil
@@ -12,7 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 from images.style import SCALE, WIDTH
 
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
-# Whether some part of the steps or the tables is to be seen only by scrolling sideways.
+# Whether a part of the steps or the tables shows only when one scrolls sideways.
 CUT_OFF = """
     [...document.querySelectorAll("#graph *, #charts *")].some(
         (part) => getComputedStyle(part).overflowX === "auto" && part.scrollWidth > part.clientWidth)
@@ -20,34 +20,35 @@ CUT_OFF = """
 
 
 def find_chromium() -> str | None:
-    """The browser on PATH, if there is one."""
+    """Return the path of the browser on PATH, None if there is none."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @contextmanager
 def open_page(width: int, height: int) -> Iterator[Page]:
-    """An empty page in a window of so many CSS pixels; in playwright's own Chromium if none is on PATH."""
+    """Open an empty page of this many CSS pixels, in playwright's own Chromium if none is on PATH."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium())
         try:
-            window = {"width": width, "height": height}
-            yield browser.new_page(viewport=window, device_scale_factor=SCALE, color_scheme="dark")
+            yield browser.new_page(
+                viewport={"width": width, "height": height}, device_scale_factor=SCALE, color_scheme="dark"
+            )
         finally:
             browser.close()
 
 
 def photograph_svg(svg: str, width: int, height: int, file: Path) -> None:
-    """A drawing as PNG; what it leaves free stays transparent."""
+    """Write a drawing as PNG; its background stays transparent."""
     with open_page(width, height) as page:
         page.set_content(f'<body style="margin: 0">{svg}</body>')
         page.screenshot(path=file, omit_background=True)
 
 
 def photograph_page(login: str, address: str, file: Path) -> None:
-    """The upper part of a pipeline's page on the local stack: what it is, its steps, its tables.
+    """Write the upper part of a pipeline's page on the local stack as PNG: its title, steps and tables.
 
-    `login` is a link that opens the pages. What follows the tables is long, and tells of this machine. The
-    window is as narrow as shows all steps, since the picture is scaled to the width of a README.
+    `login` is a link that opens the pages. What follows the tables is long, and about this machine. The
+    window is just wide enough for all steps, since the picture is scaled to the width of a README.
     """
     with open_page(WINDOW_WIDTHS[0], WINDOW_HEIGHT) as page:
         page.goto(login)
@@ -61,10 +62,9 @@ def photograph_page(login: str, address: str, file: Path) -> None:
             page.set_viewport_size({"width": width, "height": WINDOW_HEIGHT})
             if not page.evaluate(CUT_OFF):
                 break
-        tables = page.locator("#charts").bounding_box()
-        width = page.evaluate("document.documentElement.clientWidth")  # without the place of a scroll bar
-        clip = {"x": 0, "y": 0, "width": width, "height": tables["y"] + tables["height"] + 16}
-        taken = page.screenshot(clip=clip, full_page=True)
+        width = page.evaluate("document.documentElement.clientWidth")  # without the scroll bar
+        height = page.locator("#charts").evaluate("charts => charts.getBoundingClientRect().bottom") + 16
+        taken = page.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height}, full_page=True)
     picture = Image.open(io.BytesIO(taken))
     height = round(picture.height * WIDTH * SCALE / picture.width)
     picture.resize((WIDTH * SCALE, height), Image.Resampling.LANCZOS).save(file)

@@ -1,9 +1,10 @@
-"""What the drawn pictures share.
+"""Colours, sizes and the card that the drawn pictures share.
 
-Each has an opaque card of its own, so that it can be read on a light page and on a dark one.
+Each picture has an opaque card, so that it can be read on a light page and on a dark one.
 """
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,8 +23,8 @@ GREEN, AMBER, RED = "#4fd08a", "#f5b754", "#ff6b6b"
 # Sizes of letters, in the points that matplotlib counts in.
 SMALL, NORMAL, LARGE = (72 / PIXELS_AN_INCH * pixels for pixels in (11.2, 12.5, 17))
 
-# For matplotlib.rc_context.
-SETTINGS = {
+# For matplotlib.rc_context, whose own type lists every name there is.
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it along
     "font.size": SMALL,
     "text.color": INK,
@@ -64,7 +65,7 @@ class Card:
     def box(
         self, x: float, y: float, width: float, height: float, colour: str = PANEL, rounding: float = 8
     ) -> None:
-        """A rectangle with rounded corners, behind whatever is drawn."""
+        """Draw a rectangle with rounded corners, behind everything else."""
         pixels = Affine2D().scale(1 / PIXELS_AN_INCH) + self.figure.dpi_scale_trans
         shape = FancyBboxPatch(
             (x, self.height - y - height),
@@ -79,11 +80,11 @@ class Card:
         )
         self.figure.add_artist(shape)
 
-    def text(self, x: float, y: float, line: str, **properties: object) -> None:
-        """A line of text whose baseline begins at a place."""
+    def text(self, x: float, y: float, line: str, **properties: Any) -> None:
+        """Write a line of text; its baseline begins at x, y."""
         self.figure.text(x / WIDTH, 1 - y / self.height, line, **properties)
 
-    def axes(self, x: float, y: float, width: float, height: float, **properties: object) -> Axes:
+    def axes(self, x: float, y: float, width: float, height: float, **properties: Any) -> Axes:
         place = (x / WIDTH, 1 - (y + height) / self.height, width / WIDTH, height / self.height)
         return self.figure.add_axes(place, **properties)
 

@@ -1,29 +1,26 @@
-"""Half an hour of real traffic with a drift in it, and what a real Prometheus made of it."""
+"""Send half an hour of real traffic with a drift in it, and record what a real Prometheus makes of it."""
 
 import json
-import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from demo.benchmark_alerts import reference_expression
-from demo.dashboard import expressions
+from demo.dashboard import ENDPOINT, expressions
 from demo.life import DemoRun, run_script, say
-from global_config import SERVING_ENDPOINT
 from local_stack import prometheus
 
-# So few that chance shows: with fifty a second the reference's alarm would at least be quiet before a drift.
+# Few enough to show chance: with fifty a second the reference's alarm would be silent before the drift.
 REQUESTS_A_SECOND = 5
 
-# The drift outlasts the ten minutes that the reference compares with; what follows outlasts ours.
+# The drift is longer than the ten minutes that the reference compares with; what follows is longer than ours.
 LEGS = (("normal", 5 * 60), ("major", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
 FEATURES = {"Absolute_Magnitude": "absolute magnitude", "Minimum_Orbit_Intersection": "MOID"}
-ENDPOINT = re.sub(r"[^a-zA-Z0-9_:]", "_", SERVING_ENDPOINT)  # as clearml-serving counts it
 PSI = f'endpoint_variable:psi:2m{{endpoint="{ENDPOINT}"}}'
 PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{ENDPOINT}"}}'
-ALARM = f'ALERTS{{alertname="AsteroidDrift",endpoint="{ENDPOINT}"}}'
+ALARM = f'ALERTS{{alertname="MajorDrift",endpoint="{ENDPOINT}"}}'
 REFERENCE = {feature: reference_expression(f"{ENDPOINT}:{feature}") for feature in FEATURES}
 
 Points = list[tuple[float, float]]  # times in seconds since 1970, and values
@@ -48,7 +45,7 @@ class Traffic:
 
 
 def run_traffic(run: DemoRun) -> Traffic:
-    """Send the legs one after another to a service that serves the champion."""
+    """Send the legs one after another to the service that serves the champion, and record the answers."""
     begun = []
     for seed, (scenario, seconds) in enumerate(LEGS):
         say(f"inference.py --scenario {scenario}: {seconds / 60:g} minutes")
@@ -60,7 +57,7 @@ def run_traffic(run: DemoRun) -> Traffic:
 
 
 def record(prometheus_url: str, legs: list[tuple[str, float]], end: float) -> Traffic:
-    """Ask Prometheus for everything that is drawn, over the time that the dashboard shows."""
+    """Ask Prometheus for everything that the pictures show, over the dashboard's time range."""
     start = end - SHOWN_SECONDS
     wanted = [*(each for _, each in expressions()), PSI, PSI_10_MINUTES, ALARM, *REFERENCE.values()]
     series = {

@@ -24,8 +24,8 @@ def start_agent(
     earlier = log.stat().st_size if log.exists() else 0  # what an agent of the same name wrote last time
 
     def has_asked() -> bool:
-        told = log.read_bytes()[earlier:]
-        return b"No tasks in queue" in told or b"pulled from" in told
+        printed = log.read_bytes()[earlier:]
+        return b"No tasks in queue" in printed or b"pulled from" in printed
 
     # Told apart from the agents of other stacks on this machine, and from one of this name that died.
     worker = f"{socket.gethostname()}:{name}-{uuid.uuid4().hex[:8]}"

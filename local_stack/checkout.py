@@ -2,8 +2,8 @@
 
 A task records where its code is: a remote address, a commit, and the uncommitted changes. Agents clone from
 that address, which fails for commits that were not pushed, without a remote, and without a network. So git
-is told, through its environment variables and for this checkout alone, that its remote is the checkout
-itself. Nothing in the repository changes.
+is set, by environment variables and for this checkout alone, to take the checkout itself for its remote.
+Nothing in the repository changes.
 """
 
 import json
@@ -46,7 +46,7 @@ def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
 def own_settings(folder: Path) -> dict[str, str]:
     """Return environment variables that give git a settings file in `folder`, with the user's own included.
 
-    For agents, which write into it: before each task they tell git, once and for all, to trust every folder.
+    For agents, which write into it: before each task they set git to trust every folder, for good.
     """
     folder.mkdir(parents=True, exist_ok=True)
     configured = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"

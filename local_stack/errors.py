@@ -1,4 +1,4 @@
-"""Errors of whoever starts a stack: each message names the cause and the remedy."""
+"""What can go wrong for users of a stack. Each message names the cause and the remedy."""
 
 
 class StackError(Exception):

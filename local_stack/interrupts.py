@@ -16,17 +16,17 @@ AGAIN_SECONDS = 0.05
 
 
 def take_signals() -> None:
-    """From here on each of them raises KeyboardInterrupt, and one that nobody catches is told in one line."""
+    """Let each of them raise KeyboardInterrupt from here on; one that nothing catches ends in one line."""
     for name in SIGNALS:
         if signal.getsignal(name) != signal.SIG_IGN:  # nohup wants to outlive the terminal
             signal.signal(name, interrupt)
     signal.signal(signal.SIGALRM, interrupt)
     sys.unraisablehook = raise_again
-    sys.excepthook = tell_in_one_line
+    sys.excepthook = report_in_one_line
 
 
 def ignore_signals() -> None:
-    """From here on the process ends by itself: a second Ctrl-C must not disturb it."""
+    """Let the process end by itself from here on: a second Ctrl-C must not disturb it."""
     for name in (*SIGNALS, signal.SIGALRM):
         signal.signal(name, signal.SIG_IGN)
 
@@ -36,14 +36,14 @@ def interrupt(*_: object) -> None:
 
 
 def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
-    """Raise an interrupt that Python has dropped once more, a moment later, when other code runs."""
+    """Raise an interrupt that Python has dropped again, a moment later, when other code runs."""
     if issubclass(dropped.exc_type, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     else:
         sys.__unraisablehook__(dropped)
 
 
-def tell_in_one_line(
+def report_in_one_line(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):

@@ -58,7 +58,7 @@ class Processes:
         with uninterrupted(already=kind is KeyboardInterrupt):
             children = list(self.running.values())
             stop(*children[1:])
-            stop(*children[:1])  # the first one started: the others may tell it of their end
+            stop(*children[:1])  # the first one started: the others may report their end to it
             # Closing the pipe sets the guardian to work; it ends when nothing is left.
             self._guardian.communicate()
 
@@ -113,7 +113,7 @@ class Processes:
     def end_group(self, process: "subprocess.Popen[Any]") -> None:
         """End what a dead child has left running in its process group: it may hold the child's port."""
         left = []
-        for other in marked(self.mark):  # the mark tells that it is ours, whoever has the number by now
+        for other in marked(self.mark):  # the mark shows that it is ours, even if the number was given again
             with contextlib.suppress(ProcessLookupError):
                 if os.getpgid(other.pid) == process.pid:
                     left.append(other)

@@ -131,7 +131,7 @@ class Fetch:
                 f"Prometheus's package cannot be unpacked into {self._cache} ({error.strerror}): "
                 f"mend that, or {INSTALL}."
             )
-        except Exception as error:  # or whoever waits would wait for ever
+        except Exception as error:  # or `wait` would not end
             self._failure = PrometheusNotFound(
                 f"Prometheus's package could not be fetched ({error!r}): {INSTALL}."
             )
@@ -166,8 +166,8 @@ class Fetch:
 
     def _download_by(self, apt_get: list[str], work: Path) -> None:
         listed = self._run([*apt_get, "--print-uris", "download", PACKAGE], work)
-        told = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
-        size = f", {int(told[1]) / 1e6:.0f} MB" if told else ""
+        found = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
+        size = f", {int(found[1]) / 1e6:.0f} MB" if found else ""
         where = os.path.relpath(self._cache)
         self._say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
         self._run([*apt_get, "download", PACKAGE], work)

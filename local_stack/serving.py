@@ -1,6 +1,6 @@
 """clearml-serving on the local stack: inference, its Kafka broker, its statistics, Prometheus, Grafana.
 
-Inference answers requests and tells of each on a Kafka topic; statistics counts what it reads there, and
+Inference answers requests and writes about each to a Kafka topic; statistics counts what it reads there, and
 Prometheus collects the counts. A part that dies is started again: meanwhile requests are still answered,
 and afterwards the metrics go on. Grafana is run where it is installed.
 """

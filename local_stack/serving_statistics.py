@@ -3,7 +3,7 @@
     python -m local_stack.serving_statistics        # serving.py sets the environment variables it reads
 
 clearml-serving offers its page of counts to the whole network, with no setting against it. It does not end
-when it is asked to, either: the ClearML SDK loses a SIGTERM that nobody else handles.
+by SIGTERM, either: the ClearML SDK loses the signal if nothing else handles it.
 """
 
 import signal

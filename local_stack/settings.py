@@ -16,28 +16,16 @@ from .errors import StackError
 HOME_NAME = ".local_stack"  # a folder of this name holds a project's stack, and demos and tools below it
 TABLE = "[tool.local_stack]"
 DEFAULT_PORT = 8008
-LARGEST_PORT = 65535
 TASK_TIMEOUT = 2 * 3600  # ClearML's own
 
 
-def setting(
-    default: Any,
-    kind: type,
-    text: str,
-    *,
-    least: int = 0,
-    most: int | None = None,
-    metavar: str | None = None,
-) -> Any:
+def setting(default: Any, kind: type, text: str, least: int = 0, most: int | None = None) -> Any:
     """Return a field of Settings; `kind` is the type of the value in pyproject.toml."""
-    metadata = {"kind": kind, "help": text, "least": least, "most": most, "metavar": metavar}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"kind": kind, "help": text, "least": least, "most": most})
 
 
-def port_setting(default: int, of: str) -> Any:
-    return setting(
-        default, int, f"with --serving: port of {of}; 0 takes a free one (%(default)s)", most=LARGEST_PORT
-    )
+def port_setting(default: int | None, text: str) -> Any:
+    return setting(default, int, f"{text}; 0 takes a free one", most=65535)
 
 
 @dataclass(frozen=True)
@@ -45,43 +33,23 @@ class Settings:
     """The settings of one project, whose folder is `project`. Paths in its pyproject.toml are below it."""
 
     project: Path
-    home: Path = setting(None, Path, "folder for all files of the stack (%(default)s)")
-    port: int | None = setting(
-        None,
-        int,
-        f"port of the server; 0 takes a free one (default: this home's last one, or {DEFAULT_PORT})",
-        most=LARGEST_PORT,
-    )
-    agents: int | None = setting(None, int, "agents to run for the agent queues (0, with --serving 2)")
-    agent_queues: tuple[str, ...] = setting(
-        ("default",), list, "queues that these agents listen to (%(default)s)", metavar="NAME"
-    )
-    controller_queue: str = setting(
-        "services", str, "queue that one more agent listens to, for pipelines (%(default)s)", metavar="NAME"
-    )
+    home: Path = setting(None, Path, "folder for all files of the stack")
+    port: int | None = port_setting(None, f"port of the server, by default the last one or {DEFAULT_PORT}")
+    agents: int | None = setting(None, int, "agents on the agent queues, by default 0, with --serving 2")
+    agent_queues: tuple[str, ...] = setting(("default",), list, "queues of tasks")
+    controller_queue: str = setting("services", str, "queue of pipelines; with agents it has one of its own")
     task_timeout: int = setting(
-        TASK_TIMEOUT,
-        int,
-        "stop running tasks that do not report for so long (%(default)s, as ClearML does)",
-        least=1,
-        metavar="SECONDS",
+        TASK_TIMEOUT, int, "seconds after which a running task that does not report is stopped", least=1
     )
-    serving_name: str = setting(
-        "serving", str, "with --serving: name of the clearml-serving service (%(default)s)", metavar="NAME"
-    )
-    workers: int = setting(1, int, "with --serving: processes that answer requests (%(default)s)", least=1)
-    serving_port: int = port_setting(8080, "inference")
-    prometheus_port: int = port_setting(9090, "Prometheus")
-    grafana_port: int = port_setting(3000, "Grafana")
-    rules: Path | None = setting(
-        None, Path, "with --serving: file of alert rules for Prometheus", metavar="FILE"
-    )
-    dashboard: Path | None = setting(None, Path, "with --serving: dashboard for Grafana", metavar="FILE")
+    serving_name: str = setting("serving", str, "with --serving: name of the clearml-serving service")
+    workers: int = setting(1, int, "with --serving: processes that answer requests", least=1)
+    serving_port: int = port_setting(8080, "with --serving: port of inference")
+    prometheus_port: int = port_setting(9090, "with --serving: port of Prometheus")
+    grafana_port: int = port_setting(3000, "with --serving: port of Grafana")
+    rules: Path | None = setting(None, Path, "with --serving: file of alert rules for Prometheus")
+    dashboard: Path | None = setting(None, Path, "with --serving: dashboard for Grafana")
     deployment_command: str = setting(
-        "",
-        str,
-        "with --serving: command to run when a model was published or tagged; what it prints is shown",
-        metavar="COMMAND",
+        "", str, "with --serving: runs when a model was published or tagged; what it prints is shown"
     )
 
     @classmethod
@@ -106,13 +74,14 @@ class Settings:
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add an option for each setting, with its value as the default."""
         for each in settable():
+            default, is_list = getattr(self, each.name), each.metadata["kind"] is list
+            shown = ", ".join(default).replace("%", "%%") if is_list else "%(default)s"
             parser.add_argument(
                 f"--{each.name.replace('_', '-')}",
-                default=getattr(self, each.name),
+                default=default,
                 type=partial(from_text, each),
-                nargs="+" if each.metadata["kind"] is list else None,
-                metavar=each.metadata["metavar"],
-                help=each.metadata["help"],
+                nargs="+" if is_list else None,
+                help=each.metadata["help"] + (f" ({shown})" if default else ""),
             )
 
     def with_options(self, options: argparse.Namespace) -> "Settings":
@@ -142,11 +111,11 @@ def checked(each: Field[Any], value: object) -> object:
 
 def from_text(each: Field[Any], text: str) -> object:
     """Return an option's value, for a list one item of it."""
-    kind = each.metadata["kind"]
+    if each.metadata["kind"] is list:
+        return text
+    is_number = each.metadata["kind"] is int and text.isdecimal()
     try:
-        if kind is int:
-            return checked(each, int(text) if text.isdecimal() else text)
-        return Path(text) if kind is Path else text
+        return checked(each, int(text) if is_number else text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -25,7 +25,7 @@ from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
 from .server.auth import PAGES, Credentials, write_private
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 
-LOCK = "local_stack.lock"  # it tells that a folder is a stack's home, too
+LOCK = "local_stack.lock"  # it also marks a folder as a stack's home
 SERVICES_AGENT = "agent-services"
 AGENTS_TEMPORARY = Path("agent", "tmp")
 
@@ -68,7 +68,7 @@ class Stack:
 
     def __init__(
         self,
-        home: Path,
+        home: Path | str,
         port: int | None = None,
         *,
         fresh: bool = False,
@@ -84,7 +84,7 @@ class Stack:
         led to the git checkout of `project`, by default the current folder's. A task that does not report for
         `task_timeout` seconds counts as dead.
         """
-        self.home = home.resolve()
+        self.home = Path(home).resolve()
         self.config_file = self.home / "clearml.conf"
         self._port_file = self.home / "port"
         self._wanted_port = port
@@ -98,7 +98,7 @@ class Stack:
 
     def __enter__(self) -> "Stack":
         with ExitStack() as cleanup:
-            lock = self._take_home(cleanup)
+            lock = self._claim_home(cleanup)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without
             if self.agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
@@ -163,7 +163,7 @@ class Stack:
         """Return the data of an API call to the server."""
         return call(self.url, self.home, name, **parameters)
 
-    def _take_home(self, cleanup: ExitStack) -> int:
+    def _claim_home(self, cleanup: ExitStack) -> int:
         """Make the home if need be, and lock it while the stack runs; return the lock's descriptor."""
         shared = self.home.name == HOME_NAME
         if self._fresh and shared:
@@ -184,7 +184,7 @@ class Stack:
             raise StackError(
                 f"{self.home} cannot be used ({error.strerror}): choose another folder with --home."
             ) from error
-        self._hold(lock)
+        self._lock_home(lock)
         if self._fresh:
             for entry in self.home.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
@@ -193,7 +193,7 @@ class Stack:
                     entry.unlink()
         return lock.fileno()
 
-    def _hold(self, lock: TextIO) -> None:
+    def _lock_home(self, lock: TextIO) -> None:
         """Lock the home, and note who holds it. HomeInUse if another stack does.
 
         A stack that was killed leaves its guardian behind for a moment, to end what it started: wait for it.

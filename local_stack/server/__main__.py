@@ -2,7 +2,7 @@
 
     python -m local_stack.server HOME FD SECONDS
 
-FD is the socket's file descriptor; tasks not heard of for SECONDS are taken for dead.
+FD is the socket's file descriptor. Running tasks that report nothing for SECONDS are stopped.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ import uvicorn
 
 from .app import create_app
 from .auth import Credentials
-from .files import FileStore
+from .files.state import FileStore
 from .store import Store
 from .watchdog import watch
 
-# One request a connection, as the ClearML server has it. The SDK forks: processes that share a connection
-# would read each other's answers.
+# One request a connection, as the ClearML server does it. The SDK forks, and processes that share a
+# connection would read each other's answers.
 HEADERS = [("Connection", "close")]
 
 
 def main() -> None:
-    home, descriptor, silence = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    home, descriptor, task_timeout = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     for name in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal again when it is done: unhandled, it would leave the store open.
         signal.signal(name, lambda *_: sys.exit())
@@ -44,13 +44,13 @@ def main() -> None:
         timeout_graceful_shutdown=3,
     )
     try:
-        asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, silence))
+        asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, task_timeout))
     finally:
         store.close()
 
 
-async def serve(server: uvicorn.Server, listener: socket.socket, store: Store, silence: float) -> None:
-    watching = asyncio.create_task(watch(store, silence))
+async def serve(server: uvicorn.Server, listener: socket.socket, store: Store, task_timeout: float) -> None:
+    watching = asyncio.create_task(watch(store, task_timeout))
     await server.serve(sockets=[listener])
     watching.cancel()
 

@@ -1,4 +1,4 @@
-"""Credentials made at random, and the tokens that stand for them.
+"""Random credentials, and the tokens that stand for them.
 
 A token is a JWT signed with a secret of this server's own. Clients read its claims without checking the
 signature: the API version they may speak, the server's version and its feature set.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jwt
 
+from .documents import Document
 from .errors import ApiError
 
 API_VERSION = "2.31"
@@ -25,7 +26,8 @@ USER = {"id": "local_user", "name": "local user"}
 
 TOKEN_SECONDS = 30 * 24 * 3600
 LONGEST_TOKEN_SECONDS = 10 * 365 * 24 * 3600
-API_CLAIMS = {
+OWNER = {"user": USER["id"], "company": COMPANY["id"]}  # the owner of every document
+API_CLAIMS: Document = {
     "auth_type": "Bearer",
     "identity": {
         "user": USER["id"],
@@ -50,7 +52,7 @@ class Credentials:
 
     @classmethod
     def load_or_make(cls, path: Path) -> "Credentials":
-        """Those kept at `path`, or new ones written there so that only their owner can read them."""
+        """Read the credentials at `path`, or write new ones there that only their owner can read."""
         if path.exists():
             return cls(**json.loads(path.read_text()))
         made = cls(secrets.token_hex(10).upper(), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
@@ -58,7 +60,7 @@ class Credentials:
         return made
 
     def login(self, authorization: str | None, seconds: int | None) -> str:
-        """A token for the bearer of the right keys (HTTP Basic) or of a token that still holds."""
+        """Return a token for the right keys (HTTP Basic) or in exchange for a valid token."""
         scheme, _, value = (authorization or "").partition(" ")
         if not value:
             raise ApiError(401, 20, "Unauthorized (missing credentials)")
@@ -69,15 +71,15 @@ class Credentials:
         return self.token(seconds)
 
     def token(self, seconds: int | None = None, audience: str | None = None) -> str:
-        """A token for the API, or with an audience for that alone: `check` refuses such a one."""
+        """Return a token for the API, or for the audience alone: `check` refuses such a token."""
         lifetime = min(seconds or TOKEN_SECONDS, LONGEST_TOKEN_SECONDS)
         issued = int(time.time())
-        claims = {"iat": issued, "exp": issued + lifetime}
-        claims |= {"aud": audience} if audience else API_CLAIMS
+        claims = {"aud": audience} if audience else API_CLAIMS
+        claims = {**claims, "iat": issued, "exp": issued + lifetime}
         return jwt.encode(claims, self.token_secret, algorithm="HS256")
 
     def check(self, authorization: str | None) -> None:
-        """Raise the API's 401 unless the header carries a token of ours that has not run out."""
+        """Raise the API's 401 unless the header holds the keys or a valid token of this server."""
         scheme, _, value = (authorization or "").partition(" ")
         if not value:
             raise ApiError(401, 20, "Unauthorized (missing credentials): log in with auth.login first")
@@ -99,11 +101,10 @@ class Credentials:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, never open to others for a moment."""
+    """Write a file that only its owner may read. It is never open to others, not even for a moment."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     partial.replace(path)

@@ -2,12 +2,19 @@
 
 
 class ApiError(Exception):
-    """What a handler raises. `code` becomes the HTTP status; `subcode` is ClearML's number for the cause."""
+    """An error that an endpoint raises: the HTTP status, and ClearML's number for the cause."""
 
-    def __init__(self, code: int, subcode: int, message: str) -> None:
+    def __init__(self, status: int, subcode: int, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.status = status
         self.subcode = subcode
+
+
+INVALID_ID = {"task": 101, "model": 201, "project": 401, "queue": 701}
+
+
+def invalid_id(kind: str, key: object) -> ApiError:
+    return ApiError(400, INVALID_ID[kind], f"Invalid {kind} id: id={key}")
 
 
 def missing_field(name: str) -> ApiError:
@@ -27,28 +34,20 @@ def check_name(kind: str, name: str) -> None:
         raise validation_error(f"a {kind}'s name needs at least 3 characters, and {name!r} has fewer")
 
 
-def invalid_task_id(task_id: object) -> ApiError:
-    return ApiError(400, 101, f"Invalid task id: id={task_id}")
-
-
 def invalid_task_status(reason: str) -> ApiError:
     return ApiError(400, 110, f"Invalid task status: {reason}")
-
-
-def invalid_model_id(model_id: object) -> ApiError:
-    return ApiError(400, 201, f"Invalid model id: id={model_id}")
 
 
 def model_is_published(model_id: object) -> ApiError:
     return ApiError(400, 203, f"Model is ready: id={model_id} is published; its weights and lineage stay")
 
 
-def invalid_project_id(project_id: object) -> ApiError:
-    return ApiError(400, 401, f"Invalid project id: id={project_id}")
+def task_already_queued(task_id: str, queue_name: str) -> ApiError:
+    return ApiError(400, 706, f"Task already queued: {task_id} in {queue_name}")
 
 
-def invalid_queue_id(queue_id: object) -> ApiError:
-    return ApiError(400, 701, f"Invalid queue id: id={queue_id}")
+def task_not_in_queue(task_id: str) -> ApiError:
+    return ApiError(400, 703, f"Invalid queue id or task not in queue: {task_id}")
 
 
 def invalid_scroll_id(scroll_id: str) -> ApiError:

@@ -6,12 +6,14 @@ and `_all_` search one pattern in several fields. Keys that are not fields of th
 as clients send some (`method`, for one).
 """
 
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from .documents import Document
 from .errors import ApiError, invalid_scroll_id, validation_error, wrong_type
 
 PAGE_SIZE = 500  # what a request without a page size gets, and the most that any gets
@@ -23,11 +25,15 @@ DATE_FIELDS = {
     "last_update", "last_change", "last_activity_time", "last_report_time",
 }  # fmt: skip
 COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.*)$", re.DOTALL)
-HIDDEN = "hidden"
+COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "=": operator.eq}
+HIDDEN = "hidden"  # the system tag of documents that are listed only by their ids or on request
+
+Test = Callable[[Any], bool]
+Combine = Callable[[Iterable[bool]], bool]
 
 
-def lookup(document: dict, path: str) -> Any:
-    """The value at a dotted path, or None. Keys may hold dots themselves."""
+def lookup(document: Document, path: str) -> Any:
+    """Return the value at a dotted path, or None. Keys may hold dots themselves."""
     if "." not in path:
         return document.get(path)
     value: Any = document
@@ -44,10 +50,10 @@ def lookup(document: dict, path: str) -> Any:
     return value
 
 
-def search(documents: Iterable[dict], request: dict, fields: set[str]) -> list[dict]:
-    """The documents that a get_all request asks for: filtered, ordered, paged and projected.
+def search(documents: Iterable[Document], request: Document, fields: set[str]) -> list[Document]:
+    """Return the documents that a get_all request asks for: filtered, ordered, one page, its fields only.
 
-    `fields` are the names of the document's own fields, which alone are filtered on.
+    `fields` are the names of the document's own fields. Conditions on other names are ignored.
     """
     found = _filtered(documents, request, fields)
     for key in reversed(_strings(request, "order_by")):
@@ -55,21 +61,22 @@ def search(documents: Iterable[dict], request: dict, fields: set[str]) -> list[d
         found.sort(key=lambda document: _sort_key(lookup(document, path)), reverse=descending)
     found = found[_first(request) :][: _size(request)]
     only = _strings(request, "only_fields")
-    return [project(document, only) for document in found] if only else found
+    return [select_fields(document, only) for document in found] if only else found
 
 
-def next_scroll(request: dict, returned: int) -> str | None:
-    """The scroll id of the next page, where the request scrolls and there may be one."""
+def next_scroll(request: Document, returned: int) -> str | None:
+    """Return the scroll id of the next page, if the request scrolls and there may be one."""
     scrolls = "scroll_id" in request or "size" in request
     return str(_first(request) + returned) if scrolls and returned else None
 
 
-def project(document: dict, only_fields: list[str]) -> dict:
-    """The document with its id and the named fields only; a dotted path brings its parents along."""
-    result: dict = {"id": document["id"]}
+def select_fields(document: Document, only_fields: list[str]) -> Document:
+    """Return the id and the named fields of the document; a dotted path brings its parents along."""
+    result: Document = {"id": document["id"]}
     for path in only_fields:
         *parents, last = path.split(".")
-        source, target = document, result
+        source: Any = document
+        target = result
         for parent in parents:
             source = source.get(parent)
             if not isinstance(source, dict):
@@ -82,7 +89,7 @@ def project(document: dict, only_fields: list[str]) -> dict:
     return result
 
 
-def _filtered(documents: Iterable[dict], request: dict, fields: set[str]) -> list[dict]:
+def _filtered(documents: Iterable[Document], request: Document, fields: set[str]) -> list[Document]:
     tests = [_test(key, wanted) for key, wanted in request.items() if key.split(".")[0] in fields]
     for key, combine in (("_any_", any), ("_all_", all)):
         if key in request:
@@ -95,15 +102,13 @@ def _filtered(documents: Iterable[dict], request: dict, fields: set[str]) -> lis
     return [document for document in documents if all(test(document) for test in tests)]
 
 
-def _test(field: str, wanted: Any):
+def _test(field: str, wanted: Any) -> Test:
     if field in DATE_FIELDS:
         bounds = [_date_test(bound) for bound in (wanted if isinstance(wanted, list) else [wanted])]
         return lambda document: (
             lookup(document, field) is not None and all(bound(lookup(document, field)) for bound in bounds)
         )
     if isinstance(wanted, list):
-        if not wanted:
-            return lambda document: True
         return _list_test(field, wanted)
     if field in PATTERN_FIELDS:
         if not isinstance(wanted, str):
@@ -113,9 +118,9 @@ def _test(field: str, wanted: Any):
     return lambda document: lookup(document, field) == wanted
 
 
-def _list_test(field: str, wanted: list):
-    """Groups of values, each opened by an operator and joined by AND; NOT turns the one value after it."""
-    groups: list[tuple[Any, list]] = [(any, [])]
+def _list_test(field: str, wanted: list[Any]) -> Test:
+    """Read groups of values: each begins with an operator, AND joins them, NOT negates the next value."""
+    groups: list[tuple[Combine, list[tuple[Any, bool]]]] = [(any, [])]
     excluded = []
     negate = False
     for value in wanted:
@@ -135,7 +140,7 @@ def _list_test(field: str, wanted: list):
                 negate = False
     groups = [group for group in groups if group[1]]
 
-    def test(document: dict) -> bool:
+    def test(document: Document) -> bool:
         held = lookup(document, field)
         held = held if isinstance(held, list) else [held]
 
@@ -150,7 +155,7 @@ def _list_test(field: str, wanted: list):
     return test
 
 
-def _pattern_test(wanted: Any, combine):
+def _pattern_test(wanted: Any, combine: Combine) -> Test:
     if wanted.get("datetime"):
         bounds = [_date_test(bound) for bound in wanted["datetime"]]
 
@@ -166,27 +171,18 @@ def _pattern_test(wanted: Any, combine):
     return lambda document: combine(matches(lookup(document, field)) for field in wanted["fields"])
 
 
-def _regex(pattern: str, flags: int = 0) -> re.Pattern:
+def _regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
     try:
         return re.compile(pattern, flags)
     except re.error as error:
         raise ApiError(400, 21, f"Malformed regular expression: {pattern!r}: {error}") from error
 
 
-def _date_test(bound: Any):
-    operator, text = COMPARISON.match(str(bound)).groups()
-    limit = _date(text)
-    match operator or "=":
-        case ">=":
-            return lambda value: _date(value) >= limit
-        case ">":
-            return lambda value: _date(value) > limit
-        case "<=":
-            return lambda value: _date(value) <= limit
-        case "<":
-            return lambda value: _date(value) < limit
-        case _:
-            return lambda value: _date(value) == limit
+def _date_test(bound: Any) -> Test:
+    found = COMPARISON.match(str(bound))
+    assert found  # as it matches every text
+    compare, limit = COMPARE[found[1] or "="], _date(found[2])
+    return lambda value: compare(_date(value), limit)
 
 
 @lru_cache(maxsize=65536)
@@ -198,8 +194,8 @@ def _date(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def _sort_key(value: Any) -> tuple:
-    """An order over values of any types: missing first, then numbers, strings and the rest."""
+def _sort_key(value: Any) -> tuple[Any, ...]:
+    """Order values of any types: missing ones first, then numbers, strings and the rest."""
     if value is None:
         return (0,)
     if isinstance(value, int | float):
@@ -207,12 +203,12 @@ def _sort_key(value: Any) -> tuple:
     return (2, value) if isinstance(value, str) else (3, str(value))
 
 
-def _strings(request: dict, key: str) -> list[str]:
+def _strings(request: Document, key: str) -> list[str]:
     value = request.get(key, [])
     return [value] if isinstance(value, str) else value
 
 
-def _first(request: dict) -> int:
+def _first(request: Document) -> int:
     scroll_id = request.get("scroll_id")
     if not scroll_id:
         return request.get("page", 0) * _size(request)
@@ -220,11 +216,12 @@ def _first(request: dict) -> int:
 
 
 def offset(scroll_id: str) -> int:
-    """How many were handed out before this scroll id was."""
+    """Return how many documents came before the page of this scroll id."""
     if not scroll_id.isdecimal() or len(scroll_id) > 18:
         raise invalid_scroll_id(scroll_id)
     return int(scroll_id)
 
 
-def _size(request: dict) -> int:
-    return min(request.get("page_size", request.get("size", PAGE_SIZE)), PAGE_SIZE)
+def _size(request: Document) -> int:
+    size: Any = request.get("page_size", request.get("size", PAGE_SIZE))
+    return int(min(size, PAGE_SIZE))

@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .auth import OWNER
+from .documents import Document
+from .errors import invalid_id
+
 KINDS = ("project", "task", "model", "queue", "worker")
 
 SCHEMA = """
@@ -39,11 +43,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_event_per_point
 CREATE INDEX IF NOT EXISTS events_by_time ON events (task, type, timestamp);
 """
 
-Document = dict[str, Any]
-
 
 def now() -> str:
-    """The present as ClearML writes it: ISO 8601 in UTC, with microseconds."""
+    """Return the present time as ClearML writes it: ISO 8601 in UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -51,8 +53,16 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+def new_document(**fields: Any) -> Document:
+    """Return a document with what all kinds of documents hold, and with those fields that are not None."""
+    created = now()
+    given = {key: value for key, value in fields.items() if value is not None}
+    common = {"id": new_id(), "created": created, "last_update": created, "tags": [], "system_tags": []}
+    return {**OWNER, **common, **given}
+
+
 class Store:
-    """`get` and `all` give shared documents that nobody may change; `edit` gives a copy for `put`."""
+    """Documents by kind and id. Nobody may change what `get` and `all` return; `edit` returns a copy."""
 
     def __init__(self, path: Path | str) -> None:
         # Autocommit mode: transactions are begun and ended by `transaction` alone.
@@ -76,7 +86,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is put or deleted inside is kept on success, and none of it when an exception leaves.
+        """Keep all that is put or deleted inside, or none of it where an exception leaves the block.
 
         Transactions nest: one that fails inside another undoes its own part alone.
         """
@@ -101,12 +111,20 @@ class Store:
             self._undo.clear()
 
     def get(self, kind: str, key: str | None) -> Document | None:
-        return self._documents[kind].get(key)
+        return self._documents[kind].get(key) if key is not None else None
 
-    def edit(self, kind: str, key: str) -> Document | None:
+    def get_required(self, kind: str, key: str | None) -> Document:
+        """Return a document, or raise the API's error for an id that nothing has."""
         document = self.get(kind, key)
+        if document is None:
+            raise invalid_id(kind, key)
+        return document
+
+    def edit(self, kind: str, key: str | None) -> Document:
+        """Return a copy of a document, which `put` takes back; raise the API's error if there is none."""
         # Through JSON, which documents come from and go to: it is several times faster than deepcopy.
-        return document and json.loads(json.dumps(document))
+        copy: Document = json.loads(json.dumps(self.get_required(kind, key)))
+        return copy
 
     def all(self, kind: str) -> list[Document]:
         return list(self._documents[kind].values())
@@ -123,7 +141,7 @@ class Store:
         )
 
     def patch(self, kind: str, key: str, **fields: Any) -> None:
-        """Change fields of a document without writing all of it: for what changes often in large ones."""
+        """Change fields of a document without writing all of it: for frequent changes of large ones."""
         self._remember(kind, key)
         self._documents[kind][key] = {**self._documents[kind][key], **fields}
         self._patches[kind, key] = {**self._patches.get((kind, key), {}), **fields}
@@ -142,7 +160,7 @@ class Store:
         self._undo.append((kind, key, self._documents[kind].get(key), self._patches.get((kind, key))))
 
 
-def _restore(place: dict, key: Any, before: Any) -> None:
+def _restore(place: dict[Any, Document], key: Any, before: Document | None) -> None:
     if before is None:
         place.pop(key, None)
     else:

@@ -1,12 +1,11 @@
-"""Running tasks that have not been heard of for too long are taken for dead, and stopped."""
+"""Stop the running tasks that have reported nothing for too long: their processes have probably died."""
 
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
 from .store import Store, now
-from .tasks.documents import editable_task
-from .tasks.lifecycle import change_status
+from .tasks.state import change_status
 
 log = logging.getLogger("local_stack.server")
 
@@ -14,7 +13,7 @@ REASON = "Forced stop (non-responsive)"  # ClearML's own words, which pipeline c
 
 
 def stop_silent_tasks(store: Store, since: datetime) -> list[str]:
-    """Stop the running tasks that neither pinged nor reported anything after `since`; their ids."""
+    """Stop the running tasks that neither pinged nor reported anything after `since`; return their ids."""
     silent = [
         task["id"]
         for task in store.all("task")
@@ -24,18 +23,18 @@ def stop_silent_tasks(store: Store, since: datetime) -> list[str]:
         words = {"status_reason": REASON, "status_message": REASON}
         with store.transaction():
             for task_id in silent:
-                change_status(store, editable_task(store, task_id), "stopped", words, completed=now())
+                change_status(store, store.edit("task", task_id), "stopped", words, completed=now())
     return silent
 
 
 async def watch(store: Store, seconds: float) -> None:
-    """Look every so often, for as long as the server runs."""
+    """Stop silent tasks, ten times in so many seconds, for as long as the server runs."""
     period = seconds / 10
     awake_since = last_look = datetime.now(UTC)
     while True:
         await asyncio.sleep(period)
         present = datetime.now(UTC)
-        # After the machine has slept, or the server was down, clients get their full time to be heard again.
+        # After the machine has slept, clients get their full time to report again.
         if present - last_look > timedelta(seconds=3 * period + 5):
             awake_since = present
         last_look = present
@@ -46,4 +45,4 @@ async def watch(store: Store, seconds: float) -> None:
                 log.exception("the watchdog failed")
                 continue
             for task_id in stopped:
-                log.info("stopped task %s: not heard of for %s s", task_id, seconds)
+                log.info("stopped task %s: it reported nothing for %s s", task_id, seconds)

@@ -8,18 +8,17 @@ of the kinds that clients make most, ingesting scalars, large lists, and a large
 
 import argparse
 import itertools
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
-import requests
 
-from local_stack.server.auth import Credentials
 from local_stack.stack import Stack
+from local_stack.tests.api import Api, scalar
 
 MEGABYTE = 2**20
 CALLS = 200
@@ -28,23 +27,11 @@ POINTS, BATCH = 50_000, 500
 FILE_MEGABYTES = 1024
 
 
-class Client:
-    """One connection to the server, as the SDK keeps one."""
+class UncheckedApi(Api):
+    """Calls whose answers are not checked against a schema, as that takes longer than the call."""
 
-    def __init__(self, stack: Stack) -> None:
-        credentials = Credentials.load_or_make(stack.home / "server" / "credentials.json")
-        self.url = stack.url
-        self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {credentials.token()}"
-
-    def __call__(self, name: str, /, **parameters: object) -> dict:
-        answer = self.session.get(f"{self.url}/v2.23/{name}", json=parameters, timeout=60)
-        answer.raise_for_status()
-        return answer.json()["data"]
-
-    def events(self, events: list[dict]) -> None:
-        body = "\n".join(map(json.dumps, events))
-        self.session.post(f"{self.url}/events.add_batch", body, timeout=60).raise_for_status()
+    def send(self, name: str, /, version: str = "v2.23", **parameters: object) -> httpx.Response:
+        return self.request("GET", f"/{version}/{name}", json=parameters)
 
 
 def show(what: str, value: str) -> None:
@@ -62,11 +49,11 @@ def measure(what: str, act: Callable[[int], object], count: int = CALLS) -> None
 
 
 def points(task: str, count: int, variants: int) -> list[dict]:
+    start = 1_700_000_000_000
     return [
-        {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": f"v{n % variants}",
-         "iter": n // variants, "value": n / 7, "timestamp": 1_700_000_000_000 + n}
+        scalar(task, "loss", f"v{n % variants}", n // variants, n / 7, timestamp=start + n)
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def measure_start(home: Path, state: str) -> None:
@@ -76,7 +63,7 @@ def measure_start(home: Path, state: str) -> None:
     show(f"from starting the stack to its first answer, {state}", f"{took:.2f} s")
 
 
-def measure_calls(api: Client) -> None:
+def measure_calls(api: Api) -> None:
     project = api("projects.create", name="benchmark/calls")["id"]
     task = api("tasks.create", name="a task", type="training", project=project)["id"]
     api("tasks.started", task=task)
@@ -91,16 +78,16 @@ def measure_calls(api: Client) -> None:
     }
     for name, parameters in calls.items():
         measure(name, lambda n, name=name, parameters=parameters: api(name, **parameters(n)))
-    measure("events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
+    measure("events.add_batch, 10 scalars", lambda n: api.events(*points(task, 10, 1)))
 
     large = {"net": {"name": "net", "value": "x" * MEGABYTE}}
     api("tasks.edit", task=task, configuration=large, force=True)
     measure("a task with a configuration of 1 MB: tasks.ping", lambda n: api("tasks.ping", task=task))
-    measure("  events.add_batch, 10 scalars", lambda n: api.events(points(task, 10, 1)))
+    measure("  events.add_batch, 10 scalars", lambda n: api.events(*points(task, 10, 1)))
     measure("  tasks.get_by_id", lambda n: api("tasks.get_by_id", task=task), 20)
 
 
-def measure_lists(api: Client) -> None:
+def measure_lists(api: Api) -> None:
     project = api("projects.create", name="benchmark/lists")["id"]
     new = {"type": "training", "project": project}
     new["hyperparams"] = {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}
@@ -123,13 +110,13 @@ def measure_lists(api: Client) -> None:
     )
 
 
-def measure_scalars(api: Client) -> None:
+def measure_scalars(api: Api) -> None:
     task = api("tasks.create", name="reporter", type="training")["id"]
     every = points(task, POINTS, 10)
     batches = [every[first : first + BATCH] for first in range(0, POINTS, BATCH)]
     start = time.perf_counter()
     for batch in batches:
-        api.events(batch)
+        api.events(*batch)
     rate = POINTS / (time.perf_counter() - start)
     show(f"ingesting {POINTS} scalars in batches of {BATCH}", f"{rate:,.0f} /s")
     series = "events.scalar_metrics_iter_histogram"
@@ -141,18 +128,18 @@ def measure_scalars(api: Client) -> None:
     measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
 
 
-def measure_file(api: Client, server: psutil.Process) -> None:
+def measure_file(api: Api, server: psutil.Process) -> None:
     before = server.memory_info().rss
     name = b'--b\r\nContent-Disposition: form-data; name="large"; filename="f"\r\n\r\n'
     chunks = itertools.repeat(bytes(MEGABYTE), FILE_MEGABYTES)
     body = itertools.chain([name], chunks, [b"\r\n--b--\r\n"])
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     start = time.perf_counter()
-    api.session.post(f"{api.url}/files", data=body, headers=headers, timeout=600).raise_for_status()
+    api.request("POST", "/files", content=body, headers=headers).raise_for_status()
     show(f"a file of {FILE_MEGABYTES} MB in", f"{FILE_MEGABYTES / (time.perf_counter() - start):,.0f} MB/s")
     start = time.perf_counter()
-    with api.session.get(f"{api.url}/files/large", stream=True, timeout=600) as answer:
-        size = sum(map(len, answer.iter_content(MEGABYTE)))
+    with api.client.stream("GET", "/files/large", headers=api.headers) as answer:
+        size = sum(map(len, answer.iter_bytes(MEGABYTE)))
     assert size == FILE_MEGABYTES * MEGABYTE
     show("  and out", f"{FILE_MEGABYTES / (time.perf_counter() - start):,.0f} MB/s")
     show("  memory of the server afterwards", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
@@ -165,7 +152,7 @@ def main() -> None:
         home = Path(folder) / "home"
         measure_start(home, "empty")
         with Stack(home, port=0) as stack:
-            api = Client(stack)
+            api = UncheckedApi.of(stack)
             server = psutil.Process(stack.processes.running["server"].pid)
             show("memory of the server, empty", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
             measure_calls(api)

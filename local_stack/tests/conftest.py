@@ -1,12 +1,19 @@
 """What the tests of the local stack share."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from local_stack.loopback import without_proxies
+from local_stack.server.app import create_app
+from local_stack.server.auth import Credentials
+from local_stack.server.files.state import FileStore
+from local_stack.server.store import Store
 from local_stack.stack import Stack
-from local_stack.tests.api import Api, api_of
+from local_stack.tests.api import Api, InProcess
 from local_stack.waiting import be_interruptible
 
 
@@ -16,6 +23,29 @@ def pytest_configure() -> None:
     os.environ.update(without_proxies())
 
 
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """An empty store in memory."""
+    with closing(Store(":memory:")) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the server of `api` keeps its files."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def api(server_home: Path) -> Iterator[Api]:
+    """The API of a server in this process, which the tests of a module share."""
+    credentials = Credentials.load_or_make(server_home / "credentials.json")
+    with closing(Store(":memory:")) as store:
+        application = create_app(store, credentials, FileStore(server_home / "files"))
+        with InProcess(application) as transport, Api("http://127.0.0.1:8008", credentials, transport) as api:
+            yield api
+
+
 @pytest.fixture(scope="session")
 def stack(clearml_stack: Stack) -> Stack:
     """The running local stack, shared by all tests that leave it as usable as they found it."""
@@ -23,6 +53,7 @@ def stack(clearml_stack: Stack) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def api(stack: Stack) -> Api:
-    """The API of the shared local stack."""
-    return api_of(stack)
+def stack_api(stack: Stack) -> Iterator[Api]:
+    """The API of the shared local stack: a server process."""
+    with Api.of(stack) as api:
+        yield api

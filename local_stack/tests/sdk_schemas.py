@@ -19,10 +19,7 @@ SERVICES = ("auth", "events", "models", "organization", "projects", "queues", "t
 CALL = re.compile(r"^/(?:v[\d.]+/)?([a-z]+\.[a-z_]+)$")
 
 # What a real server answers beside what the SDK's schemas list; None where the keys are names of metrics.
-BEYOND_THE_SCHEMA = {
-    "events.scalar_metrics_iter_histogram": None,
-    "tasks.delete": {"deleted_models"},
-}
+BEYOND_THE_SCHEMA = {"events.scalar_metrics_iter_histogram": None, "tasks.delete": {"deleted_models"}}
 
 # Where the SDK's generated schema is wrong, and the server answers as its own documentation says.
 NOT_JUDGED = {("response", "tasks.get_configuration_names")}  # a list of objects, not one object
@@ -35,7 +32,7 @@ FORMATS.checks("date-time", raises=ValueError)(
 
 @cache
 def schemas() -> dict[tuple[str, str], dict]:
-    """{("request" or "response", "service.action"): JSON schema}"""
+    """Return {("request" or "response", "service.action"): JSON schema}."""
     from clearml.backend_api.session import Request, Response
 
     found = {}

@@ -25,6 +25,8 @@ from local_stack.processes import PACKAGE_PARENT, is_alive
 from local_stack.stack import Stack
 from local_stack.waiting import Child
 
+pytestmark = pytest.mark.e2e
+
 COMMAND = [sys.executable, "-m", "local_stack"]
 
 

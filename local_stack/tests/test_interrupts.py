@@ -12,6 +12,8 @@ from local_stack import waiting
 from local_stack.interrupts import interrupt, uninterrupted
 from local_stack.processes import PACKAGE_PARENT
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def sigterm():

@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from images.photograph import find_chromium
 from local_stack.stack import Stack
+from local_stack.tests.api import Api, scalar
+from local_stack.tests.programs import find_chromium, skip_outside_ci
 from local_stack.waiting import Child
-from tests.support.deployment import skip_outside_ci
+
+pytestmark = pytest.mark.browser
 
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
@@ -43,6 +45,11 @@ class Script(Child):
     def say(self, text: str) -> None:
         self.stdin.write(text + "\n")
         self.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def api(stack_api: Api) -> Api:
+    return stack_api
 
 
 @pytest.fixture(scope="module")
@@ -325,14 +332,13 @@ def test_a_chart_appears_and_grows_while_its_task_runs(window, api):
     api("tasks.started", task=task)
     page = window.open(f"/projects/*/tasks/{task}/scalars")
     expect(page.get_by_text("No scalars yet.")).to_be_visible()
-    point = {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": "train"}
     for iteration in range(3):
-        api.events({**point, "iter": iteration, "value": 0.5})
+        api.events(scalar(task, "loss", "train", iteration, 0.5))
         if iteration != 1:  # the second one comes when the chart is there
             expect(chart(page, "loss").locator("path.point")).to_have_count(iteration + 1)
     expect(page.get_by_text("No scalars yet.")).to_be_hidden()
     # What comes right before the end is drawn, too; and after a reset there is nothing again.
-    api.events({**point, "iter": 3, "value": 0.5})
+    api.events(scalar(task, "loss", "train", 3, 0.5))
     api("tasks.completed", task=task)
     expect(chart(page, "loss").locator("path.point")).to_have_count(4)
 
@@ -340,7 +346,7 @@ def test_a_chart_appears_and_grows_while_its_task_runs(window, api):
 def test_a_page_that_is_open_follows_a_reset_and_says_that_its_task_is_gone(window, api):
     task = api("tasks.create", name="to be deleted", type="training")["id"]
     api("tasks.started", task=task)
-    api.events({"type": "training_stats_scalar", "task": task, "metric": "loss", "value": 1})
+    api.events(scalar(task, "loss", "train", 0, 1))
     page = window.open(f"/projects/*/tasks/{task}/scalars")
     draw_all(page)
     api("tasks.reset", task=task)
@@ -359,8 +365,7 @@ def test_a_chart_outlives_a_server_that_is_away(window, api):
     """Before the first drawing, and before the next."""
     task = api("tasks.create", name="interrupted", type="training")["id"]
     api("tasks.started", task=task)
-    point = {"type": "training_stats_scalar", "task": task, "metric": "loss", "variant": "train", "value": 1}
-    api.events({**point, "iter": 0})
+    api.events(scalar(task, "loss", "train", 0, 1))
     away = "**/pages/scalars/**"
     window.page.route(away, lambda route: route.abort())
     page = window.open(f"/projects/*/tasks/{task}/scalars")
@@ -372,7 +377,7 @@ def test_a_chart_outlives_a_server_that_is_away(window, api):
     page.wait_for_event("requestfailed")
     expect(points).to_have_count(1)
     page.unroute(away)
-    api.events({**point, "iter": 1})
+    api.events(scalar(task, "loss", "train", 1, 1))
     expect(points).to_have_count(2)
     assert all("ERR_FAILED" in problem for problem in window.problems)
     window.problems.clear()
@@ -402,18 +407,8 @@ def test_a_hundred_thousand_console_lines_come_in_pages(window, api):
 def test_fifty_plots_are_drawn_only_when_they_come_into_view(window, api):
     task = api("tasks.create", name="many plots", type="custom")["id"]
     figure = json.dumps({"data": [{"type": "scatter", "y": list(range(1000))}], "layout": {}})
-    events = [
-        {
-            "type": "plot",
-            "task": task,
-            "metric": f"plot {i:02}",
-            "variant": "v",
-            "iter": 0,
-            "plot_str": figure,
-        }
-        for i in range(50)
-    ]
-    assert api.events(*events)["added"] == 50
+    plot = {"type": "plot", "task": task, "variant": "v", "iter": 0, "plot_str": figure}
+    assert api.events(*({**plot, "metric": f"plot {i:02}"} for i in range(50)))["added"] == 50
     page = window.open(f"/projects/*/tasks/{task}/plots")
     expect(page.locator(".chart").first).to_have_attribute("data-drawn", "")
     page.wait_for_timeout(500)

@@ -4,30 +4,30 @@ import json
 import re
 import time
 
+import httpx
 import jwt
 import pytest
-import requests
 
-from local_stack.server.app import create_app  # noqa: F401  (registers what the pages read)
+from local_stack.server.auth import PAGES
 from local_stack.server.pages import console, listings
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
-from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, drawing
+from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, draw_graph
 from local_stack.server.pages.rendering import asset, render, safe_link, text_moment
 from local_stack.server.pages.tasks import SECTIONS, section_of
 from local_stack.server.store import Store
-from local_stack.stack import Stack
+from local_stack.tests.api import Api, scalar
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture
-def browser(stack: Stack) -> requests.Session:
+def browser(api: Api) -> httpx.Client:
     """A client that came in by the link, with the cookie that it got."""
-    session = requests.Session()
-    session.headers.update(HTML)
-    assert session.get(stack.pages_link(), timeout=10).status_code == 200
-    return session
+    client = api.connect(headers=HTML, follow_redirects=True)
+    link = {"token": api.credentials.token(audience=PAGES)}
+    assert client.get("/", params=link).status_code == 200
+    return client
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def task(api) -> str:
     return api("tasks.create", name="shown", type="training")["id"]
 
 
-def text_of(answer: requests.Response) -> str:
+def text_of(answer: httpx.Response) -> str:
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -47,8 +47,8 @@ def text_of(answer: requests.Response) -> str:
     "path", ["/", "/projects/*", "/projects/*/tasks/{task}/output/log", "/pages/log/{task}", "/files/{task}"]
 )
 def test_without_the_cookie_there_is_no_data_but_the_way_to_get_it(api, task, path):
-    for cookies in ({}, {f"local_stack_{api.url.rpartition(':')[2]}": "nonsense"}):
-        answer = requests.get(api.url + path.format(task=task), headers=HTML, cookies=cookies, timeout=10)
+    for cookie in ({}, {"Cookie": "local_stack_8008=nonsense"}):
+        answer = api.client.get(path.format(task=task), headers=HTML | cookie)
         assert answer.status_code == 401
         assert "python -m local_stack up" in answer.text
         assert "shown" not in answer.text
@@ -56,65 +56,59 @@ def test_without_the_cookie_there_is_no_data_but_the_way_to_get_it(api, task, pa
 
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "http://["])
 def test_a_wrong_token_is_refused_and_leaves_no_cookie(api, token):
-    answer = requests.get(api.url, params={"token": token}, timeout=10, allow_redirects=False)
+    answer = api.client.get("/", params={"token": token})
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
-    assert "is not of this stack" in answer.text
+    assert "belongs to another stack" in answer.text
 
 
 def test_a_token_that_has_run_out_or_is_of_another_stack_is_refused(api):
     secrets = {api.credentials.token_secret: -1, "another secret, as long as these have to be": 60}
     for secret, seconds in secrets.items():
         token = jwt.encode({"exp": int(time.time()) + seconds, "aud": "pages"}, secret, "HS256")
-        assert requests.get(f"{api.url}/?token={token}", timeout=10).status_code == 401
+        assert api.client.get(f"/?token={token}").status_code == 401
 
 
 def test_the_link_works_for_any_page_and_keeps_the_rest_of_the_address(api):
-    url = f"{api.url}/projects/*?name=a+b%26c&page=2&token={api.token}"
-    answer = requests.get(url, timeout=10, allow_redirects=False)
+    answer = api.client.get(f"/projects/*?name=a+b%26c&page=2&token={api.token}")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/projects/*?name=a+b%26c&page=2")
     assert re.search("HttpOnly; Max-Age=2[0-9]{6}; Path=/; SameSite=lax", answer.headers["Set-Cookie"])
 
 
 def test_the_link_works_for_a_file(api):
-    requests.post(f"{api.url}/files", files={"linked.txt": b"inside"}, headers=api.headers, timeout=10)
-    link = {"token": api.token}
-    assert requests.get(f"{api.url}/files/linked.txt", params=link, headers=HTML, timeout=10).text == "inside"
+    api.client.post("/files", files={"linked.txt": b"inside"}, headers=api.headers)
+    client = api.connect(headers=HTML, follow_redirects=True)
+    assert client.get("/files/linked.txt", params={"token": api.token}).text == "inside"
 
 
 def test_the_cookie_opens_no_api_and_changes_no_file(api, browser, task):
-    assert browser.get(f"{api.url}/tasks.get_all", timeout=10).status_code == 401
-    assert browser.post(f"{api.url}/tasks.delete", json={"task": task}, timeout=10).status_code == 401
-    assert browser.post(f"{api.url}/files", files={"a.txt": b"x"}, timeout=10).status_code == 401
-    assert browser.delete(f"{api.url}/files/a.txt", timeout=10).status_code == 401
-    (cookie,) = browser.cookies
+    assert browser.get("/tasks.get_all").status_code == 401
+    assert browser.post("/tasks.delete", json={"task": task}).status_code == 401
+    assert browser.post("/files", files={"a.txt": b"x"}).status_code == 401
+    assert browser.delete("/files/a.txt").status_code == 401
+    (cookie,) = browser.cookies.values()
     for scheme in ("Bearer", "Basic"):
-        header = {"Authorization": f"{scheme} {cookie.value}"}
-        assert requests.get(f"{api.url}/tasks.get_all", headers=header, timeout=10).status_code == 401
+        header = {"Authorization": f"{scheme} {cookie}"}
+        assert api.client.get("/tasks.get_all", headers=header).status_code == 401
 
 
 def test_a_token_of_the_api_is_no_cookie(api):
     """Browsers send cookies to every port of the machine: what is in them must open the pages alone."""
-    cookie = {f"local_stack_{api.url.rpartition(':')[2]}": api.token}
-    assert requests.get(api.url, cookies=cookie, timeout=10).status_code == 401
+    cookie = {"Cookie": f"local_stack_8008={api.token}"}
+    assert api.client.get("/", headers=cookie).status_code == 401
 
 
 def test_the_cookie_of_one_stack_does_not_replace_that_of_another(api, browser):
     (cookie,) = browser.cookies
-    assert cookie.name.endswith(api.url.rpartition(":")[2])
+    assert cookie == "local_stack_8008"
 
 
 def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser):
-    requests.post(f"{api.url}/files", files={"seen.txt": b"inside"}, headers=api.headers, timeout=10)
-    port = api.url.rpartition(":")[2]
-    for host, status in (
-        (f"evil.example:{port}", 403),
-        (f"localhost:{port}", 200),
-        (f"127.0.0.1:{port}", 200),
-    ):
-        (cookie,) = browser.cookies
-        headers = {**HTML, "Host": host, "Cookie": f"{cookie.name}={cookie.value}"}
+    api.client.post("/files", files={"seen.txt": b"inside"}, headers=api.headers)
+    ((name, value),) = browser.cookies.items()
+    for host, status in (("evil.example:8008", 403), ("localhost:8008", 200), ("127.0.0.1:8008", 200)):
+        headers = {**HTML, "Host": host, "Cookie": f"{name}={value}"}
         for path in ("/", "/files/seen.txt"):
-            assert requests.get(api.url + path, headers=headers, timeout=10).status_code == status
+            assert api.client.get(path, headers=headers).status_code == status
 
 
 POLICY = (
@@ -133,7 +127,7 @@ def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, t
         "/projects/x/tasks/y": POLICY,
     }
     for path, policy in policies.items():
-        headers = browser.get(api.url + path, timeout=10).headers
+        headers = browser.get(path).headers
         assert headers["Content-Security-Policy"] == policy
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -147,9 +141,9 @@ def test_our_own_files_are_served_with_their_types_at_their_present_versions_onl
         "pages.css": "text/css",
         "icon.svg": "image/svg",
     }.items():
-        found = requests.get(api.url + asset(name), timeout=10)
+        found = api.client.get(asset(name))
         assert (found.status_code, found.headers["Content-Type"][: len(type_)]) == (200, type_)
-        assert requests.get(f"{api.url}/static/0123/{name}", timeout=10).status_code == 404
+        assert api.client.get(f"/static/0123/{name}").status_code == 404
 
 
 # Addresses
@@ -166,11 +160,11 @@ def test_our_own_files_are_served_with_their_types_at_their_present_versions_onl
     ],
 )
 def test_what_is_not_there_is_a_page_for_people_and_json_for_clients(api, browser, path):
-    answer = browser.get(api.url + path, timeout=10)
+    answer = browser.get(path)
     assert answer.status_code == 404
     assert "There is nothing here" in answer.text
     if path == "/x/y":
-        answer = requests.get(api.url + path, headers=api.headers, timeout=10)
+        answer = api.client.get(path, headers=api.headers)
         assert answer.json()["meta"]["result_code"] == 404
 
 
@@ -187,8 +181,8 @@ def test_each_section_has_the_words_of_clearmls_own_addresses():
 
 def test_a_task_that_is_no_dataset_or_pipeline_is_shown_as_the_task_it_is(api, browser, task):
     for kind in ("datasets/simple", "pipelines"):
-        answer = browser.get(f"{api.url}/{kind}/*/experiments/{task}", timeout=10)
-        assert (answer.status_code, answer.url) == (200, f"{api.url}/projects/*/tasks/{task}")
+        answer = browser.get(f"/{kind}/*/experiments/{task}")
+        assert (answer.status_code, str(answer.url)) == (200, f"{api.url}/projects/*/tasks/{task}")
 
 
 def test_only_what_is_of_the_web_or_of_this_server_is_linked_to():
@@ -206,7 +200,7 @@ def test_no_link_of_a_page_runs_a_script(api, browser):
         "tasks.create", name="linked", type="custom", script=script, execution={"artifacts": artifacts}
     )
     for section in ("execution", "artifacts"):
-        page = text_of(browser.get(f"{api.url}/projects/*/tasks/{task['id']}/{section}", timeout=10))
+        page = text_of(browser.get(f"/projects/*/tasks/{task['id']}/{section}"))
         assert "javascript:alert(1)" in page
         assert 'href="javascript' not in page
 
@@ -235,14 +229,14 @@ def test_a_number_that_is_too_large_takes_no_page_down(api, browser, fields):
         f"/datasets/simple/*/experiments/{task}",
         f"/projects/*/tasks/{task}/artifacts",
     ):
-        assert "large dataset" in text_of(browser.get(api.url + path, timeout=10))
+        assert "large dataset" in text_of(browser.get(path))
     api("tasks.delete", task=task, force=True)
 
 
 def test_a_worker_that_reports_too_large_a_number_is_listed(api, browser):
     api("workers.register", worker="busy worker", queues=[])
     api("workers.status_report", worker="busy worker", machine_stats={"cpu_usage": [HUGE]})
-    assert "busy worker" in text_of(browser.get(f"{api.url}/workers-and-queues", timeout=10))
+    assert "busy worker" in text_of(browser.get("/workers-and-queues"))
     api("workers.unregister", worker="busy worker")
 
 
@@ -261,28 +255,28 @@ def test_thousands_of_tasks_come_in_pages_and_are_found_by_their_names(api, brow
     project = api("projects.create", name="crowded")["id"]
     for number in range(120):
         api("tasks.create", name=f"number {number:03} (a.b)", type="custom", project=project)
-    url = f"{api.url}/projects/{project}"
+    url = f"/projects/{project}"
     names = [
-        re.findall(r">(number \d+ \(a\.b\))<", text_of(browser.get(f"{url}?page={page}", timeout=10)))
+        re.findall(r">(number \d+ \(a\.b\))<", text_of(browser.get(f"{url}?page={page}")))
         for page in (1, 2, 3, 99)
     ]
     assert [len(found) for found in names] == [50, 50, 20, 20]
     assert names[0][0] == "number 119 (a.b)"
-    found = text_of(browser.get(f"{url}?name=01+(A.B", timeout=10))
+    found = text_of(browser.get(f"{url}?name=01+(A.B"))
     assert re.findall(r">number (\d+)", found) == ["101", "001"]
-    assert text_of(browser.get(f"{url}?page=abc&name=%00", timeout=10))
+    assert text_of(browser.get(f"{url}?page=abc&name=%00"))
 
 
 def test_a_name_that_is_no_unicode_text_takes_no_page_down(api, browser):
     task = api("tasks.create", name="half \ud83d of it", type="custom", tags=["\udc00"])["id"]
     log(api, task, "half \ud83d of it")
     for path in ("", f"/projects/*/tasks/{task}", "/projects/*"):
-        assert "half ? of it" in text_of(browser.get(api.url + path, timeout=10))
+        assert "half ? of it" in text_of(browser.get(path))
     assert read(api, browser, task)["lines"] == ["half \ud83d of it"]
 
 
 def test_the_first_task_of_all_appears_on_a_front_page_that_is_open():
-    page = render("front.html", **listings.front(Store(":memory:"), {}), query={})
+    page = render("front.html", **listings.front_page(Store(":memory:"), {}), query={})
     assert "Nothing has run here yet" in page
     assert re.findall('<main[^>]* (data-live)|<div id="(.*)" data-part>', page) == [
         ("data-live", ""),
@@ -293,7 +287,7 @@ def test_the_first_task_of_all_appears_on_a_front_page_that_is_open():
 
 def test_hidden_projects_are_not_listed(api, browser):
     api("projects.create", name="open project/.datasets/secret")
-    page = text_of(browser.get(api.url, timeout=10))
+    page = text_of(browser.get("/"))
     assert (">open project<" in page, "secret" in page) == (True, False)
 
 
@@ -305,7 +299,7 @@ def log(api, task: str, *messages: str, timestamp: int = 1) -> None:
 
 
 def read(api, browser, task: str, **query) -> dict:
-    answer = browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10)
+    answer = browser.get(f"/pages/log/{task}", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -380,13 +374,13 @@ def test_lines_are_as_a_terminal_would_leave_them():
 
 @pytest.mark.parametrize("place", ["x", "-1", "9" * 30])
 def test_samples_from_a_place_that_is_none_begin_with_the_newest(api, browser, task, place):
-    url = f"{api.url}/projects/*/tasks/{task}/samples?from={place}"
-    assert "No debug samples" in text_of(browser.get(url, timeout=10))
+    url = f"/projects/*/tasks/{task}/samples?from={place}"
+    assert "No debug samples" in text_of(browser.get(url))
 
 
 @pytest.mark.parametrize("query", [{"before": "x"}, {"before": "1_2"}, {"after": "-1"}, {"after": "9" * 30}])
 def test_a_place_that_is_none_is_refused(api, browser, task, query):
-    assert browser.get(f"{api.url}/pages/log/{task}", params=query, timeout=10).status_code == 400
+    assert browser.get(f"/pages/log/{task}", params=query).status_code == 400
 
 
 # Plots
@@ -398,7 +392,7 @@ def report(api, task: str, plot_str: object) -> None:
 
 
 def drawing_of(api, browser, task: str, kind: str, **query) -> dict:
-    answer = browser.get(f"{api.url}/pages/{kind}/{task}", params={"metric": "m&m", **query}, timeout=10)
+    answer = browser.get(f"/pages/{kind}/{task}", params={"metric": "m&m", **query})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -426,8 +420,7 @@ def test_scalars_are_sent_again_only_when_one_was_reported_or_the_task_was_reset
         return found["version"], "figure" in found and [trace["y"] for trace in found["figure"]["data"]]
 
     def report_value(value: float, metric: str = "m&m") -> None:
-        event = {"type": "training_stats_scalar", "task": task, "metric": metric, "iter": 1, "value": value}
-        assert api.events(event)["added"] == 1
+        assert api.events(scalar(task, metric, "", 1, value))["added"] == 1
 
     api("tasks.started", task=task)
     report_value(1)
@@ -447,7 +440,7 @@ def test_scalars_are_sent_again_only_when_one_was_reported_or_the_task_was_reset
 
 def test_a_plot_that_is_too_large_is_not_sent(api, browser, task):
     found = plot(api, browser, task, json.dumps({"data": [{"text": "x" * LARGEST_PLOT}]}))
-    assert "too large to be drawn (8.4 MB)" in found["problem"]
+    assert "too large to draw (8.4 MB)" in found["problem"]
 
 
 def table_of(*columns: list, header: tuple = ("a",)) -> str:
@@ -463,7 +456,7 @@ def test_a_cell_that_is_nested_deep_takes_no_page_down(api, browser, levels):
     task = api("tasks.create", **fields)["id"]
     cells = table_of(["CELL"], header=("HEAD",)).replace('"CELL"', deep).replace('"HEAD"', deep)
     assert plot(api, browser, task, cells).keys() <= {"tables", "problem"}
-    assert "odd cells" in text_of(browser.get(f"{api.url}/pipelines/*/experiments/{task}", timeout=10))
+    assert "odd cells" in text_of(browser.get(f"/pipelines/*/experiments/{task}"))
 
 
 def test_a_page_names_its_plots_and_reads_none(api, browser):
@@ -472,7 +465,7 @@ def test_a_page_names_its_plots_and_reads_none(api, browser):
     for kind, (type_, tag) in tags.items():
         task = api("tasks.create", name="tables", type=type_, system_tags=[tag])["id"]
         report(api, task, table_of(["in the table"]))
-        page = text_of(browser.get(f"{api.url}/{kind}/*/experiments/{task}", timeout=10))
+        page = text_of(browser.get(f"/{kind}/*/experiments/{task}"))
         assert f'data-source="/pages/plot/{task}?metric=m%26m&amp;variant=v"' in page
         assert "in the table" not in page
 
@@ -530,7 +523,7 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
         Node("c", ["b", "a"]),
         Node("e", ["gone"]),
     ]
-    drawn = drawing(nodes)
+    drawn = draw_graph(nodes)
     places = {node.key: node.x for node in nodes}
     assert places["a"] == places["e"] < places["b"] < places["c"] < places["d"]
     assert len(drawn["arrows"]) == 5
@@ -539,13 +532,13 @@ def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
 
 
 def test_of_too_many_steps_the_first_are_drawn():
-    drawn = drawing([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
+    drawn = draw_graph([Node(str(number), [str(number - 1)]) for number in range(MOST_NODES + 7)])
     assert (len(drawn["nodes"]), drawn["left_out"]) == (MOST_NODES, 7)
 
 
 def test_where_each_step_waits_for_all_before_it_the_first_arrows_are_drawn():
     nodes = [Node(str(number), list(map(str, range(number)))) for number in reversed(range(MOST_NODES))]
-    drawn = drawing(nodes)
+    drawn = draw_graph(nodes)
     assert [node.column for node in nodes] == list(reversed(range(MOST_NODES)))
     arrows = MOST_NODES * (MOST_NODES - 1) // 2
     assert (len(drawn["arrows"]), drawn["arrows_left_out"]) == (MOST_ARROWS, arrows - MOST_ARROWS)
@@ -555,13 +548,13 @@ def test_a_parameter_that_names_a_dataset_leads_to_it(api, browser):
     dataset = api("tasks.create", name="rows", type="data_processing", system_tags=["dataset"])["id"]
     parameters = {"Args": {"dataset_id": {"section": "Args", "name": "dataset_id", "value": dataset}}}
     task = api("tasks.create", name="user of it", type="training", hyperparams=parameters)["id"]
-    page = text_of(browser.get(f"{api.url}/projects/*/tasks/{task}/configuration", timeout=10))
+    page = text_of(browser.get(f"/projects/*/tasks/{task}/configuration"))
     assert f'<a href="/datasets/simple/*/experiments/{dataset}">{dataset}</a>' in page
 
 
 def test_steps_that_wait_for_each_other_are_drawn_all_the_same():
     nodes = [Node("a", ["b"]), Node("b", ["a"]), Node("c", ["c"])]
-    assert len(drawing(nodes)["arrows"]) == 3
+    assert len(draw_graph(nodes)["arrows"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -575,6 +568,4 @@ def test_a_pipeline_whose_steps_are_stored_as_something_else_still_opens(api, br
         system_tags=["pipeline"],
         configuration={"Pipeline": {"value": stored}},
     )
-    assert "odd pipeline" in text_of(
-        browser.get(f"{api.url}/pipelines/*/experiments/{task['id']}", timeout=10)
-    )
+    assert "odd pipeline" in text_of(browser.get(f"/pipelines/*/experiments/{task['id']}"))

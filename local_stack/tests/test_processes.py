@@ -14,6 +14,8 @@ from local_stack.errors import ProcessError
 from local_stack.processes import MARK, PACKAGE_PARENT, Processes, end, is_alive, marked
 from local_stack.waiting import Child, wait_until
 
+pytestmark = pytest.mark.e2e
+
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 IGNORES_TERM = [
     sys.executable,

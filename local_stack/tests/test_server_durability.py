@@ -10,14 +10,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import httpx
 import pytest
-import requests
 
 from local_stack.stack import Stack
-from local_stack.tests.api import Api, api_of
+from local_stack.tests.api import Api, scalar
 from local_stack.waiting import Child, wait_until
 
+pytestmark = pytest.mark.e2e
+
 POINTS_IN_A_BATCH = 20
+
+
+@pytest.fixture(scope="module")
+def api(stack_api: Api) -> Api:
+    return stack_api
 
 
 def kill_server(stack: Stack) -> None:
@@ -40,7 +47,7 @@ class Writer:
         for self.tried in itertools.count(1):
             try:
                 self.write(self.tried)
-            except requests.ConnectionError:
+            except httpx.TransportError:
                 return
             self.acknowledged.append(self.tried)
 
@@ -50,22 +57,15 @@ def content(number: int) -> bytes:
     return f"{number:05}".encode() * 60_000
 
 
-def point(task: str, batch: int, number: int) -> dict:
-    return {
-        "type": "training_stats_scalar", "task": task, "metric": "m", "variant": str(batch),
-        "iter": number, "value": batch,
-    }  # fmt: skip
-
-
 def upload(api: Api, number: int) -> None:
     parts = {f"folder {number}/file": ("name", content(number))}
-    requests.post(f"{api.url}/files", files=parts, headers=api.headers, timeout=10).raise_for_status()
+    api.request("POST", "/files", files=parts).raise_for_status()
 
 
 def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_path):
     home = tmp_path / "home"
     with Stack(home, port=0) as stack:
-        api = api_of(stack)
+        api = Api.of(stack)
         shared = api("tasks.create", name="shared", type="custom")["id"]
         api("tasks.enqueue", task=shared, queue_name="survivors")
         reporter = api("tasks.create", name="reporter", type="custom")["id"]
@@ -78,7 +78,7 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
             api("tasks.update", task=shared, tags=[f"tag {number}"], comment=f"comment {number}")
 
         def report(number: int) -> None:
-            api.events(*(point(reporter, number, n) for n in range(POINTS_IN_A_BATCH)))
+            api.events(*(scalar(reporter, "m", str(number), n, number) for n in range(POINTS_IN_A_BATCH)))
 
         def store(number: int) -> None:
             upload(api, number)
@@ -154,7 +154,7 @@ def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing
         time.sleep(absence)
         with Stack(home) as stack:
             assert client.wait_for_end() == 0, client.told()
-            api = api_of(stack)
+            api = Api.of(stack)
             (task,) = api("tasks.get_all", name="^reporter$")["tasks"]
             series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
             assert series["x"] == list(range(points))
@@ -168,12 +168,12 @@ def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing
 def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
     home = tmp_path / "home"
     with Stack(home, port=0) as stack:
-        api = api_of(stack)
+        api = Api.of(stack)
         task = api(
             "tasks.create", name="kept", type="custom", project=api("projects.create", name="kept")["id"]
         )["id"]
         api("tasks.started", task=task)
-        api.events(point(task, 1, 7))
+        api.events(scalar(task, "m", "1", 7, 1))
         api("tasks.ping", task=task)
         upload(api, 1)
         before = api("tasks.get_by_id", task=task)
@@ -181,16 +181,13 @@ def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
     with Stack(home):
         assert (home / "server" / "credentials.json").read_text() == secrets
         assert api("tasks.get_by_id", task=task) == before
-        answer = requests.get(f"{api.url}/files/folder 1/file", headers=api.headers, timeout=10)
-        assert answer.content == content(1)
+        assert api.request("GET", "/files/folder 1/file").content == content(1)
 
 
 def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
     home = tmp_path / "home"
     with Stack(home, port=0) as stack:
-        api = api_of(stack)
-        idle = requests.Session()
-        idle.get(f"{api.url}/debug.ping", timeout=10)
+        api = Api.of(stack)
         with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as uploading:
             head = (
                 f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
@@ -223,7 +220,7 @@ def test_what_many_clients_write_to_one_task_is_all_there(api):
         api("tasks.add_or_update_artifacts", task=task, artifacts=[artifact])
         item = {"section": f"s{number % 3}", "name": f"p{number}", "value": str(number)}
         api("tasks.edit_hyper_params", task=task, hyperparams=[item])
-        api.events(point(task, number, 1), point(task, number, 2))
+        api.events(*(scalar(task, "m", str(number), n, number) for n in (1, 2)))
 
     at_once(write, 80)
     document = api("tasks.get_by_id", task=task)["task"]

@@ -2,16 +2,15 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import requests
 
-from local_stack.server import app
 from local_stack.server.errors import ApiError
-from local_stack.server.registry import ENDPOINTS
-from local_stack.server.shapes import Map
+from local_stack.server.registry import Endpoint
+from local_stack.server.schemas import Map
+from local_stack.server.services import ENDPOINTS, answer_call
 from local_stack.server.store import KINDS, Store
 from local_stack.tests import sdk_schemas
 
@@ -72,13 +71,6 @@ def test_every_endpoint_that_the_sdk_has_a_schema_for_requires_what_the_schema_r
 
 
 # Calls that are no good
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store(":memory:")
-    yield store
-    store.close()
 
 
 class Fuzzer:
@@ -148,7 +140,7 @@ class Fuzzer:
         listed = sdk_schemas.schemas().get(("request", name), {}).get("properties", {})
         optional = sorted({*listed} - {*endpoint.required})
         chosen = self.random.sample(optional, min(len(optional), self.random.randrange(5)))
-        return {field: self.shaped(endpoint.shape(field), field) for field in (*endpoint.required, *chosen)}
+        return {field: self.shaped(endpoint.schema(field), field) for field in (*endpoint.required, *chosen)}
 
 
 def populate(store: Store, fuzzer: Fuzzer) -> None:
@@ -162,11 +154,11 @@ def populate(store: Store, fuzzer: Fuzzer) -> None:
     }
     for kind, (name, fields) in makers.items():
         if store.get(kind, fuzzer.ids.get(kind)) is None:
-            fuzzer.ids[kind] = app.run(store, name, fields)["id"]
+            fuzzer.ids[kind] = answer_call(store, name, fields)["id"]
             if kind == "task":
                 event = {"task": fuzzer.ids[kind], "type": "plot", "metric": "m", "variant": "v"}
-                app.run(store, "events.add_batch", {"batch": [event]})
-    app.run(store, "workers.register", {"worker": "worker", "queues": [fuzzer.ids["queue"]]})
+                answer_call(store, "events.add_batch", {"batch": [event]})
+    answer_call(store, "workers.register", {"worker": "worker", "queues": [fuzzer.ids["queue"]]})
     fuzzer.ids |= {"worker": "worker", "id": fuzzer.ids["task"], "parent": fuzzer.ids["task"]}
 
 
@@ -199,9 +191,9 @@ def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
         before = snapshot(store)
         told = json.dumps(request)
         try:
-            answer = json.loads(json.dumps(app.run(store, name, request), allow_nan=False))
+            answer = json.loads(json.dumps(answer_call(store, name, request), allow_nan=False))
         except ApiError as error:
-            assert 400 <= error.code < 500, (name, request)
+            assert 400 <= error.status < 500, (name, request)
             assert str(error), (name, request)
             assert snapshot(store) == before, (name, request)
         else:
@@ -216,10 +208,7 @@ def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
 
 @pytest.mark.parametrize("body", [None, True, 3, "text", [], [1], {"a": []}, {"task": {"task": {}}}])
 def test_no_body_of_the_wrong_kind_crashes_an_endpoint(api, body):
-    codes = {
-        name: requests.post(f"{api.url}/{name}", json=body, headers=api.headers, timeout=10).status_code
-        for name in ENDPOINTS
-    }
+    codes = {name: api.request("POST", f"/{name}", json=body).status_code for name in ENDPOINTS}
     assert {name: code for name, code in codes.items() if code not in (200, 400)} == {}
     assert api("tasks.get_types")
 
@@ -250,11 +239,11 @@ def failing_calls(ids: dict[str, str]) -> dict[str, tuple[str, dict]]:
 
 @pytest.fixture
 def ids(store) -> dict[str, str]:
-    task = app.run(store, "tasks.create", {"name": "a task", "type": "custom"})["id"]
-    app.run(store, "tasks.enqueue", {"task": task, "queue_name": "waiting"})
-    model = app.run(store, "models.create", {"name": "a model", "uri": "u", "task": task, "ready": False})[
-        "id"
-    ]
+    task = answer_call(store, "tasks.create", {"name": "a task", "type": "custom"})["id"]
+    answer_call(store, "tasks.enqueue", {"task": task, "queue_name": "waiting"})
+    model = answer_call(
+        store, "models.create", {"name": "a model", "uri": "u", "task": task, "ready": False}
+    )["id"]
     return {"task": task, "model": model}
 
 
@@ -262,7 +251,7 @@ def ids(store) -> dict[str, str]:
 def test_a_call_that_fails_changes_nothing(store, ids, case):
     before = snapshot(store), stored(store)
     with pytest.raises(ApiError):
-        app.run(store, *failing_calls(ids)[case])
+        answer_call(store, *failing_calls(ids)[case])
     assert (snapshot(store), stored(store)) == before
 
 
@@ -271,13 +260,11 @@ def test_a_handler_that_crashes_is_logged_and_answers_no_more_than_its_kind(stor
         store.put("task", {**store.get("task", ids["task"]), "name": "half done"})
         raise ZeroDivisionError("a secret")
 
-    endpoint = ENDPOINTS["tasks.ping"]
-    crashing: Callable = crash
-    monkeypatch.setitem(ENDPOINTS, "tasks.ping", type(endpoint)("tasks.ping", crashing, (), {}))
+    monkeypatch.setitem(ENDPOINTS, "tasks.ping", Endpoint("tasks.ping", crash))
     before = snapshot(store), stored(store)
     with pytest.raises(ApiError) as error:
-        app.run(store, "tasks.ping", {})
-    assert (error.value.code, str(error.value)) == (
+        answer_call(store, "tasks.ping", {})
+    assert (error.value.status, str(error.value)) == (
         500,
         "General server error in tasks.ping: ZeroDivisionError",
     )

@@ -4,71 +4,27 @@ import asyncio
 import base64
 import json
 import re
-import socket
 import time
 
+import httpx
 import jwt
-import psutil
 import pytest
-import requests
 
 from local_stack.server.app import create_app
 from local_stack.server.auth import Credentials
 from local_stack.server.store import Store
+from local_stack.tests.api import Api, refused, scalar
 
 
-@pytest.fixture
-def server_log(stack):
-    """What the server has logged since the test began."""
-    path = stack.processes.log("server")
-    start = path.stat().st_size
-
-    def read() -> str:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read().decode()
-
-    return read
+def call(api: Api, name: str, body: bytes = b"{}", **options) -> httpx.Response:
+    return api.request("POST", f"/{name}", content=body, **options)
 
 
-@pytest.fixture
-def wire(stack):
-    """A raw connection to the server."""
-    with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as connection:
-        yield connection
-
-
-def call(api, name, body=b"{}", **options) -> requests.Response:
-    headers = {**api.headers, **options.pop("headers", {})}
-    return requests.post(f"{api.url}/{name}", data=body, headers=headers, timeout=30, **options)
-
-
-def meta(response: requests.Response) -> dict:
+def meta(response: httpx.Response) -> dict:
     """The envelope's meta, once it is seen to agree with the HTTP status."""
     found = response.json()["meta"]
     assert found["result_code"] == response.status_code
     return found
-
-
-# Where it listens
-
-
-def test_it_listens_on_the_loopback_address_only(stack):
-    server = psutil.Process(stack.processes.running["server"].pid)
-    listening = [c.laddr for c in server.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-    assert listening == [("127.0.0.1", stack.port)]
-
-
-def test_every_answer_closes_its_connection_as_the_clearml_server_does(api):
-    """The SDK forks: processes that share a connection would read each other's answers."""
-    answers = [call(api, "debug.ping"), call(api, "tasks.nothing"), requests.get(api.url, timeout=30)]
-    assert [answer.headers["Connection"] for answer in answers] == ["close"] * 3
-
-
-def test_everything_it_keeps_is_for_its_owner_only(stack):
-    assert stack.home.stat().st_mode & 0o777 == 0o700
-    for secret in (stack.config_file, stack.home / "server" / "credentials.json"):
-        assert secret.stat().st_mode & 0o777 == 0o600
 
 
 # Envelope and versions
@@ -92,18 +48,12 @@ def test_an_answer_names_the_call_and_its_result(api):
 @pytest.mark.parametrize("path", ["tasks.get_types", "v2.5/tasks.get_types", "v2.31/tasks.get_types/"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_calls_come_with_and_without_a_version_as_get_and_as_post(api, path, method):
-    answer = requests.request(method, f"{api.url}/{path}", json={}, headers=api.headers, timeout=10)
+    answer = api.request(method, f"/{path}", json={})
     assert (answer.status_code, meta(answer)["endpoint"]["name"]) == (200, "tasks.get_types")
 
 
 def test_a_call_without_a_body_has_no_parameters(api):
-    assert requests.get(f"{api.url}/debug.ping", timeout=10).json()["data"] == {"msg": "ClearML local stack"}
-
-
-def test_the_front_page_says_what_runs_here_and_how_to_see_more(api):
-    answer = requests.get(api.url, timeout=10)
-    assert (answer.status_code, "local ClearML" in answer.text) == (401, True)
-    assert "python -m local_stack up" in answer.text
+    assert api.client.get("/debug.ping").json()["data"] == {"msg": "ClearML local stack"}
 
 
 def test_parameters_that_no_handler_knows_are_ignored(api):
@@ -127,10 +77,9 @@ def test_the_token_tells_clients_what_they_ask_it(api):
     [("60", 60), ("0", 30 * 24 * 3600), ("9" * 5000, 10 * 365 * 24 * 3600), ("soon", None)],
 )
 def test_a_token_lasts_as_long_as_was_asked_within_reason(api, asked, given):
-    keys = (api.credentials.access_key, api.credentials.secret_key)
-    answer = requests.get(f"{api.url}/auth.login?expiration_sec={asked}", auth=keys, timeout=10)
+    answer = api.client.get(f"/auth.login?expiration_sec={asked}", auth=api.keys)
     claims = jwt.decode(answer.json()["data"]["token"], options={"verify_signature": False})
-    assert claims["exp"] - claims["iat"] == given or (given is None and answer.ok)
+    assert claims["exp"] - claims["iat"] == given or (given is None and answer.is_success)
 
 
 def test_a_token_can_be_exchanged_for_a_fresh_one(api):
@@ -139,8 +88,7 @@ def test_a_token_can_be_exchanged_for_a_fresh_one(api):
 
 
 def test_the_access_keys_themselves_are_as_good_as_a_token(api):
-    keys = (api.credentials.access_key, api.credentials.secret_key)
-    assert requests.get(f"{api.url}/tasks.get_types", auth=keys, timeout=10).status_code == 200
+    assert api.client.get("/tasks.get_types", auth=api.keys).status_code == 200
 
 
 def forged(secret: str, algorithm: str = "HS256", **claims) -> str:
@@ -176,7 +124,7 @@ def intruders(credentials: Credentials) -> dict[str, str]:
 def test_strangers_are_turned_away(api, path):
     for who, authorization in intruders(api.credentials).items():
         headers = {"Authorization": authorization} if authorization else {}
-        answer = requests.get(f"{api.url}/{path}", headers=headers, timeout=10)
+        answer = api.client.get(f"/{path}", headers=headers)
         assert answer.status_code == 401, who
         assert answer.json()["data"] == {}
         assert api.credentials.secret_key not in answer.text
@@ -184,7 +132,7 @@ def test_strangers_are_turned_away(api, path):
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "HEAD"])
 def test_strangers_cannot_touch_files(api, method):
-    assert requests.request(method, f"{api.url}/files/a", timeout=10).status_code == 401
+    assert api.client.request(method, "/files/a").status_code == 401
 
 
 # Bodies
@@ -237,26 +185,26 @@ def test_numbers_that_json_does_not_have_are_stored_as_null(api):
 # Calls that cannot be answered
 
 
-def test_an_unknown_endpoint_is_named_in_the_answer_and_in_the_log(api, server_log):
+def test_an_unknown_endpoint_is_named_in_the_answer_and_in_the_log(api, caplog):
     answer = call(api, "v2.23/reports.create")
     assert answer.status_code == 404
     assert "reports.create" in meta(answer)["result_msg"]
-    assert "WARNING local_stack.server: unknown endpoint reports.create" in server_log()
+    assert caplog.messages == ["unknown endpoint reports.create"]
 
 
 @pytest.mark.parametrize(
     "path", ["nothing/here", "v2.23/", "v99999.1/tasks.get_types", "tasks", "%0aERROR fake"]
 )
-def test_an_unknown_path_is_named_in_the_answer_and_in_one_line_of_the_log(api, server_log, path):
-    answer = requests.get(f"{api.url}/{path}", headers=api.headers, timeout=10)
+def test_an_unknown_path_is_named_in_the_answer_and_in_one_line_of_the_log(api, caplog, path):
+    answer = api.request("GET", f"/{path}")
     assert answer.status_code == 404
     assert "Nothing is served at" in meta(answer)["result_msg"]
-    assert len([line for line in server_log().splitlines() if line.strip()]) == 1
+    assert [len(message.splitlines()) for message in caplog.messages] == [1]
 
 
 @pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "BREW"])
 def test_an_unknown_method_is_refused_in_the_envelope(api, method):
-    answer = requests.request(method, f"{api.url}/tasks.get_types", headers=api.headers, timeout=10)
+    answer = api.request(method, "/tasks.get_types")
     assert (answer.status_code, meta(answer)["result_msg"]) == (405, "Method Not Allowed")
 
 
@@ -299,53 +247,8 @@ def test_a_call_that_is_no_good_is_told_what_would_be(api, name, parameters, mes
 
 
 def test_an_error_carries_the_subcode_that_clients_act_on(api):
-    subcodes = {
-        name: meta(api.send(name, **{field: "nobody"}))["result_subcode"]
-        for name, field in [
-            ("tasks.get_by_id", "task"),
-            ("models.get_by_id", "model"),
-            ("projects.get_by_id", "project"),
-            ("queues.get_by_id", "queue"),
-        ]
-    }
-    expected = {
-        "tasks.get_by_id": 101,
-        "models.get_by_id": 201,
-        "projects.get_by_id": 401,
-        "queues.get_by_id": 701,
-    }
-    assert subcodes == expected
-
-
-# On the wire
-
-
-def request_of(api, path: str, body: str) -> bytes:
-    head = f"GET /{path} HTTP/1.1\r\nHost: local\r\nAuthorization: Bearer {api.token}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-@pytest.mark.parametrize("follower", ["another request", "a body that no one read"])
-def test_what_follows_the_first_request_of_a_connection_is_not_executed(api, wire, follower):
-    hidden = request_of(api, "tasks.get_types", "{}")
-    if follower == "another request":
-        wire.sendall(request_of(api, "debug.ping", "{}") + hidden)
-    else:
-        wire.sendall(request_of(api, "nothing/here", hidden.decode()))
-    answers = wire.makefile("rb").read()  # until the server closes the connection
-    assert answers.count(b"HTTP/1.1 ") == 1
-
-
-def test_a_request_that_is_not_http_ends_its_own_connection_only(api, wire):
-    wire.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-    assert wire.recv(100).startswith(b"HTTP/1.1 400")
-    assert api("tasks.get_types")
-
-
-def test_a_client_that_goes_away_in_the_middle_of_a_request_harms_no_one(api, wire):
-    wire.sendall(request_of(api, "tasks.get_types", "{}")[:-1])
-    wire.close()
-    assert api("tasks.get_types")
+    for kind, subcode in (("task", 101), ("model", 201), ("project", 401), ("queue", 701)):
+        assert refused(api.send(f"{kind}s.get_by_id", **{kind: "nobody"})) == subcode
 
 
 # What it says of itself
@@ -407,17 +310,7 @@ def test_hostile_text_is_stored_as_it_is(api, text):
 @pytest.mark.parametrize("text", [text for text in HOSTILE if "\ud800" not in text])
 def test_hostile_text_in_events_is_stored_as_it_is(api, text):
     task = api("tasks.create", name="hostile events", type="custom")["id"]
-    api.events(
-        {
-            "type": "training_stats_scalar",
-            "task": task,
-            "metric": text,
-            "variant": text,
-            "iter": 1,
-            "value": 2,
-        },
-        {"type": "log", "task": task, "msg": text},
-    )
+    api.events(scalar(task, text, text, 1, 2), {"type": "log", "task": task, "msg": text})
     series = api("events.scalar_metrics_iter_histogram", task=task)
     assert series == {text: {text: {"name": text, "x": [1], "y": [2.0]}}}
     assert [event["msg"] for event in api("events.get_task_log", task=task)["events"]] == [text]

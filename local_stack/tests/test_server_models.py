@@ -2,6 +2,8 @@
 
 import pytest
 
+from local_stack.tests.api import refused, scalar
+
 
 @pytest.fixture
 def new_model(api):
@@ -24,12 +26,6 @@ def get(api):
 @pytest.fixture
 def task(api) -> str:
     return api("tasks.create", name="trainer", type="training")["id"]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def test_a_new_model_has_every_field_that_clients_look_into(new_model, get):
@@ -220,10 +216,7 @@ def test_many_models_are_published_and_moved_at_once(api, new_model, get):
 
 def test_a_published_model_takes_no_more_events(api, new_model):
     model = new_model()
-    event = {
-        "type": "training_stats_scalar", "task": model, "model_event": True,
-        "metric": "m", "variant": "v", "iter": 1, "value": 1,
-    }  # fmt: skip
+    event = scalar(model, "m", "v", 1, 1, model_event=True)
     assert api.events(event)["added"] == 1
     api("models.set_ready", model=model)
     answer = api.send_events(event)

@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from local_stack.tests.api import refused, scalar
+
 
 @pytest.fixture
 def top() -> str:
@@ -20,12 +22,6 @@ def names(api, top):
         return [project["name"].removeprefix(f"{top}/") for project in found]
 
     return ask
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def test_a_name_with_slashes_makes_the_parents(api, top, names):
@@ -193,16 +189,7 @@ def test_the_metrics_and_hyperparameters_of_a_project_are_listed(api, top):
             project=where,
             hyperparams={section: {"a": {"value": "1"}, "b": {"value": "2"}}},
         )["id"]
-        api.events(
-            {
-                "type": "training_stats_scalar",
-                "task": task,
-                "metric": name,
-                "variant": "v",
-                "iter": 1,
-                "value": 1,
-            }
-        )
+        api.events(scalar(task, name, "v", 1, 1))
     (metric,) = api("projects.get_unique_metric_variants", project=project)["metrics"]
     assert (metric["metric"], metric["variant"]) == ("loss", "v")
     args, general = ([{"section": s, "name": n} for n in "ab"] for s in ("Args", "General"))

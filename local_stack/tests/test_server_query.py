@@ -91,7 +91,7 @@ def test_tags_speak_the_tag_language(names, tags, found):
 
 
 def test_the_sdks_example_of_the_tag_language_means_what_it_says(api):
-    """("a" AND "b" AND "c" AND ("d" OR NOT "e") AND ("f" OR "g"))"""
+    """Its meaning: ("a" AND "b" AND "c" AND ("d" OR NOT "e") AND ("f" OR "g"))."""
     project = api("projects.create", name="query tests/sdk example")["id"]
     matching = ["abcf", "abcdg", "abcdef"]
     for tags in (*matching, "abf", "abce", "abcef", "abcd", "abc"):

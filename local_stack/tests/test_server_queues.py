@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_stack.server import app
+from local_stack.server.app import create_app
+from local_stack.server.services import answer_call
 from local_stack.server.store import Store
+from local_stack.tests.api import refused
 
 NAMES = (f"queue {number}" for number in itertools.count())
 
@@ -36,12 +38,6 @@ def full_queue(api, queue, tasks) -> str:
 def waiting(api):
     """The tasks that wait in a queue, in their order."""
     return lambda queue: [entry["task"] for entry in api("queues.get_by_id", queue=queue)["queue"]["entries"]]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 def get(api, task: str) -> dict:
@@ -279,14 +275,14 @@ def test_a_worker_that_is_silent_for_too_long_is_gone_until_it_is_heard_of_again
     store = Store(":memory:")
 
     def listed() -> list[str]:
-        return [worker["id"] for worker in app.run(store, "workers.get_all", {})["workers"]]
+        return [worker["id"] for worker in answer_call(store, "workers.get_all", {})["workers"]]
 
-    app.run(store, "workers.register", {"worker": "brief", "timeout": 60})
+    answer_call(store, "workers.register", {"worker": "brief", "timeout": 60})
     last_heard_of = (datetime.now(UTC) - timedelta(seconds=61)).isoformat()
     for worker in store.all("worker"):
         store.put("worker", {**worker, "last_activity_time": last_heard_of})
     assert listed() == []
-    app.run(store, "workers.status_report", {"worker": "brief", "timestamp": 0})
+    answer_call(store, "workers.status_report", {"worker": "brief", "timestamp": 0})
     assert listed() == ["brief"]
     store.close()
 
@@ -324,7 +320,7 @@ def test_what_belongs_to_a_deleted_queue_or_task_is_left_out(api, queue, tasks, 
 def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten():
     store = Store(":memory:")
     for name in ("agent-1", "agent-2"):
-        app.run(store, "workers.register", {"worker": name, "queues": []})
-    assert len(app.run(store, "workers.get_all", {})["workers"]) == 2
-    app.create_app(store, credentials=None, file_store=None)
-    assert app.run(store, "workers.get_all", {})["workers"] == []
+        answer_call(store, "workers.register", {"worker": name, "queues": []})
+    assert len(answer_call(store, "workers.get_all", {})["workers"]) == 2
+    create_app(store, credentials=None, files=None)
+    assert answer_call(store, "workers.get_all", {})["workers"] == []

@@ -16,6 +16,8 @@ import pytest
 from local_stack.tests import sdk_schemas
 from local_stack.waiting import Child
 
+pytestmark = pytest.mark.e2e
+
 SCRIPTS = Path(__file__).with_name("sdk_scripts")
 
 
@@ -306,8 +308,8 @@ def test_a_model_comes_back_with_all_that_was_said_of_it(models):
     expected = {
         "name": "best",
         "framework": "XGBoost",
-        "labels": {"calm": 0, "hazardous": 1},
-        "tags": ["c", "champion"],
+        "labels": {"calm": 0, "stormy": 1},
+        "tags": ["c", "winner"],
         "comment": "the best one",
         "metadata": {"threshold": "0.4", "features": "a,b"},
         "design": {"depth": 3},
@@ -339,10 +341,10 @@ def test_models_are_archived_and_removed(models):
     assert models["left"] == ["best", "package", "spare"]
 
 
-def test_what_is_reported_of_a_model_comes_back(models, api):
-    series = api("events.scalar_metrics_iter_histogram", task=models["spare"], model_events=True)
+def test_what_is_reported_of_a_model_comes_back(models, stack_api):
+    series = stack_api("events.scalar_metrics_iter_histogram", task=models["spare"], model_events=True)
     assert series == {"score": {"AUC": {"name": "AUC", "x": [1], "y": [0.9]}}}
-    (single,) = api("events.get_task_single_value_metrics", tasks=[models["spare"]], model_events=True)[
+    (single,) = stack_api("events.get_task_single_value_metrics", tasks=[models["spare"]], model_events=True)[
         "tasks"
     ]
     assert [(value["variant"], value["value"]) for value in single["values"]] == [("F1", 0.8)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local_stack.server.errors import ApiError
 from local_stack.server.store import Store
 
 
@@ -90,7 +91,8 @@ def test_what_edit_gives_is_a_copy(store):
     put(store, "a", nested={"list": [1]})
     store.edit("task", "a")["nested"]["list"].append(2)
     assert store.get("task", "a") == {"id": "a", "nested": {"list": [1]}}
-    assert store.edit("task", "nobody") is None
+    with pytest.raises(ApiError, match="Invalid task id: id=nobody"):
+        store.edit("task", "nobody")
 
 
 @pytest.mark.parametrize("key", ["nobody", "", None])

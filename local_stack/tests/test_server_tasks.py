@@ -4,6 +4,8 @@ from datetime import datetime
 
 import pytest
 
+from local_stack.tests.api import refused, scalar
+
 STATES = (
     "created", "queued", "in_progress", "stopped", "failed", "completed", "closed", "published",
 )  # fmt: skip
@@ -49,12 +51,6 @@ def get(api):
 @pytest.fixture
 def model(api) -> str:
     return api("models.create", name="weights", uri="http://files/weights.bin", ready=False)["id"]
-
-
-def refused(response) -> int:
-    """The subcode of a call that was refused."""
-    assert response.status_code == 400, response.text
-    return response.json()["meta"]["result_subcode"]
 
 
 # Made
@@ -479,24 +475,9 @@ def full_task(api, new_task, model) -> str:
     api("tasks.edit", task=task, runtime={"seen": 1}, force=True)
     api("models.edit", model=model, task=task)
     api("tasks.add_or_update_model", task=task, name="out", model=model, type="output")
-    api.events(
-        {
-            "type": "training_stats_scalar",
-            "task": task,
-            "metric": "loss",
-            "variant": "a",
-            "iter": 5,
-            "value": 1,
-        },
-        {
-            "type": "training_debug_image",
-            "task": task,
-            "metric": "i",
-            "variant": "a",
-            "url": "http://files/i.png",
-        },
-        {"type": "log", "task": task, "msg": "hello"},
-    )
+    picture = {"type": "training_debug_image", "metric": "i", "variant": "a", "url": "http://files/i.png"}
+    log = {"type": "log", "task": task, "msg": "hello"}
+    api.events(scalar(task, "loss", "a", 5, 1), {**picture, "task": task}, log)
     api("tasks.completed", task=task)
     return task
 

@@ -3,16 +3,16 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_stack.server import app, watchdog
+from local_stack.server import watchdog
+from local_stack.server.services import answer_call
 from local_stack.server.store import Store
 from local_stack.stack import Stack
-from local_stack.tests.api import api_of
+from local_stack.tests.api import Api
 from local_stack.waiting import wait_until
 
 STATES = {
@@ -25,20 +25,13 @@ STATES = {
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store(":memory:")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def tasks(store) -> dict[str, str]:
     """A task in each state."""
     made = {}
     for state, calls in STATES.items():
-        made[state] = app.run(store, "tasks.create", {"name": f"a {state} task", "type": "custom"})["id"]
+        made[state] = answer_call(store, "tasks.create", {"name": f"a {state} task", "type": "custom"})["id"]
         for name, parameters in calls:
-            app.run(store, name, {"task": made[state], **parameters})
+            answer_call(store, name, {"task": made[state], **parameters})
     return made
 
 
@@ -77,7 +70,7 @@ def test_a_task_that_was_heard_of_goes_on(store, tasks):
 )
 def test_whatever_is_heard_of_a_task_keeps_it_alive(store, tasks, name, parameters):
     fell_silent = datetime.now(UTC)
-    app.run(store, name, {"task": tasks["in_progress"], **parameters})
+    answer_call(store, name, {"task": tasks["in_progress"], **parameters})
     assert watchdog.stop_silent_tasks(store, fell_silent) == []
 
 
@@ -119,9 +112,10 @@ def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, 
     assert store.get("task", tasks["in_progress"])["status"] == "in_progress"
 
 
+@pytest.mark.e2e
 def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
     with Stack(tmp_path / "home", port=0, task_timeout=5) as stack:
-        api = api_of(stack)
+        api = Api.of(stack)
         silent, alive = (api("tasks.create", name="a task", type="custom")["id"] for _ in range(2))
         for task in (silent, alive):
             api("tasks.started", task=task)
@@ -133,4 +127,6 @@ def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
         wait_until(is_stopped, "the end of the silent task", stack.processes.log("server"))
         assert api("tasks.get_by_id", task=silent)["task"]["status"] == "stopped"
         assert api("tasks.get_by_id", task=alive)["task"]["status"] == "in_progress"
-        assert f"stopped task {silent}: not heard of for 5" in stack.processes.log("server").read_text()
+        assert (
+            f"stopped task {silent}: it reported nothing for 5" in stack.processes.log("server").read_text()
+        )

@@ -13,8 +13,10 @@ from local_stack import serving
 from local_stack.errors import ProcessError, StackError
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
 from local_stack.processes import PACKAGE_PARENT, Processes
+from local_stack.tests.programs import require_programs
 from local_stack.waiting import run
-from tests.support.deployment import require_programs
+
+pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard
     monkeypatch.setenv("PATH", str(program.parent))
     assert grafana_command(find_grafana()) == [str(program), "--homepath", str(pages)]
 
-    dashboard = tmp_path / "asteroid.json"
+    dashboard = tmp_path / "dashboard.json"
     dashboard.write_text("{}")
     home = tmp_path / "home"
     settings = grafana_environment(home, 3001, "http://127.0.0.1:9091", dashboard)
@@ -115,4 +117,4 @@ def test_grafana_is_started_where_it_is_installed_with_data_source_and_dashboard
     (source,) = json.loads((folder / "datasources" / "local_stack.yaml").read_text())["datasources"]
     assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9091")
     (provider,) = json.loads((folder / "dashboards" / "local_stack.yaml").read_text())["providers"]
-    assert [file.name for file in Path(provider["options"]["path"]).iterdir()] == ["asteroid.json"]
+    assert [file.name for file in Path(provider["options"]["path"]).iterdir()] == ["dashboard.json"]

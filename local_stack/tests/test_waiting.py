@@ -7,6 +7,8 @@ import pytest
 
 from local_stack.waiting import Child, run, wait_until
 
+pytestmark = pytest.mark.e2e
+
 SAYS = "import sys, time; print({!r}, flush=True); print('oh', file=sys.stderr, flush=True); time.sleep({})"
 
 

@@ -13,11 +13,14 @@ import xgboost
 from asteroids.frozen_test_set import split_by_group
 from global_config import GROUP_COLUMN, LABEL_COLUMN
 from local_stack.settings import default_home
+from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
 from model_training import parse_arguments, save_model, train, xgboost_parameters
 from preprocessing import make_features, make_labels
 from tests.support.checkouts import REPOSITORY
-from tests.support.deployment import predict, skip_outside_ci, table_rows
+from tests.support.deployment import predict, table_rows
+
+pytestmark = pytest.mark.e2e
 
 # What clearml-serving's inference image installs of what the hook imports, and what its xgboost needs.
 CONTAINER_PACKAGES = ["numpy==1.26.4", "scipy<1.12", "xgboost==1.7.6"]

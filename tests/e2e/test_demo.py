@@ -4,11 +4,14 @@ import signal
 import sys
 
 import psutil
+import pytest
 
 from local_stack.processes import is_alive
+from local_stack.tests.programs import require_programs
 from local_stack.waiting import Child, run
 from tests.support.checkouts import REPOSITORY
-from tests.support.deployment import require_programs
+
+pytestmark = pytest.mark.e2e
 
 COMMAND = [sys.executable, "-m", "demo"]
 

@@ -13,6 +13,8 @@ import pytest
 from demo.pulse import Pulse
 from tests.support.checkouts import REPOSITORY
 
+pytestmark = pytest.mark.e2e
+
 UV = """#!/bin/sh
 echo "uv $*"
 """

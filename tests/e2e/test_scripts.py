@@ -19,6 +19,8 @@ from local_stack.waiting import run
 from preprocess_serving import FEATURES
 from tests.support.checkouts import REPOSITORY
 
+pytestmark = pytest.mark.e2e
+
 QUERY_DATE = "2010-01-01"
 SCORES = ["accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 import xgboost
 
+from local_stack.tests.programs import require_programs
 from local_stack.waiting import run, wait_until
 from preprocess_serving import RAW_COLUMNS
 from tests.support.checkouts import copy_repository
@@ -26,7 +27,6 @@ from tests.support.deployment import (
     Deployment,
     deploy,
     predict,
-    require_programs,
     table_rows,
     up,
 )

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import global_config
@@ -26,12 +27,17 @@ class Checkout:
         remote: str | None = None,
         committed: bool = False,
         names: dict[str, str] | None = None,
+        overlay: Callable[[Path], None] | None = None,
     ) -> None:
-        """`names` are those of global_config.py to replace, besides the project's."""
+        """`names` are those of global_config.py to replace, besides the project's; `overlay` adds files."""
         self.folder = folder
         names = {"PROJECT_NAME": f"Asteroid tests {uuid.uuid4().hex[:8]}", **(names or {})}
         self.project = names["PROJECT_NAME"]
         copy_repository(folder)
+        if overlay:
+            overlay(folder)
+        if table := names.get("RAW_FILE_NAME"):
+            (folder / "data" / global_config.RAW_FILE_NAME).rename(folder / "data" / table)
         self.git("init", "--quiet", "--initial-branch", "main")
         if committed:
             self.rename(names)

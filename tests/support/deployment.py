@@ -21,15 +21,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-import pytest
 import requests
 import xgboost
 
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME
 from local_stack import prometheus, waiting
-from local_stack.errors import StackError
 from local_stack.processes import is_alive
-from local_stack.serving import SYNC_SECONDS, find_programs
+from local_stack.serving import SYNC_SECONDS
 from local_stack.waiting import Child, wait_until
 from preprocess_serving import build_features
 from tests.support.checkouts import REPOSITORY
@@ -186,14 +184,6 @@ def table_rows() -> list[dict]:
     return json.loads(table.to_json(orient="records"))
 
 
-def require_programs() -> None:
-    """Skip the test where something is missing that `up --serving` needs."""
-    try:
-        find_programs()
-    except StackError as error:
-        skip_outside_ci(str(error))
-
-
 @contextmanager
 def up(home: Path, *options: str) -> Iterator[Deployment]:
     """`up --serving` on free ports, stopped as a user would; all that it started must be gone then."""
@@ -215,13 +205,6 @@ def up(home: Path, *options: str) -> Iterator[Deployment]:
         process.send_signal(signal.SIGINT)
         assert process.wait_for_end() == 0
         assert not [child for child in children if is_alive(child)]
-
-
-def skip_outside_ci(reason: str) -> None:
-    """Skip the test, but let it fail in CI: there everything has to be at hand."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def clean_environment() -> dict[str, str]:

@@ -28,7 +28,8 @@ def test_the_configuration_as_it_is_shipped_is_right():
         ),
         ("MONOTONE_CONSTRAINTS", {"Inclination": 2}, "give -1 or 1"),
         ("BASELINE_RULE", {"radius": ("<=", 1)}, "BASELINE_RULE names 'radius', which is not among FEATURES"),
-        ("BASELINE_RULE", {"Inclination": ("<", 1)}, "give '<=' or '>='"),
+        ("BASELINE_RULE", {"Inclination": ("<", 1)}, "for 'Inclination': give a pair such as"),
+        ("BASELINE_RULE", {"Inclination": 1}, "for 'Inclination': give a pair such as"),
         ("BASELINE_RULE", {}, "BASELINE_RULE is empty"),
         ("WATCHED_FEATURES", ["radius"], "WATCHED_FEATURES names 'radius', which is not among FEATURES"),
         (
@@ -41,6 +42,7 @@ def test_the_configuration_as_it_is_shipped_is_right():
             {"up": {"avg_dia": 2}},
             r"\['up'\] names 'avg_dia', which is not among RAW_COLUMNS",
         ),
+        ("DRIFT_SCENARIOS", {"ramp": {"Inclination": 2}}, r"\['ramp'\] has the name of a scenario"),
         ("DRIFT_SCENARIOS", {}, "DRIFT_SCENARIOS is empty"),
         ("LABEL_VALUES", {"True": 1}, "both of them must occur"),
         ("LABEL_VALUES", {"True": 1, "False": 2}, "LABEL_VALUES has to give the class of each text, 0 or 1"),

@@ -1,11 +1,14 @@
-"""demo.life: how the demo waits."""
+"""The demo: how it waits, and how it ties the example to the local stack."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from demo.life import wait_until
-from local_stack.processes import ProcessError
+from global_config import CONTROLLER_QUEUE, SERVING_NAME, STEP_QUEUE
+from local_stack.errors import ProcessError
+from local_stack.settings import Settings
+from tests.support.checkouts import REPOSITORY
 
 RUNNING = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(unexpected_end=lambda: None)))
 
@@ -37,3 +40,14 @@ def test_a_process_that_dies_ends_the_wait():
     )
     with pytest.raises(ProcessError, match="the server died"):
         wait_until(dead, lambda: True, 10, "It never answered")
+
+
+def test_the_local_stack_is_set_to_the_examples_names():
+    """pyproject.toml repeats some of global_config.py, as local_stack cannot import it."""
+    settings = Settings.load(REPOSITORY)
+    assert settings.agent_queues == (STEP_QUEUE,)
+    assert settings.controller_queue == CONTROLLER_QUEUE
+    assert settings.serving_name == SERVING_NAME
+    assert settings.rules.is_file() and settings.dashboard.is_file()
+    assert settings.deployment_command == "python -m demo.deployment"
+    assert (REPOSITORY / "demo" / "deployment.py").is_file()

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from asteroids.evaluation import (
-    RULE_TEXT,
     choose_threshold,
     compare_with_baselines,
     rule_of_thumb,
+    rule_text,
     score,
 )
 
@@ -25,7 +25,7 @@ def test_the_rule_of_thumb_includes_its_limits(magnitude, moid, hazardous):
 
 
 def test_the_rule_is_told_as_it_is_applied():
-    assert RULE_TEXT == "Absolute Magnitude <= 22 and Minimum Orbit Intersection <= 0.05"
+    assert rule_text() == "Absolute Magnitude <= 22 and Minimum Orbit Intersection <= 0.05"
 
 
 def test_the_model_stands_beside_the_rule_and_the_majority_class():

@@ -50,6 +50,7 @@ def told() -> dict[str, list]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("script", scripts())
 def test_help_says_what_the_script_does_and_does_without_where_lines_are_inserted(told, script):
     (code, text), (code_with_lines, text_with_lines) = told[script]

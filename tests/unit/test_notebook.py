@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from local_stack.waiting import run
 from tests.support.checkouts import REPOSITORY
 from tests.support.deployment import clean_environment
@@ -72,6 +74,7 @@ def test_nothing_in_it_is_of_one_machine():
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
+@pytest.mark.e2e
 def test_the_table_comes_from_data_where_there_is_no_clearml(tmp_path):
     (cell,) = [cell for cell in code_cells(NOTEBOOK) if "download_table()" in "".join(cell["source"])]
     imports = "from inference import DATA, download_table\nfrom asteroids.traffic import read_rows\n"

@@ -64,6 +64,7 @@ def test_every_make_target_exists(command):
     assert re.search(rf"^{command.split()[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
+@pytest.mark.e2e
 # test_serving.py executes those of clearml-serving.
 @pytest.mark.parametrize(
     "command", [c for c in commands() if not c.startswith(("make ", "clearml-serving "))]

@@ -71,6 +71,7 @@ def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
     assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("script", "unused"),
     [

@@ -1,20 +1,16 @@
-"""Taking events in, and keeping what the task itself shows of them."""
+"""Taking events in, and keeping on the task what it shows of them."""
 
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections import Counter
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..documents import Document
 from ..errors import ApiError, missing_field, model_is_published, validation_error, wrong_type
-from ..models import required_model
-from ..registry import endpoint
-from ..store import Document, Store, now
-from ..tasks.documents import required_task
-from .storage import LOG, SCALAR, TYPES, delete_all
-
-MONITOR_PREFIX = ":monitor:"  # machine statistics: their iterations are seconds, not the task's own
+from ..store import Store, now
+from .state import LOG, MONITOR_PREFIX, SCALAR, TYPES, owner_of
 
 INSERT = """
 INSERT INTO events (task, type, metric, variant, iter, timestamp, value, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -23,33 +19,74 @@ SET timestamp = excluded.timestamp, value = excluded.value, body = excluded.body
 """
 
 
-def _owner(store: Store, event: dict) -> Document:
-    """The task, or for model events the model, that the event belongs to, if it may still take events."""
-    locked = not event.get("allow_locked")
-    if event.get("model_event"):
-        model = required_model(store, event["task"])
-        if model["ready"] and locked:
-            raise model_is_published(model["id"])
-        return model
-    task = required_task(store, event["task"])
-    if task["status"] in ("publishing", "published") and locked:
-        raise ApiError(
-            400, 110, f"Invalid task status: task {task['id']} is published and takes no more events"
-        )
-    return task
+class Row(NamedTuple):
+    """A row of the table of events, without its seq."""
+
+    task: str
+    type: str
+    metric: str
+    variant: str
+    iter: int
+    timestamp: int
+    value: float | None
+    body: str | None
 
 
-def _text(event: dict, field: str) -> str:
+def add_events(store: Store, events: list[Any]) -> Document:
+    """Store the valid events and count the others: one bad event must not cost its neighbours."""
+    rows: list[Row] = []
+    refusals: dict[tuple[str, bool, bool], ApiError | None] = {}
+    errors: Counter[str] = Counter()
+    present = int(time.time() * 1000)
+    for event in events:
+        try:
+            row = _row(event, present)
+            owner = (row.task, bool(event.get("model_event")), bool(event.get("allow_locked")))
+            if owner not in refusals:
+                refusals[owner] = _refusal(store, *owner)
+            if refusal := refusals[owner]:
+                raise refusal
+            rows.append(row)
+        except (ApiError, OverflowError, UnicodeEncodeError) as error:
+            errors[str(error)] += 1
+    if errors and not rows:
+        raise ApiError(400, 131, f"Events not added: {'; '.join(errors)}")
+    store.db.executemany(INSERT, rows)
+    by_task: dict[str, list[Row]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(row)
+    for task_id, its_rows in by_task.items():
+        if task := store.get("task", task_id):
+            _update_task(store, task, its_rows)
+    return {"added": len(rows), "errors": errors.total(), "errors_info": dict(errors)}
+
+
+def _refusal(store: Store, owner_id: str, is_model: bool, allow_locked: bool) -> ApiError | None:
+    """Return why the task or model takes no events, or None if it does."""
+    try:
+        owner = owner_of(store, {"task": owner_id, "model_events": is_model})
+    except ApiError as error:
+        return error
+    if allow_locked:
+        return None
+    if is_model:
+        return model_is_published(owner_id) if owner["ready"] else None
+    if owner["status"] not in ("publishing", "published"):
+        return None
+    return ApiError(400, 110, f"Invalid task status: task {owner_id} is published and takes no more events")
+
+
+def _text(event: Document, field: str) -> str:
     value = event.get(field)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise wrong_type(field, "a string")
-    value.encode()  # half a surrogate pair is no text
+    value.encode()  # raises for half a surrogate pair, which cannot be stored
     return value
 
 
-def _integer(event: dict, field: str, default: int) -> int:
+def _integer(event: Document, field: str, default: int) -> int:
     value = event.get(field)
     if value is None:
         return default
@@ -58,8 +95,8 @@ def _integer(event: dict, field: str, default: int) -> int:
     return int(value)
 
 
-def _row(event: Any, present: int) -> tuple:
-    """The event as a row of the table: (task, type, metric, variant, iteration, timestamp, value, body)."""
+def _row(event: Any, present: int) -> Row:
+    """Return the event as a row of the table; `present` is its time if it has none."""
     if not isinstance(event, dict):
         raise wrong_type("event", "an object")
     kind = _text(event, "type")
@@ -77,69 +114,25 @@ def _row(event: Any, present: int) -> tuple:
     else:
         body = json.dumps(event)
     iteration, timestamp = _integer(event, "iter", 0), _integer(event, "timestamp", present)
-    return task, kind, _text(event, "metric"), _text(event, "variant"), iteration, timestamp, value, body
+    return Row(task, kind, _text(event, "metric"), _text(event, "variant"), iteration, timestamp, value, body)
 
 
-@endpoint("events.add", key=str)
-def add(store: Store, request: dict) -> dict:
-    add_batch(store, {"batch": [request]})
-    return {}
-
-
-@endpoint("events.add_batch", "batch", batch=[object])
-def add_batch(store: Store, request: dict) -> dict:
-    """Take what can be taken, count the rest: one bad event must not lose its neighbours."""
-    rows: list[tuple] = []
-    refusals: dict[tuple, ApiError | None] = {}
-    errors: dict[str, int] = {}
-    present = int(time.time() * 1000)
-    for event in request["batch"]:
-        try:
-            row = _row(event, present)
-            owner = (row[0], bool(event.get("model_event")), bool(event.get("allow_locked")))
-            if owner not in refusals:
-                refusals[owner] = _refusal(store, event)
-            if refusals[owner]:
-                raise refusals[owner]
-            rows.append(row)
-        except (ApiError, OverflowError, UnicodeEncodeError) as error:
-            errors[str(error)] = errors.get(str(error), 0) + 1
-    if errors and not rows:
-        raise ApiError(400, 131, f"Events not added: {'; '.join(errors)}")
-    store.db.executemany(INSERT, rows)
-    by_task: dict[str, list[tuple]] = {}
-    for row in rows:
-        by_task.setdefault(row[0], []).append(row)
-    for task_id, its_rows in by_task.items():
-        if store.get("task", task_id):
-            _touch_task(store, task_id, its_rows)
-    return {"added": len(rows), "errors": sum(errors.values()), "errors_info": errors}
-
-
-def _refusal(store: Store, event: dict) -> ApiError | None:
-    try:
-        _owner(store, event)
-    except ApiError as error:
-        return error
-
-
-def _touch_task(store: Store, task_id: str, rows: Iterable[tuple]) -> None:
+def _update_task(store: Store, task: Document, rows: list[Row]) -> None:
     """Keep what the task itself shows of its events: last iteration, last metrics, last update."""
-    task = store.get("task", task_id)
     last_iteration = task["last_iteration"]
-    metrics: dict[str, dict] = dict(task["last_metrics"])
+    metrics: dict[str, Document] = dict(task["last_metrics"])
     copied = set()
-    for _, kind, metric, variant, iteration, _, value, _ in rows:
-        if kind != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
-            last_iteration = iteration
-        if kind == SCALAR:
-            key, variant_key = _md5(metric), _md5(variant)
+    for row in rows:
+        if row.type != LOG and row.iter > last_iteration and not row.metric.startswith(MONITOR_PREFIX):
+            last_iteration = row.iter
+        if row.value is not None:
+            key, variant_key = _md5(row.metric), _md5(row.variant)
             if key not in copied:
                 metrics[key] = dict(metrics.get(key, {}))
                 copied.add(key)
             last = metrics[key].get(variant_key)
-            metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
-    store.patch("task", task_id, last_iteration=last_iteration, last_metrics=metrics, last_update=now())
+            metrics[key][variant_key] = _last_metric(last, row.metric, row.variant, row.iter, row.value)
+    store.patch("task", task["id"], last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 
 @lru_cache(maxsize=4096)
@@ -147,7 +140,7 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _last_metric(last: dict | None, metric: str, variant: str, iteration: int, value: float) -> dict:
+def _last_metric(last: Document | None, metric: str, variant: str, iteration: int, value: float) -> Document:
     if last is None:
         last = {
             "metric": metric, "variant": variant, "count": 0, "mean_value": 0.0,
@@ -166,15 +159,3 @@ def _last_metric(last: dict | None, metric: str, variant: str, iteration: int, v
     if value > last["max_value"]:
         changed |= {"max_value": value, "max_value_iteration": iteration}
     return {**last, **changed}
-
-
-@endpoint("events.delete_for_task", "task")
-def delete_for_task(store: Store, request: dict) -> dict:
-    delete_all(store, required_task(store, request["task"])["id"])
-    return {"deleted": True}
-
-
-@endpoint("events.delete_for_model", "model")
-def delete_for_model(store: Store, request: dict) -> dict:
-    delete_all(store, required_model(store, request["model"])["id"])
-    return {"deleted": True}

@@ -1,60 +1,56 @@
 """Scalars and plots, one at a time, as the pages' scripts ask for them.
 
-Each answer has a `version`. To whoever has it already, as `known`, nothing else is answered.
+Each answer has a `version`. A request that names it as `known` gets nothing but the version.
 """
 
 import re
 from typing import Any
 
+from ..documents import Document, parse_json
 from ..errors import ApiError
-from ..events.plots import get_task_plots, newest_plot
-from ..events.scalars import scalar_metrics_iter_histogram
-from ..events.storage import PLOT, variants_of
-from ..json_text import parse_json
-from ..store import Document, Store
+from ..events.state import PLOT, last_plots, newest_plot, scalar_series, variants_by_metric
+from ..store import Store
 from .rendering import picture, text_size
 from .views import found_task
 
-SAMPLES = 500  # points of a series: more than a chart is pixels wide
-FEW = 20  # points that are also marked one by one
-MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 500, 100, 500  # of a table that are shown
-LARGEST_PLOT = 8 * 2**20  # characters that are drawn: a browser would be busy for seconds with more
+SAMPLES = 500  # points of a series: a chart has hardly more pixels
+MOST_MARKERS = 20  # series with so many points also have a marker at each point
+MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 500, 100, 500  # of a table in a page
+LARGEST_PLOT = 8 * 2**20  # characters: a browser would need seconds to draw more
 AXIS = re.compile(r"[xy]axis\d*")
-# The little HTML that plotly understands in texts.
+# The HTML that plotly understands in texts.
 MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\s*/?>", re.IGNORECASE)
 
 
-def scalars(store: Store, request: dict) -> dict:
-    """A figure of one metric, a line for each of its variants."""
+def scalars_data(store: Store, request: Document) -> Document:
+    """Return a figure of one metric with a line for each of its variants."""
     task = found_task(store, request)
     metric = request.get("metric", "")
     version = _version(task, metric)
     if request.get("known") == version:
         return {"version": version}
-    asked = {"task": task["id"], "metrics": [{"metric": metric}], "samples": SAMPLES}
-    variants = scalar_metrics_iter_histogram(store, asked).get(metric, {})
+    variants = scalar_series(store, task["id"], [{"metric": metric}], samples=SAMPLES).get(metric, {})
     traces = [
         {
             **series,
             "type": "scatter",
-            "mode": "lines+markers" if len(series["x"]) <= FEW else "lines",
+            "mode": "lines+markers" if len(series["x"]) <= MOST_MARKERS else "lines",
         }
         for series in variants.values()
     ]
-    axes = {"xaxis": {"title": {"text": "iteration"}}}
-    figure = {"data": traces, "layout": {**axes, "showlegend": len(traces) > 1}}
-    return {"version": version, "figure": figure}
+    layout = {"xaxis": {"title": {"text": "iteration"}}, "showlegend": len(traces) > 1}
+    return {"version": version, "figure": {"data": traces, "layout": layout}}
 
 
 def _version(task: Document, metric: str) -> str:
-    """What changes with every report of the metric, without a look at its points, of which there are many."""
+    """Return a text that changes with every report of the metric. It needs none of the many points."""
     kept = [last for variants in task["last_metrics"].values() for last in variants.values()]
     count = sum(last["count"] for last in kept if last["metric"] == metric)
     return f"{count} since {task.get('started')}"
 
 
-def plot(store: Store, request: dict) -> dict:
-    """One plot as it was last reported: a figure, tables, or an image."""
+def plot_data(store: Store, request: Document) -> Document:
+    """Return one plot as it was last reported: a figure, tables, or an image."""
     task = found_task(store, request)
     metric, variant = request.get("metric", ""), request.get("variant", "")
     found = newest_plot(store, task["id"], metric, variant)
@@ -64,26 +60,24 @@ def plot(store: Store, request: dict) -> dict:
     if request.get("known") == version:
         return {"version": version}
     if size > LARGEST_PLOT:
-        problem = (
-            f"This plot is too large to be drawn ({text_size(size)}). Task.get_reported_plots() reads it."
-        )
+        problem = f"This plot is too large to draw ({text_size(size)}). Read it by Task.get_reported_plots()."
         return {"version": version, "problem": problem}
-    asked = {"task": task["id"], "metrics": [{"metric": metric, "variants": [variant]}]}
-    return {"version": version, **_shown(get_task_plots(store, asked)["plots"][-1], request["files"])}
+    plots = last_plots(store, task["id"], [{"metric": metric, "variants": [variant]}])
+    return {"version": version, **_drawable(plots[-1], request["files"])}
 
 
-def plot_names(store: Store, task_id: str) -> list[dict]:
+def plot_names(store: Store, task_id: str) -> list[Document]:
     return [
         {"metric": metric, "variant": variant}
-        for metric, variants in variants_of(store, task_id, PLOT).items()
+        for metric, variants in variants_by_metric(store, task_id, PLOT).items()
         for variant in variants
     ]
 
 
-def _shown(event: dict, files: str) -> dict:
+def _drawable(event: Document, files: str) -> Document:
     figure = _figure(event)
     if figure is None:
-        return {"problem": "This plot is not in a form that can be shown."}
+        return {"problem": "This plot is not in a format that can be drawn."}
     if tables := _tables(figure):
         return {"tables": tables}
     layout = figure["layout"]
@@ -96,10 +90,10 @@ def _shown(event: dict, files: str) -> dict:
     return {"figure": figure}
 
 
-def _figure(event: dict) -> dict | None:
-    """The plot as plotly takes it, or None where it is something else."""
+def _figure(event: Document) -> Document | None:
+    """Return the plot as plotly takes it, or None if it is something else."""
     try:
-        figure = parse_json(event.get("plot_str") or "")  # plotly makes a gap of what is None
+        figure = parse_json(event.get("plot_str") or "")  # plotly draws a gap for None
     except (TypeError, ValueError, RecursionError):
         return None
     if not isinstance(figure, dict):
@@ -107,23 +101,22 @@ def _figure(event: dict) -> dict | None:
     data, layout = figure.get("data") or [], figure.get("layout") or {}
     if not (isinstance(data, list) and isinstance(layout, dict) and all(isinstance(t, dict) for t in data)):
         return None
-    layout.pop("title", None)  # the page has it
+    layout.pop("title", None)  # the page shows it itself
     for name, axis in layout.items():
-        # Newer versions of plotly.js take a title as an object only, and the SDK sends a text.
+        # Newer versions of plotly.js take a title only as an object. The SDK sends a text.
         if AXIS.fullmatch(name) and isinstance(axis, dict) and isinstance(axis.get("title"), str):
             axis["title"] = {"text": axis["title"]}
     return {"data": data, "layout": layout}
 
 
-def _tables(figure: dict | None) -> list[dict]:
-    """The tables of a figure that has nothing else in it."""
-    data = figure["data"] if figure else []
-    if any(trace.get("type") != "table" for trace in data):
+def _tables(figure: Document) -> list[Document]:
+    """Return the tables of a figure that holds nothing else."""
+    if any(trace.get("type") != "table" for trace in figure["data"]):
         return []
-    return [_table(trace) for trace in data]
+    return [_table(trace) for trace in figure["data"]]
 
 
-def _table(trace: dict) -> dict:
+def _table(trace: Document) -> Document:
     names = _values(trace, "header")[:MOST_COLUMNS]
     columns = [cells if isinstance(cells, list) else [cells] for cells in _values(trace, "cells")]
     length = max(map(len, columns), default=0)
@@ -139,7 +132,7 @@ def _table(trace: dict) -> dict:
     }
 
 
-def _values(trace: dict, part: str) -> list:
+def _values(trace: Document, part: str) -> list[Any]:
     inner = trace.get(part)
     values = inner.get("values") if isinstance(inner, dict) else None
     return values if isinstance(values, list) else []

@@ -1,82 +1,78 @@
-"""A version of a dataset: what it came from, what is in it, and how it looks."""
+"""The page of a dataset's version: its ancestors, its files, and a preview."""
 
-from ..store import Document, Store
+from ..documents import Document
+from ..store import Store
+from . import views
 from .charts import plot_names
-from .graph import WIDE, Node, drawing
-from .pipelines import stored_json
-from .tasks import artifacts_of
-from .views import (
-    best_path,
-    found_task,
-    heading,
-    is_dataset,
-    is_live,
-    paged,
-    reference,
-    row,
-    task_path,
-)
+from .graph import WIDE, Node, draw_graph
 
 STRUCTURE, CONTENT = "Dataset Struct", "Dataset Content"  # the SDK's configuration objects
-OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's drawings of what the page shows itself
+OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's plots of what the page shows itself
 FILES_PER_PAGE = 100
 MOST_VERSIONS = 100
 CHANGES = (("add", "added"), ("modify", "modified"), ("remove", "removed"))
 
 
-def page(store: Store, request: dict) -> dict:
-    task = found_task(store, request)
-    if not is_dataset(task):
-        return {"elsewhere": task_path(task)}
+def dataset_page(store: Store, request: Document) -> Document:
+    task = views.found_task(store, request)
+    if not views.is_dataset(task):
+        return {"redirect": views.task_path(task)}
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     files = contents_of(task)
-    text = request.get("file", "").strip().casefold()
+    search = request.get("file", "").strip().casefold()
     return {
-        **heading(store, task),
+        **views.heading(store, task),
         "runtime": task["runtime"],
         "changes": [
             (word, task["runtime"][f"ds_change_{key}"])
             for key, word in CHANGES
             if task["runtime"].get(f"ds_change_{key}")
         ],
-        "parent": reference(store, task.get("parent")),
+        "parent": views.reference(store, task.get("parent")),
         "versions": _versions(store, task),
         "drawing": _lineage(store, task),
-        "contents": paged([f for f in files if text in f["name"].casefold()], request, FILES_PER_PAGE),
+        "contents": views.paged(
+            [f for f in files if search in f["name"].casefold()], request, FILES_PER_PAGE
+        ),
         "plots": plots,
-        "charts": bool(plots) or is_live(task),
-        "artifacts": artifacts_of(task),
+        "charts": bool(plots) or views.is_live(task),
+        "artifacts": views.artifacts_of(task),
     }
 
 
-def _versions(store: Store, task: Document) -> list[dict]:
-    """All versions of this dataset, the newest first."""
+def _versions(store: Store, task: Document) -> list[Document]:
+    """Return all versions of this dataset, newest first."""
     found = [
         other
         for other in store.all("task")
-        if is_dataset(other) and other.get("project") == task.get("project")
+        if views.is_dataset(other) and other.get("project") == task.get("project")
     ]
     found.sort(key=lambda other: other["created"], reverse=True)
-    return [{**row(store, other), "current": other["id"] == task["id"]} for other in found[:MOST_VERSIONS]]
+    return [
+        {**views.task_row(store, other), "current": other["id"] == task["id"]}
+        for other in found[:MOST_VERSIONS]
+    ]
 
 
-def _lineage(store: Store, task: Document) -> dict:
-    """The datasets that it came from, and those that came from it, drawn."""
+def _lineage(store: Store, task: Document) -> Document:
+    """Draw the datasets that this one was made from, and those made from it."""
     nodes = {task["id"]: Node(task["id"], [], _facts(store, task["id"], {}))}
     _add(store, nodes, task)
     for other in store.all("task"):
-        # The id is looked for in the text first: most datasets have nothing to do with this one.
-        if is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get("value", ""):
+        # Most datasets have nothing to do with this one, and a search of their texts is fast.
+        if views.is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get(
+            "value", ""
+        ):
             _add(store, nodes, other)
     nodes[task["id"]].facts["current"] = True
-    return drawing(list(nodes.values()), WIDE)
+    return draw_graph(list(nodes.values()), WIDE)
 
 
 def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:
-    """Add what the SDK stored of a dataset's descent: {number: {"job_id", "parents": numbers, …}}."""
+    """Add a dataset's ancestors, stored by the SDK as {number: {"job_id", "parents": numbers, …}}."""
     structure = {
         number: item
-        for number, item in stored_json(task, STRUCTURE).items()
+        for number, item in views.stored_json(task, STRUCTURE).items()
         if isinstance(item, dict) and isinstance(item.get("job_id"), str)
     }
     for item in structure.values():
@@ -88,8 +84,8 @@ def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:
         node.parents += [parent for parent in found if parent not in (*node.parents, key)]
 
 
-def _facts(store: Store, task_id: str, stored: dict) -> dict:
-    """What the box of a dataset says; of one that was deleted, what others stored of it."""
+def _facts(store: Store, task_id: str, stored: Document) -> Document:
+    """Return what a dataset's box says; of a deleted one, what its children stored."""
     task = store.get("task", task_id)
     if not task:
         return {
@@ -103,13 +99,13 @@ def _facts(store: Store, task_id: str, stored: dict) -> dict:
         "name": task["name"],
         "version": str(task["runtime"].get("version") or ""),
         "status": task["status"],
-        "path": best_path(task),
+        "path": views.best_path(task),
         "size": task["runtime"].get("ds_total_size"),
     }
 
 
-def contents_of(task: Document) -> list[dict]:
-    """The files, as the SDK lists them: a header, then lines of name, size and hash.
+def contents_of(task: Document) -> list[Document]:
+    """Read the SDK's list of the files: a header, then lines of name, size and hash.
 
     Names may hold commas; sizes and hashes do not.
     """

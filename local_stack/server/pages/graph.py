@@ -3,15 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..documents import Document
+
 WIDTH, WIDE, HEIGHT = 200, 280, 76  # of a box, in pixels; wide ones have room for longer names
 GAP_X, GAP_Y = 44, 22
 MARGIN = 12
-MOST_NODES, MOST_ARROWS = 400, 2000  # that are drawn: nobody could find anything among more
+MOST_NODES, MOST_ARROWS = 400, 2000  # in a drawing: nobody finds anything among more
 
 
 @dataclass
 class Node:
-    """A step. `facts` is whatever the template writes into its box."""
+    """A box of the drawing. `facts` is what the template writes into it."""
 
     key: str
     parents: list[str]
@@ -22,8 +24,8 @@ class Node:
     y: float = 0.0
 
 
-def drawing(nodes: list[Node], width: int = WIDTH) -> dict:
-    """Where the boxes, so wide, and arrows are, and how large the whole is."""
+def draw_graph(nodes: list[Node], width: int = WIDTH) -> Document:
+    """Return the places of the boxes, of this width, and of the arrows, and the size of the drawing."""
     left_out = len(nodes) - MOST_NODES
     nodes = nodes[:MOST_NODES]
     known = {node.key: node for node in nodes}
@@ -50,7 +52,7 @@ def drawing(nodes: list[Node], width: int = WIDTH) -> dict:
 
 
 def _columns(nodes: list[Node], parents: dict[str, list[Node]]) -> list[list[Node]]:
-    """Each node one column behind the last of its parents, as far as they do not wait for each other."""
+    """Put each node one column after the last of its parents. Nodes of a circle stay in the first one."""
     waiting = {node.key: len(parents[node.key]) for node in nodes}
     children: dict[str, list[Node]] = {node.key: [] for node in nodes}
     for node in nodes:
@@ -70,7 +72,7 @@ def _columns(nodes: list[Node], parents: dict[str, list[Node]]) -> list[list[Nod
 
 
 def _order(columns: list[list[Node]], parents: dict[str, list[Node]]) -> None:
-    """Put nodes beside their parents, so that few arrows cross."""
+    """Sort each column by the places of the parents, so that few arrows cross."""
     for column in columns:
         for node in column:
             places = [parent.place for parent in parents[node.key]]
@@ -81,7 +83,7 @@ def _order(columns: list[list[Node]], parents: dict[str, list[Node]]) -> None:
 
 
 def _arrow(parent: Node, node: Node, width: int) -> str:
-    """The path of an SVG curve from the parent's right side to the node's left."""
+    """Return the path of an SVG curve from the parent's right side to the node's left side."""
     x1, y1 = parent.x + width, parent.y + HEIGHT / 2
     x2, y2 = node.x - 7, node.y + HEIGHT / 2  # room for the head
     middle = (x1 + x2) / 2

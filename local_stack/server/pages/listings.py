@@ -2,29 +2,23 @@
 
 from collections.abc import Callable
 
-from .. import workers as worker_calls
+from ..documents import Document
 from ..errors import ApiError
-from ..projects import below
+from ..projects.state import with_subprojects
 from ..query import HIDDEN
-from ..store import Document, Store
+from ..store import Store
+from ..workers.state import list_workers
+from . import views
 from .rendering import number
-from .views import (
-    is_dataset,
-    is_pipeline,
-    model_row,
-    paged,
-    reference,
-    row,
-)
 
 RECENT = 8
-MOST_WAITING = 100  # tasks of a queue that are shown
+MOST_WAITING = 100  # tasks of a queue in the page
 
 
-def front(store: Store, request: dict) -> dict:
-    """All projects that are not hidden, each with what is in it, and what ran last."""
+def front_page(store: Store, request: Document) -> Document:
+    """List all projects that are not hidden, each with its numbers, and the latest tasks."""
     shown = [project for project in store.all("project") if HIDDEN not in project["system_tags"]]
-    counts: dict[str | None, dict] = {}
+    counts: dict[str | None, Document] = {}
     for task in store.all("task"):
         count = counts.setdefault(task.get("project"), {"tasks": 0, "running": 0, "last": ""})
         count["tasks"] += 1
@@ -43,15 +37,15 @@ def front(store: Store, request: dict) -> dict:
     rows.sort(key=lambda item: item["name"].casefold())
     latest = sorted(store.all("task"), key=lambda task: task["last_update"], reverse=True)[:RECENT]
     return {
-        "projects": paged(rows, request),
-        "recent": [row(store, task) for task in latest],
+        "projects": views.paged(rows, request),
+        "recent": [views.task_row(store, task) for task in latest],
         "live": True,
     }
 
 
-def project(store: Store, request: dict) -> dict:
-    """One project's tasks; "*" stands for all projects, as in the SDK's addresses."""
-    found = _project(store, request)
+def project_page(store: Store, request: Document) -> Document:
+    """List one project's tasks; "*" means all projects, as in the SDK's addresses."""
+    found = _project_of(store, request)
     inside = [task for task in store.all("task") if not found or task.get("project") == found["id"]]
     children = [
         (child["basename"], f"/projects/{child['id']}")
@@ -66,13 +60,13 @@ def project(store: Store, request: dict) -> dict:
     }
 
 
-def _listed(store: Store, request: dict, tasks: list[Document]) -> dict:
-    """One page of the tasks, which a new one may join at any time."""
-    page = paged(_newest(_named(tasks, request)), request)
-    return {"tasks": {**page, "items": [row(store, task) for task in page["items"]]}, "live": True}
+def _listed(store: Store, request: Document, tasks: list[Document]) -> Document:
+    """Return one page of the tasks. It is live: new ones may come at any time."""
+    page = views.paged(_newest(_named(tasks, request)), request)
+    return {"tasks": {**page, "items": [views.task_row(store, task) for task in page["items"]]}, "live": True}
 
 
-def _project(store: Store, request: dict) -> Document | None:
+def _project_of(store: Store, request: Document) -> Document | None:
     if request.get("project", "*") == "*":
         return None
     found = store.get("project", request["project"])
@@ -82,15 +76,15 @@ def _project(store: Store, request: dict) -> Document | None:
 
 
 def _parents(store: Store, found: Document | None) -> list[tuple[str, str]]:
-    """Names and addresses of the projects that the project is in, the outermost first."""
+    """Return names and addresses of the projects around the project, the outermost first."""
     parents: list[tuple[str, str]] = []
     while found and (found := store.get("project", found["parent"])):
         parents.insert(0, (found["basename"], f"/projects/{found['id']}"))
     return parents
 
 
-def _named(documents: list[Document], request: dict) -> list[Document]:
-    """Those whose names hold the text that was asked for."""
+def _named(documents: list[Document], request: Document) -> list[Document]:
+    """Return the documents whose names contain the text of the search."""
     text = request.get("name", "").strip().casefold()
     return [document for document in documents if text in document["name"].casefold()]
 
@@ -99,42 +93,42 @@ def _newest(documents: list[Document]) -> list[Document]:
     return sorted(documents, key=lambda document: document["created"], reverse=True)
 
 
-def _of_kind(store: Store, request: dict, belongs: Callable[[Document], bool]) -> dict:
-    """The tasks of a kind, below the project if one was asked for."""
-    found = _project(store, request)
-    ids = {inner["id"] for inner in below(store, found)} if found else None
+def _of_kind(store: Store, request: Document, belongs: Callable[[Document], bool]) -> Document:
+    """List the tasks of a kind, in the project and below it if the request names one."""
+    found = _project_of(store, request)
+    ids = {inner["id"] for inner in with_subprojects(store, found)} if found else None
     tasks = [
         task for task in store.all("task") if belongs(task) and (ids is None or task.get("project") in ids)
     ]
     return {"project": found, **_listed(store, request, tasks)}
 
 
-def datasets(store: Store, request: dict) -> dict:
-    return _of_kind(store, request, is_dataset)
+def datasets_page(store: Store, request: Document) -> Document:
+    return _of_kind(store, request, views.is_dataset)
 
 
-def pipelines(store: Store, request: dict) -> dict:
-    return _of_kind(store, request, is_pipeline)
+def pipelines_page(store: Store, request: Document) -> Document:
+    return _of_kind(store, request, views.is_pipeline)
 
 
-def models(store: Store, request: dict) -> dict:
-    found = _project(store, request)
+def models_page(store: Store, request: Document) -> Document:
+    found = _project_of(store, request)
     inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
-    page = paged(_newest(_named(inside, request)), request)
+    page = views.paged(_newest(_named(inside, request)), request)
     return {
         "project": found,
-        "models": {**page, "items": [model_row(store, model) for model in page["items"]]},
+        "models": {**page, "items": [views.model_row(store, model) for model in page["items"]]},
     }
 
 
-def queues(store: Store, request: dict) -> dict:
-    """Queues with the tasks that wait in them, and workers with what they run."""
+def queues_page(store: Store, request: Document) -> Document:
+    """List queues with the tasks that wait in them, and workers with what they run."""
     rows = [
         {
             "name": queue["name"],
             "length": len(queue["entries"]),
             "waiting": [
-                {"task": reference(store, entry["task"]), "added": entry["added"]}
+                {"task": views.reference(store, entry["task"]), "added": entry["added"]}
                 for entry in queue["entries"][:MOST_WAITING]
             ],
         }
@@ -145,19 +139,20 @@ def queues(store: Store, request: dict) -> dict:
         {
             "id": worker["id"],
             "queues": [queue["name"] for queue in worker["queues"]],
-            "task": reference(store, worker.get("task", {}).get("id")),
+            "task": views.reference(store, worker.get("task", {}).get("id")),
             "seconds": worker.get("task", {}).get("running_time", 0) / 1000,
             "seen": worker["last_activity_time"],
             "cpu": _cpu(store, worker["id"]),
         }
-        for worker in worker_calls.get_all(store, {})["workers"]
+        for worker in list_workers(store, {})
     ]
     return {"queues": rows, "workers": sorted(workers, key=lambda worker: worker["id"]), "live": True}
 
 
 def _cpu(store: Store, worker_id: str) -> float | None:
-    """What the worker last said of the use of its processors: the mean in percent, where it says it."""
-    use = (store.get("worker", worker_id).get("machine_stats") or {}).get("cpu_usage")
+    """Return the mean use of the worker's processors in percent, if its last report holds it."""
+    worker = store.get("worker", worker_id) or {}
+    use = (worker.get("machine_stats") or {}).get("cpu_usage")
     numbers = [
         found for value in (use if isinstance(use, list) else [use]) if (found := number(value)) is not None
     ]

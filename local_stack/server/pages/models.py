@@ -1,15 +1,15 @@
-"""A model."""
+"""The page of a model."""
 
+from ..documents import Document
 from ..errors import ApiError
-from ..models import users
+from ..models.state import tasks_that_use
 from ..store import Store
-from .tasks import shortened
-from .views import project_of, reference
+from .views import project_of, reference, shortened
 
 MOST_USERS = 50
 
 
-def page(store: Store, request: dict) -> dict:
+def model_page(store: Store, request: Document) -> Document:
     model = store.get("model", request["model"])
     if model is None:
         raise ApiError(404, 0, f"There is no model {request['model']}.")
@@ -22,5 +22,5 @@ def page(store: Store, request: dict) -> dict:
         "labels": sorted(model["labels"].items(), key=lambda item: item[1]),
         # The SDK stores a text as {"design": text}.
         "design": shortened(str(design.get("design", design))) if design else "",
-        "users": [reference(store, task_id) for task_id in users(store, model["id"])[:MOST_USERS]],
+        "users": [reference(store, task_id) for task_id in tasks_that_use(store, model["id"])[:MOST_USERS]],
     }

@@ -1,8 +1,7 @@
-"""From what a handler found to HTML: the templates, and how times, sizes and links are written in them."""
+"""HTML from templates, and how times, sizes and links are written in them."""
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import re
 from datetime import UTC, datetime
 from functools import cache
@@ -13,22 +12,13 @@ from urllib.parse import urlencode, urlsplit
 from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
 
+from ..access import HEADERS
+
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-# A browser that goes back should see what is, and the next user of a shared one nothing.
-ALWAYS_NEW = {"Cache-Control": "no-store"}
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
-# plotly.js writes style attributes into its drawings, of heat maps for one. No other page allows them, and
-# no page inline style sheets.
+# plotly.js writes style attributes into its drawings. Only pages with charts allow them, and no page allows
+# inline style sheets.
 CHART_HEADERS = {
     **HEADERS,
     "Content-Security-Policy": HEADERS["Content-Security-Policy"] + "; style-src-attr 'unsafe-inline'",
@@ -36,7 +26,7 @@ CHART_HEADERS = {
 
 
 def number(value: Any) -> float | None:
-    """The number that a client stored, unless it is something else or beyond all that can be shown."""
+    """Return a number that a client stored, or None if it is something else or too large for a float."""
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
@@ -44,7 +34,7 @@ def number(value: Any) -> float | None:
 
 
 def text_size(value: Any) -> str:
-    """Bytes in words."""
+    """Return a number of bytes with its unit."""
     size = number(value)
     if size is None:
         return ""
@@ -71,7 +61,7 @@ def text_number(value: Any) -> str:
 
 
 def moment(value: Any) -> datetime | None:
-    """The time that a text (ISO) or a number (seconds since 1970) stands for."""
+    """Return the time of an ISO text, or of a number of seconds since 1970."""
     try:
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
@@ -82,30 +72,30 @@ def moment(value: Any) -> datetime | None:
 
 
 def text_moment(value: Any) -> str:
-    """The time on this machine's clock, whose user is the one who looks."""
+    """Return the time in this machine's time zone: who reads the pages uses this machine."""
     found = moment(value)
     try:
         return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
-    except (OverflowError, ValueError):  # it is the year 10000 here already
+    except (OverflowError, ValueError):  # in this time zone it is the year 10000
         return ""
 
 
 def own_path(url: str, files: str) -> str | None:
-    """The path of a file of this server's, below `files`, wherever the browser reaches the server from."""
+    """Return the path of a file on this server, whose addresses begin with `files`."""
     return "/files/" + url.removeprefix(files) if url.startswith(files) else None
 
 
 def safe_link(url: Any, files: str) -> str | None:
-    """An address that may be linked to: a file of this server, or something of the web."""
+    """Return an address that may be linked to: a file of this server, or http(s)."""
     if not isinstance(url, str):
         return None
     return own_path(url, files) or (url if scheme_of(url) in ("http", "https") else None)
 
 
 def picture(url: Any, files: str) -> str | None:
-    """The address of a picture that a page shows: a file of ours, or one that the address holds whole.
+    """Return the address of a picture that a page shows: a file of this server, or a data: address.
 
-    Others are not shown: it would tell their servers who looks.
+    Pictures on other servers are not shown, as those servers would learn who looks at the page.
     """
     if not isinstance(url, str):
         return None
@@ -129,23 +119,24 @@ def link(context: Context, url: Any) -> str | None:
 
 @pass_context
 def with_query(context: Context, **changes: Any) -> str:
-    """This page's address with some of its query changed; what is None goes."""
+    """Return this page's address with some of its query changed; None removes a key."""
     kept = {**context["query"], **changes}
     return context["path"] + "?" + urlencode({key: value for key, value in kept.items() if value is not None})
 
 
 @cache
 def asset(name: str) -> str:
-    """The address of a file of ours, which changes with what is in it: browsers may keep it for ever."""
+    """Return the address of a static file. It changes with the content, so browsers may keep the file."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{digest}/{name}"
 
 
 @cache
 def plotly_file() -> Path:
-    # Found without importing it, which would take longer than the server's own start.
-    package = importlib.util.find_spec("plotly")
-    return Path(package.origin).parent / "package_data" / "plotly.min.js"
+    # Importing plotly would take longer than the server's own start.
+    return Path(
+        str(importlib.metadata.distribution("plotly").locate_file("plotly/package_data/plotly.min.js"))
+    )
 
 
 @cache
@@ -155,9 +146,9 @@ def plotly_asset() -> str:
 
 @cache
 def plotly_style_marker() -> str | None:
-    """The id of the style sheet for maps that plotly.js puts into every page that has none of that id.
+    """Return the id of the style sheet for maps that plotly.js adds to a page without an element of that id.
 
-    Our pages show no maps, and their security policy forbids such a sheet.
+    The pages show no maps, and their security policy forbids such a sheet.
     """
     found = re.search(r'getElementById\("([0-9a-f]{40,})"\)', plotly_file().read_text("utf-8"))
     return found and found[1]

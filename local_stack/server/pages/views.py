@@ -1,17 +1,19 @@
-"""What several pages show of a task or a model."""
+"""What several pages show of tasks and models."""
 
+import json
 from datetime import UTC, datetime
 
+from ..documents import Document
 from ..errors import ApiError
-from ..events.ingest import MONITOR_PREFIX
-from ..events.storage import SINGLE_VALUE_ITERATION
+from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
-from ..store import Document, Store
-from ..tasks.lifecycle import ENDED
+from ..store import Store
+from ..tasks.state import ENDED
 from .rendering import moment
 
-SHOWN_METRICS = 3
+ROW_METRICS = 3  # in a row of a table
 PER_PAGE = 50
+MOST_TEXT = 200_000  # characters of one configuration object or diff in a page
 
 
 def is_dataset(task: Document) -> bool:
@@ -27,12 +29,12 @@ def is_live(task: Document) -> bool:
 
 
 def task_path(task: Document) -> str:
-    """The task's own pages, whatever else it may be."""
+    """Return the address of the task's own page, whatever else the task may be."""
     return f"/projects/{task.get('project') or '*'}/tasks/{task['id']}"
 
 
 def best_path(task: Document) -> str:
-    """The page that shows the most of what the task is."""
+    """Return the address of the page for what the task is: a dataset, a pipeline or a plain task."""
     project = task.get("project") or "*"
     if is_dataset(task):
         return f"/datasets/simple/{project}/experiments/{task['id']}"
@@ -45,17 +47,17 @@ def model_path(model: Document) -> str:
     return f"/projects/{model.get('project') or '*'}/models/{model['id']}"
 
 
-def project_of(store: Store, document: Document) -> dict | None:
-    """Name and address of the project that a task or model is in."""
+def project_of(store: Store, document: Document) -> Document | None:
+    """Return name and address of the project that a task or model is in."""
     project = store.get("project", document.get("project"))
     while project and HIDDEN in project["system_tags"] and project["parent"]:
-        # Datasets and pipelines are in hidden projects below the one that people know.
+        # Datasets and pipelines are in hidden projects below the one that users know.
         project = store.get("project", project["parent"])
     return project and {"id": project["id"], "name": project["name"], "path": f"/projects/{project['id']}"}
 
 
 def seconds_run(task: Document) -> float | None:
-    """For how long the task ran, or has been running by now."""
+    """Return for how many seconds the task ran, or has been running by now."""
     started = moment(task.get("started"))
     if not started:
         return None
@@ -65,8 +67,8 @@ def seconds_run(task: Document) -> float | None:
     return max(0.0, ((ended or datetime.now(UTC)) - started).total_seconds())
 
 
-def heading(store: Store, task: Document) -> dict:
-    """What every page of a task begins with."""
+def heading(store: Store, task: Document) -> Document:
+    """Return what every page of a task begins with."""
     return {
         "task": task,
         "task_path": task_path(task),
@@ -76,8 +78,8 @@ def heading(store: Store, task: Document) -> dict:
     }
 
 
-def last_values(task: Document) -> list[dict]:
-    """The last value of every scalar, those of the machine left out."""
+def last_values(task: Document) -> list[Document]:
+    """Return the last value of every scalar, except those of the machine."""
     found = [
         last
         for variants in task["last_metrics"].values()
@@ -93,20 +95,20 @@ def last_values(task: Document) -> list[dict]:
         }
         for last in found
     ]
-    # Otherwise in the order in which they were first reported, which is the program's own.
+    # The sort keeps the order in which they were first reported, which is the program's own.
     return sorted(values, key=lambda value: not value["single"])
 
 
-def _value_name(last: dict) -> str:
-    if last["iteration"] == SINGLE_VALUE_ITERATION:  # the SDK's name for their metric says nothing
+def _value_name(last: Document) -> str:
+    if last["iteration"] == SINGLE_VALUE_ITERATION:  # the SDK gives all of them the same metric
         return last["variant"]
     return (
         last["metric"] if last["variant"] in (last["metric"], "") else f"{last['metric']} / {last['variant']}"
     )
 
 
-def row(store: Store, task: Document) -> dict:
-    """A task as a line of a table."""
+def task_row(store: Store, task: Document) -> Document:
+    """Return a task as a row of a table."""
     values = last_values(task)
     return {
         "name": task["name"],
@@ -120,18 +122,23 @@ def row(store: Store, task: Document) -> dict:
         "started": task.get("started"),
         "created": task["created"],
         "seconds": seconds_run(task),
-        "metrics": values[:SHOWN_METRICS],
-        "more_metrics": len(values) - SHOWN_METRICS,
+        "metrics": values[:ROW_METRICS],
+        "more_metrics": len(values) - ROW_METRICS,
     }
 
 
-def reference(store: Store, task_id: str | None) -> dict | None:
-    """Enough of a task to link to it, if it is there."""
+def link_to(task: Document) -> Document:
+    """Return what a template needs for a link to the task."""
+    return {"name": task["name"], "path": best_path(task), "status": task["status"]}
+
+
+def reference(store: Store, task_id: str | None) -> Document | None:
+    """Return what a template needs for a link to a task, or None if there is no such task."""
     task = store.get("task", task_id)
-    return task and {"name": task["name"], "path": best_path(task), "status": task["status"]}
+    return task and link_to(task)
 
 
-def model_row(store: Store, model: Document) -> dict:
+def model_row(store: Store, model: Document) -> Document:
     return {
         "id": model["id"],
         "name": model["name"],
@@ -145,21 +152,21 @@ def model_row(store: Store, model: Document) -> dict:
     }
 
 
-def found_task(store: Store, request: dict) -> Document:
+def found_task(store: Store, request: Document) -> Document:
     task = store.get("task", request["task"])
     if task is None:
         raise ApiError(404, 0, f"There is no task {request['task']}.")
     return task
 
 
-def chosen_page(request: dict) -> int:
-    """The number of the page asked for, from 0 on."""
+def chosen_page(request: Document) -> int:
+    """Return the number of the page that the request names, counted from 0."""
     text = str(request.get("page", "1"))
     return max(0, int(text[:9]) - 1) if text.isdecimal() else 0
 
 
-def paged(documents: list, request: dict, size: int = PER_PAGE) -> dict:
-    """One page of the documents, and what the template needs to lead to the others."""
+def paged(documents: list[Document], request: Document, size: int = PER_PAGE) -> Document:
+    """Return one page of the documents, and what the template needs to link to the others."""
     pages = max(1, -(-len(documents) // size))
     number = min(chosen_page(request), pages - 1)
     return {
@@ -168,3 +175,44 @@ def paged(documents: list, request: dict, size: int = PER_PAGE) -> dict:
         "number": number + 1,
         "pages": pages,
     }
+
+
+def artifacts_of(task: Document) -> list[Document]:
+    return [
+        {
+            "key": artifact["key"],
+            "type": artifact["type"],
+            "mode": artifact.get("mode") or "output",
+            "uri": artifact.get("uri"),
+            "size": artifact.get("content_size"),
+            "hash": artifact.get("hash") or "",
+            "timestamp": artifact.get("timestamp"),
+            "preview": shortened((artifact.get("type_data") or {}).get("preview") or ""),
+        }
+        for artifact in task["execution"]["artifacts"]
+    ]
+
+
+def parameters_of(store: Store, task: Document) -> list[Document]:
+    """Return the sections of the hyperparameters. A value that is a task's id links to the task."""
+    sections = []
+    for section, items in sorted(task["hyperparams"].items()):
+        named = [
+            {**item, "path": (reference(store, item.get("value")) or {}).get("path")}
+            for item in sorted(items.values(), key=lambda item: item["name"])
+        ]
+        sections.append({"name": section, "items": named})
+    return sections
+
+
+def stored_json(task: Document, name: str) -> Document:
+    """Return a configuration object that the SDK stored as JSON, or {} if there is none or it is not one."""
+    try:
+        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}\n… (the first {MOST_TEXT} characters)"

@@ -18,7 +18,7 @@ with tempfile.TemporaryDirectory() as temporary:
     weights = Path(temporary) / "best.bin"
     weights.write_bytes(b"the weights")
     best = OutputModel(
-        task, name="best", framework="XGBoost", label_enumeration={"calm": 0, "hazardous": 1}, tags=["c"]
+        task, name="best", framework="XGBoost", label_enumeration={"calm": 0, "stormy": 1}, tags=["c"]
     )
     best.update_weights(str(weights), iteration=5, auto_delete_file=False, async_enable=False)
     best.set_metadata("threshold", "0.4", v_type="float")
@@ -46,7 +46,7 @@ task.flush(wait_for_uploads=True)
 task.close()
 
 best = Model(best.id)
-best.tags = [*best.tags, "champion"]
+best.tags = [*best.tags, "winner"]
 best.publish()
 spare = Model(spare.id)
 spare.archive()
@@ -73,7 +73,7 @@ found = {
     "spare": spare.id,
     "outputs": [model.name for model in trainer.models["output"]],
     "inputs": [model.name for model in trainer.models["input"]],
-    "by tag": [model.id == best.id for model in Model.query_models(project_name=PROJECT, tags=["champion"])],
+    "by tag": [model.id == best.id for model in Model.query_models(project_name=PROJECT, tags=["winner"])],
     "published only": [m.name for m in Model.query_models(project_name=PROJECT, only_published=True)],
     "by metadata": [m.name for m in Model.query_models(project_name=PROJECT, metadata={"threshold": "0.4"})],
     "archived": [shown, shown_with_archived],

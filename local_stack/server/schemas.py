@@ -1,14 +1,14 @@
-"""The shapes that values in requests must have, so that handlers may rely on them.
+"""The schemas of the values in requests. Endpoints rely on them: every request is validated first.
 
-A shape is one of these:
+A schema is one of these:
 
     str, int, float, bool, dict    a value of this type (int for float is fine, bool for int is not)
-    [shape]                        a list of such items
-    {"name": shape, "key!": shape} an object; "!" marks what must be there, other fields may hold anything
-    Map(shape)                     an object with any keys, each with such a value
+    [schema]                       a list of such items
+    {"name": …, "key!": …}         an object of schemas; "!" marks required fields, others may hold anything
+    Map(schema)                    an object with any keys, each with such a value
     {"input", "output"}            one of these strings
     range(10)                      an integer in this range
-    (shape, shape)                 one of several shapes
+    (schema, schema)               one of several schemas
 
 A field that is null counts as absent, as clients send null for what is not set.
 """
@@ -16,6 +16,7 @@ A field that is null counts as absent, as clients send null for what is not set.
 from dataclasses import dataclass
 from typing import Any
 
+from .documents import Document
 from .errors import missing_field, validation_error, wrong_type
 
 NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false", dict: "an object"}
@@ -73,7 +74,7 @@ TEXT_LISTS = (
 )  # fmt: skip
 OBJECTS = ("design", "machine_stats", "requirements", "runtime")
 
-# What a field is wherever a request holds it; an endpoint names its exceptions where it is registered.
+# The schema of a field in any request. An endpoint names its exceptions where it is registered.
 FIELDS: dict[str, Any] = {
     **dict.fromkeys(TEXTS, str),
     **dict.fromkeys(FLAGS, bool),
@@ -104,7 +105,7 @@ FIELDS: dict[str, Any] = {
     "timeout": SECONDS,
 }
 
-# What the get_all calls take: any field of the documents may be one value or a list of them, null included.
+# The get_all calls: any field of the documents may be one value or a list of them, null included.
 FILTER = (SCALAR, [(SCALAR, type(None))])
 SEVERAL_FIELDS = {"fields!": [str], "pattern": str, "datetime": [str]}
 LISTING: dict[str, Any] = {
@@ -120,75 +121,65 @@ LISTING: dict[str, Any] = {
 }
 
 
-def conform(value: Any, shape: Any, path: str) -> Any:
-    """The value without its null fields, if it has the shape; the API's error for `path` if it has not."""
-    match shape:
+def validate(value: Any, schema: Any, path: str) -> Any:
+    """Return the value without its null fields, or raise the API's error, which names `path`."""
+    if isinstance(schema, set | range):
+        if not isinstance(value, str if isinstance(schema, set) else int) or value not in schema:
+            raise validation_error(f"{path} should be {describe(schema)}")
+        return value
+    if not _fits(value, schema):
+        raise wrong_type(path, describe(schema))
+    match schema:
         case list():
-            _require(isinstance(value, list), path, describe(shape))
-            return [conform(item, shape[0], f"{path}[{i}]") for i, item in enumerate(value)]
+            return [validate(item, schema[0], f"{path}[{i}]") for i, item in enumerate(value)]
         case dict():
-            _require(isinstance(value, dict), path, describe(shape))
-            return _object(value, shape, path)
+            return _object(value, schema, path)
         case Map():
-            _require(isinstance(value, dict), path, describe(shape))
-            return {k: conform(v, shape.values, f"{path}.{k}") for k, v in value.items() if v is not None}
-        case set() | range():
-            if not isinstance(value, str if isinstance(shape, set) else int) or value not in shape:
-                raise validation_error(f"{path} should be {describe(shape)}")
-            return value
+            return {k: validate(v, schema.values, f"{path}.{k}") for k, v in value.items() if v is not None}
         case tuple():
-            for choice in shape:
-                if _fits(value, choice):
-                    return conform(value, choice, path)
-            raise wrong_type(path, describe(shape))
-        case _:
-            _require(_fits(value, shape), path, describe(shape))
-            return value
+            return validate(value, next(choice for choice in schema if _fits(value, choice)), path)
+    return value
 
 
-def _object(value: dict, shape: dict, path: str) -> dict:
+def _object(value: Document, schema: Document, path: str) -> Document:
     found = {}
-    shapes = {name.rstrip("!"): inner for name, inner in shape.items()}
+    inner_schemas = {name.rstrip("!"): inner for name, inner in schema.items()}
     for key, item in value.items():
         if item is not None:
-            found[key] = conform(item, shapes[key], f"{path}.{key}") if key in shapes else item
-    for name in shape:
+            found[key] = validate(item, inner_schemas[key], f"{path}.{key}") if key in inner_schemas else item
+    for name in schema:
         if name.endswith("!") and found.get(name[:-1]) in (None, ""):
             raise missing_field(f"{path}.{name[:-1]}")
     return found
 
 
-def _fits(value: Any, shape: Any) -> bool:
-    """Whether the value is of the kind that the shape asks for, whatever may be inside it."""
-    match shape:
+def _fits(value: Any, schema: Any) -> bool:
+    """Return whether the value is of the schema's type, whatever may be inside it."""
+    match schema:
         case list():
             return isinstance(value, list)
         case dict() | Map():
             return isinstance(value, dict)
         case tuple():
-            return any(_fits(value, choice) for choice in shape)
-        case type() if shape in (int, float):
-            return isinstance(value, int if shape is int else (int, float)) and not isinstance(value, bool)
+            return any(_fits(value, choice) for choice in schema)
+        case type() if schema in (int, float):
+            return isinstance(value, int if schema is int else (int, float)) and not isinstance(value, bool)
         case _:
-            return isinstance(value, shape)
+            return isinstance(value, schema)
 
 
-def _require(fits: bool, path: str, expected: str) -> None:
-    if not fits:
-        raise wrong_type(path, expected)
-
-
-def describe(shape: Any) -> str:
-    match shape:
+def describe(schema: Any) -> str:
+    """Say in words what the schema asks for."""
+    match schema:
         case list():
-            return f"a list, each item {describe(shape[0])}"
+            return f"a list, each item {describe(schema[0])}"
         case dict() | Map():
             return "an object"
         case set():
-            return " or ".join(sorted(shape))
+            return " or ".join(sorted(schema))
         case range():
-            return f"an integer from {shape[0]} to {shape[-1]}"
+            return f"an integer from {schema[0]} to {schema[-1]}"
         case tuple():
-            return " or ".join(describe(choice) for choice in shape)
+            return " or ".join(describe(choice) for choice in schema)
         case _:
-            return NAMES.get(shape, "null")
+            return NAMES.get(schema, "null")

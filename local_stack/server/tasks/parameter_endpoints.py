@@ -1,36 +1,39 @@
 """A task's hyperparameters and configuration objects."""
 
+from ..documents import Document
 from ..errors import invalid_task_status
-from ..registry import endpoint
-from ..shapes import CONFIGURATION, PARAMETER
-from ..store import Document, Store
-from .documents import complete_configuration, complete_parameters, editable_task, required_task, save
+from ..registry import Service
+from ..schemas import CONFIGURATION, PARAMETER
+from ..store import Store
+from .state import complete_configuration, complete_parameters, save_task
 
-USER_PROPERTIES = "properties"  # a section that stays open in every state, and does not touch the task
+USER_PROPERTIES = "properties"  # a section that may be edited in every state: that is no change of the task
+
+service = Service()
 
 
-def _check_open(task: Document, request: dict) -> None:
+def _check_editable(task: Document, request: Document) -> None:
     if task["status"] not in ("created", "in_progress") and not request.get("force"):
         raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
 
 
-@endpoint("tasks.get_hyper_params", "tasks")
-def get_hyper_params(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.get_hyper_params", "tasks")
+def get_task_hyper_params(store: Store, request: Document) -> Document:
     params = []
     for task_id in request["tasks"]:
-        sections = required_task(store, task_id)["hyperparams"]
+        sections = store.get_required("task", task_id)["hyperparams"]
         items = [item for section in sections.values() for item in section.values()]
         params.append({"task": task_id, "hyperparams": items})
     return {"params": params}
 
 
-@endpoint("tasks.edit_hyper_params", "task", "hyperparams", hyperparams=[PARAMETER])
-def edit_hyper_params(store: Store, request: dict) -> dict:
-    task = editable_task(store, request["task"])
+@service.endpoint("tasks.edit_hyper_params", "task", "hyperparams", hyperparams=[PARAMETER])
+def edit_task_hyper_params(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
     items = request["hyperparams"]
     only_properties = all(item["section"] == USER_PROPERTIES for item in items)
     if not only_properties:
-        _check_open(task, request)
+        _check_editable(task, request)
     sections = task["hyperparams"]
     match request.get("replace_hyperparams"):
         case "all":
@@ -41,63 +44,65 @@ def edit_hyper_params(store: Store, request: dict) -> dict:
     for item in items:
         sections.setdefault(item["section"], {})[item["name"]] = item
     task["hyperparams"] = complete_parameters(sections)
-    save(store, task, changed=not only_properties)
+    save_task(store, task, changed=not only_properties)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_hyper_params", "task", "hyperparams", hyperparams=[{"section!": str, "name": str}])
-def delete_hyper_params(store: Store, request: dict) -> dict:
-    task = editable_task(store, request["task"])
+@service.endpoint(
+    "tasks.delete_hyper_params", "task", "hyperparams", hyperparams=[{"section!": str, "name": str}]
+)
+def delete_task_hyper_params(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
     items = request["hyperparams"]
     if any(item["section"] != USER_PROPERTIES for item in items):
-        _check_open(task, request)
+        _check_editable(task, request)
     for item in items:
         section = task["hyperparams"].get(item["section"], {})
         if item.get("name"):
             section.pop(item["name"], None)
         if not item.get("name") or not section:
             task["hyperparams"].pop(item["section"], None)
-    save(store, task)
+    save_task(store, task)
     return {"deleted": 1}
 
 
-@endpoint("tasks.get_configurations", "tasks")
-def get_configurations(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.get_configurations", "tasks")
+def get_task_configurations(store: Store, request: Document) -> Document:
     names = request.get("names")
     answer = []
     for task_id in request["tasks"]:
-        items = required_task(store, task_id)["configuration"].values()
+        items = store.get_required("task", task_id)["configuration"].values()
         wanted = [item for item in items if not names or item["name"] in names]
         answer.append({"task": task_id, "configuration": wanted})
     return {"configurations": answer}
 
 
-@endpoint("tasks.get_configuration_names", "tasks")
-def get_configuration_names(store: Store, request: dict) -> dict:
+@service.endpoint("tasks.get_configuration_names", "tasks")
+def get_task_configuration_names(store: Store, request: Document) -> Document:
     answer = []
     for task_id in request["tasks"]:
-        names = list(required_task(store, task_id)["configuration"])
+        names = list(store.get_required("task", task_id)["configuration"])
         if names or not request.get("skip_empty", True):
             answer.append({"task": task_id, "names": names})
     return {"configurations": answer}
 
 
-@endpoint("tasks.edit_configuration", "task", "configuration", configuration=[CONFIGURATION])
-def edit_configuration(store: Store, request: dict) -> dict:
-    task = editable_task(store, request["task"])
-    _check_open(task, request)
+@service.endpoint("tasks.edit_configuration", "task", "configuration", configuration=[CONFIGURATION])
+def edit_task_configuration(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    _check_editable(task, request)
     held = {} if request.get("replace_configuration") else task["configuration"]
     given = {item["name"]: item for item in request["configuration"]}
     task["configuration"] = complete_configuration({**held, **given})
-    save(store, task)
+    save_task(store, task)
     return {"updated": 1}
 
 
-@endpoint("tasks.delete_configuration", "task", "configuration", configuration=[str])
-def delete_configuration(store: Store, request: dict) -> dict:
-    task = editable_task(store, request["task"])
-    _check_open(task, request)
+@service.endpoint("tasks.delete_configuration", "task", "configuration", configuration=[str])
+def delete_task_configuration(store: Store, request: Document) -> Document:
+    task = store.edit("task", request["task"])
+    _check_editable(task, request)
     for name in request["configuration"]:
         task["configuration"].pop(name, None)
-    save(store, task)
+    save_task(store, task)
     return {"deleted": 1}

@@ -1,0 +1,37 @@
+"""JSON documents: the type that all of them have here, and how to read one from a text."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def parse_json(text: str | bytes | bytearray) -> Any:
+    """Return what a JSON text holds; NaN and infinity become None, as other clients could not read them.
+
+    Raise ValueError for a text that is not JSON, and RecursionError for one that is nested too deep.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def chosen(fields: Iterable[str], request: Document) -> Document:
+    """Return those fields of the request that it holds."""
+    return {field: request[field] for field in fields if field in request}
+
+
+def by_key(items: list[Document]) -> Document:
+    """Return metadata as documents hold them: by their keys."""
+    return {item["key"]: item for item in items}
+
+
+def set_archived(document: Document, archived: bool) -> Document:
+    """Return the document with the system tag "archived", or without it."""
+    tags = [tag for tag in document["system_tags"] if tag != "archived"]
+    return {**document, "system_tags": [*tags, "archived"] if archived else tags}

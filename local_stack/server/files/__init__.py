@@ -1,0 +1,1 @@
+"""The file server: artifacts, models, dataset archives and debug samples."""

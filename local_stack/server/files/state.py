@@ -1,0 +1,132 @@
+"""Files by their paths, and uploads that are written to disk as their bytes come in."""
+
+import errno
+import uuid
+from contextlib import suppress
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.multipart import MultipartParser
+
+from ..errors import ApiError, validation_error
+
+
+class FileStore:
+    """A folder of files. A file's path is the one below the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.uploads = self.root.with_name("uploads")
+        for folder in (self.root, self.uploads):
+            folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.uploads.iterdir():
+            leftover.unlink()  # of uploads that a crash cut off
+
+    def locate(self, path: str) -> Path:
+        """Return where a file of that path is or would be; refuse a path that leads out of the store."""
+        # In the name of a part clients write a quotation mark as %22, and a %22 as it is. Nobody can tell
+        # which of the two was meant, so they are the same everywhere.
+        relative = path.strip("/").replace("%22", '"')
+        if not relative or "\0" in relative:
+            raise validation_error("a file needs a path")
+        target = (self.root / relative).resolve()
+        if ".." in Path(relative).parts or not target.is_relative_to(self.root):
+            raise validation_error("the path leads out of the file store")
+        return target
+
+    def find(self, path: str) -> Path:
+        """Return where the file of that path is, or raise the API's error if there is none."""
+        target = self.locate(path)
+        with suppress(OSError):  # the name is longer than any file's may be
+            if target.is_file():
+                return target
+        raise ApiError(404, 0, f"No such file: {path}")
+
+
+class Upload:
+    """A multipart body. Each part is written to a file of its own as its bytes come in."""
+
+    def __init__(self, files: FileStore, boundary: bytes) -> None:
+        self.files = files
+        self.finished: list[tuple[Path, Path]] = []  # (where the bytes are, where they belong)
+        self.complete = False
+        self._header = b""
+        self._value = b""
+        self._disposition = ""
+        self._part: tuple[Path, Path, BinaryIO] | None = None  # as above, and the open file
+        self.parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+                "on_end": self._on_end,
+            },
+        )
+
+    def _on_part_begin(self) -> None:
+        self._disposition = ""
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value.decode("utf-8", "replace")
+        self._header = self._value = b""
+
+    def _on_headers_finished(self) -> None:
+        header = Message()
+        header["Content-Disposition"] = self._disposition
+        name = header.get_param("name", header="Content-Disposition")
+        if not name:
+            raise validation_error("each part of an upload needs a name: the path to store it at")
+        target = self.files.locate(collapse_rfc2231_value(name))
+        partial = self.files.uploads / uuid.uuid4().hex
+        self._part = partial, target, partial.open("wb")
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part:
+            self._part[2].write(memoryview(data)[start:end])
+
+    def _on_part_end(self) -> None:
+        if self._part:
+            partial, target, out = self._part
+            out.close()
+            self.finished.append((partial, target))
+            self._part = None
+
+    def _on_end(self) -> None:
+        self.complete = True
+
+    def keep(self) -> list[str]:
+        """Move the files, all or none, to where they belong. Call it when every byte has come."""
+        try:
+            for _, target in self.finished:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            for _, target in self.finished:
+                if target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "there is a folder of that name")
+            for partial, target in self.finished:
+                partial.replace(target)
+        except OSError as error:
+            raise validation_error(f"cannot store a file there: {error.strerror}") from error
+        return [target.relative_to(self.files.root).as_posix() for _, target in self.finished]
+
+    def discard(self) -> None:
+        """Remove whatever was written and not kept."""
+        if self._part:
+            partial, target, out = self._part
+            out.close()
+            self.finished.append((partial, target))
+        for partial, _ in self.finished:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Projects: a tree by the slashes in their names."""

@@ -1,0 +1,1 @@
+"""Workers: the agents, and the SDK's own processes, that report what they run."""

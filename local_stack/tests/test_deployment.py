@@ -1,0 +1,93 @@
+"""local_stack.deployment: the user's command runs when published models change, and never twice at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from local_stack.deployment import NAME, DeploymentCommand
+from local_stack.processes import Processes
+from local_stack.waiting import wait_until
+
+pytestmark = pytest.mark.e2e
+
+PRINT_SERVICE = "import os; print('deploy to', os.environ['CLEARML_SERVING_TASK_ID'], os.getcwd())"
+
+
+class Models(dict[str, list[str]]):
+    """Published models and their tags, as the server would say."""
+
+    def __call__(self, name: str, **_: object) -> dict[str, list[dict[str, object]]]:
+        assert name == "models.get_all"
+        return {"models": [{"id": model, "tags": tags} for model, tags in self.items()]}
+
+
+@pytest.fixture
+def models() -> Models:
+    return Models()
+
+
+@pytest.fixture
+def serving(tmp_path: Path, models: Models) -> Iterator[SimpleNamespace]:
+    with Processes(tmp_path / "logs") as processes:
+        stack = SimpleNamespace(processes=processes, call=models, environment=dict)
+        yield SimpleNamespace(stack=stack, service_id="a-service")
+
+
+def run_once(deployment: DeploymentCommand, serving: SimpleNamespace) -> None:
+    """Poll until the command has run and its output was shown."""
+    deployment.poll()
+    process = serving.stack.processes.running[NAME]
+    wait_until(lambda: process.poll() is not None, "the command's end")
+    deployment.poll()
+
+
+def command(code: str) -> str:
+    return f'python -c "{code}"'
+
+
+def test_it_runs_where_the_project_is_when_a_model_is_published_or_tagged(serving, models, tmp_path, capsys):
+    deployment = DeploymentCommand(command(PRINT_SERVICE), serving, tmp_path)
+    deployment.poll()
+    assert NAME not in serving.stack.processes.running
+    models["a-model"] = []
+    run_once(deployment, serving)
+    assert capsys.readouterr().out == f"deploy to a-service {tmp_path}\n\n"
+    first = serving.stack.processes.running[NAME]
+    deployment.poll()
+    assert serving.stack.processes.running[NAME] is first  # nothing has changed
+    models["a-model"] = ["best"]
+    run_once(deployment, serving)
+    assert serving.stack.processes.running[NAME] is not first
+    assert capsys.readouterr().out == ""  # the same as before
+
+
+def test_nothing_is_shown_for_a_command_that_prints_nothing(serving, models, tmp_path, capsys):
+    models["a-model"] = []
+    run_once(DeploymentCommand(command("pass"), serving, tmp_path), serving)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_command_that_fails_is_shown_with_what_it_printed(serving, models, tmp_path, capsys):
+    models["a-model"] = []
+    run_once(DeploymentCommand(command("raise SystemExit('no such model')"), serving, tmp_path), serving)
+    told = capsys.readouterr().out
+    assert "failed with code 1" in told
+    assert "no such model" in told
+
+
+def test_a_command_that_does_not_exist_is_one_line(serving, models, tmp_path, capsys):
+    models["a-model"] = []
+    DeploymentCommand("no-such-program --now", serving, tmp_path).poll()
+    told = capsys.readouterr().out
+    assert "no-such-program --now" in told
+    assert told.count("\n") == 1
+
+
+def test_a_server_that_has_died_is_no_traceback(serving, tmp_path):
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    serving.stack.call = refuse
+    DeploymentCommand(command("pass"), serving, tmp_path).poll()
