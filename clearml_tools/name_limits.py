@@ -30,11 +30,8 @@ LIMITS = (
         r"^..?/|(^|/)\.",
         "ClearML hides what begins with '.', and wants three characters before the first '/'",
     ),
-    (
-        ".*_FILE_(NAME|STEM)",
-        r"[/\\]|^\.\.?$",
-        "it is the name of a file, not of a folder, and a backslash is lost on the way",
-    ),
+    (".*_FILE_(NAME|STEM)", r"/|^\.\.?$", "it is the name of a file, not of a folder"),
+    ("MODEL_FILE_STEM", r"\\", "ClearML loses a backslash in the name of a file that it uploads"),
     ("CHAMPION_TAG", r"^__\$", "ClearML takes what begins with '__$' for an operator on tags"),
     (
         "SERVING_ENDPOINT",
