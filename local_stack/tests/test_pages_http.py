@@ -136,11 +136,8 @@ def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, t
 
 
 def test_our_own_files_are_served_with_their_types_at_their_present_versions_only(api):
-    for name, type_ in {
-        "pages.js": "text/javascript",
-        "pages.css": "text/css",
-        "icon.svg": "image/svg",
-    }.items():
+    types = {"pages.js": "text/javascript", "pages.css": "text/css", "icon.svg": "image/svg"}
+    for name, type_ in types.items():
         found = api.client.get(asset(name))
         assert (found.status_code, found.headers["Content-Type"][: len(type_)]) == (200, type_)
         assert api.client.get(f"/static/0123/{name}").status_code == 404
@@ -149,16 +146,10 @@ def test_our_own_files_are_served_with_their_types_at_their_present_versions_onl
 # Addresses
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/projects/x",
-        "/projects/*/tasks/x",
-        "/projects/*/models/x",
-        "/datasets/simple/*/experiments/x",
-        "/x/y",
-    ],
-)
+NOT_THERE = "/projects/x /projects/*/tasks/x /projects/*/models/x /datasets/simple/*/experiments/x /x/y"
+
+
+@pytest.mark.parametrize("path", NOT_THERE.split())
 def test_what_is_not_there_is_a_page_for_people_and_json_for_clients(api, browser, path):
     answer = browser.get(path)
     assert answer.status_code == 404
@@ -516,13 +507,8 @@ def test_files_whose_names_hold_commas_are_listed_whole():
 
 
 def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
-    nodes = [
-        Node("d", ["b", "c"]),
-        Node("a", []),
-        Node("b", ["a"]),
-        Node("c", ["b", "a"]),
-        Node("e", ["gone"]),
-    ]
+    parents = {"d": ["b", "c"], "a": [], "b": ["a"], "c": ["b", "a"], "e": ["gone"]}
+    nodes = [Node(key, list(keys)) for key, keys in parents.items()]
     drawn = draw_graph(nodes)
     places = {node.key: node.x for node in nodes}
     assert places["a"] == places["e"] < places["b"] < places["c"] < places["d"]

@@ -65,21 +65,11 @@ def test_a_new_task_has_every_container_that_clients_look_into(new_task, get):
     assert task == {
         "name": "a task",
         "type": "training",
-        "user": "local_user",
-        "company": "local",
-        "status": "created",
-        "status_reason": "",
-        "status_message": "",
-        "last_iteration": 0,
-        "last_metrics": {},
-        "comment": "",
-        "tags": [],
-        "system_tags": [],
+        **{"user": "local_user", "company": "local"},
+        **{"status": "created", "status_reason": "", "status_message": ""},
+        **{"last_iteration": 0, "last_metrics": {}, "comment": "", "tags": [], "system_tags": []},
         "output": {"destination": ""},
-        "runtime": {},
-        "configuration": {},
-        "hyperparams": {},
-        "container": {},
+        **{"runtime": {}, "configuration": {}, "hyperparams": {}, "container": {}},
         "script": {"binary": "python", "repository": "", "requirements": {}},
         "execution": {"artifacts": []},
         "models": {"input": [], "output": []},
@@ -333,10 +323,7 @@ def test_hyperparameters_come_back_as_one_list_for_each_task(api, new_task):
 def test_hyperparameters_are_deleted_by_name_and_by_section(api, new_task, get):
     task = new_task()
     items = [
-        parameter("A", "a", "1"),
-        parameter("A", "b", "2"),
-        parameter("B", "b", "3"),
-        parameter("C", "c", "4"),
+        parameter(*item) for item in (("A", "a", "1"), ("A", "b", "2"), ("B", "b", "3"), ("C", "c", "4"))
     ]
     api("tasks.edit_hyper_params", task=task, hyperparams=items)
     gone = [{"section": "A", "name": "a"}, {"section": "B"}, {"section": "C", "name": "c"}, {"section": "D"}]
@@ -485,17 +472,8 @@ def full_task(api, new_task, model) -> str:
 def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_did(api, get, full_task):
     source = get(full_task)
     clone = get(api("tasks.clone", task=full_task)["id"])
-    same = (
-        "type",
-        "comment",
-        "tags",
-        "project",
-        "script",
-        "hyperparams",
-        "configuration",
-        "container",
-        "output",
-    )
+    settings = "type comment tags project script hyperparams configuration container output"
+    same = settings.split()
     assert {key: clone[key] for key in same} == {key: source[key] for key in same}
     assert clone["name"] == "Clone of a task"
     assert clone["status"] == "created"
@@ -666,19 +644,9 @@ def test_a_task_that_one_of_many_calls_refuses_is_left_as_it_was(api, get, new_t
 # Older clients
 
 
-@pytest.mark.parametrize(
-    ("version", "has_models", "has_parameters"),
-    [
-        ("v2.31", False, False),
-        ("v2.13", False, False),
-        ("v2.12", True, False),
-        ("v2.9", True, False),
-        ("v2.8", True, True),
-        ("v2.5", True, True),
-        ("v1.5", True, True),
-    ],
-)
-def test_older_clients_find_the_fields_they_know(api, full_task, model, version, has_models, has_parameters):
+@pytest.mark.parametrize("version", ["v2.31", "v2.13", "v2.12", "v2.9", "v2.8", "v2.5", "v1.5"])
+def test_older_clients_find_the_fields_they_know(api, full_task, model, version):
+    has_models, has_parameters = version not in ("v2.31", "v2.13"), version in ("v2.8", "v2.5", "v1.5")
     (listed,) = api("tasks.get_all", version=version, id=[full_task])["tasks"]
     single = api("tasks.get_by_id", version=version, task=full_task)["task"]
     for task in (listed, single):
