@@ -28,7 +28,7 @@ class Map:
 
 
 NATURAL = range(2**63)
-SECONDS = range(10**10)  # more would be no date
+SECONDS = range(10**10)  # larger numbers are not dates
 SCALAR = (str, float, bool)
 DESCRIBED_VALUE = {"value": SCALAR, "type": str, "description": str}
 PARAMETER = {"section!": str, "name!": str, **DESCRIBED_VALUE}

@@ -353,7 +353,7 @@ def test_a_page_that_is_open_follows_a_reset_and_says_that_its_task_is_gone(wind
     expect(page.get_by_text("No scalars yet.")).to_be_visible()
     assert page.locator(".chart").count() == 0
     api("tasks.delete", task=task)
-    expect(page.get_by_text("It is not there any more.")).to_be_visible()
+    expect(page.get_by_text("This page does not exist any more.")).to_be_visible()
     window.requests.clear()
     page.wait_for_timeout(6000)  # longer than any pause between two questions
     assert window.requests == []

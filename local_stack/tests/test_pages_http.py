@@ -153,7 +153,7 @@ NOT_THERE = "/projects/x /projects/*/tasks/x /projects/*/models/x /datasets/simp
 def test_what_is_not_there_is_a_page_for_people_and_json_for_clients(api, browser, path):
     answer = browser.get(path)
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "Nothing was found here" in answer.text
     if path == "/x/y":
         answer = api.client.get(path, headers=api.headers)
         assert answer.json()["meta"]["result_code"] == 404

@@ -2,11 +2,14 @@
 
 import json
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local_stack import server
 from local_stack.server.errors import ApiError
 from local_stack.server.registry import Endpoint
 from local_stack.server.schemas import Map
@@ -257,3 +260,11 @@ def test_a_handler_that_crashes_is_logged_and_answers_no_more_than_its_kind(stor
     )
     assert "a secret" in caplog.text
     assert (snapshot(store), stored(store)) == before
+
+
+def test_no_state_imports_an_endpoint():
+    """The floors, from below: store and errors, states, endpoints, the application."""
+    states = list(Path(server.__path__[0]).glob("*/state.py"))
+    assert len(states) == 7
+    for state in states:
+        assert not re.search("(?m)^(from|import) .*(endpoints|services)", state.read_text()), state

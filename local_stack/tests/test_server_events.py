@@ -77,7 +77,7 @@ def test_equal_console_lines_all_stay(api, task, report):
 
 def test_one_bad_event_does_not_lose_its_neighbours(api, task, report):
     bad = [
-        ({"type": "gossip"}, "'gossip' is no type of event"),
+        ({"type": "gossip"}, "'gossip' is not a type of event"),
         ({"task": None}, "Missing required fields: task"),
         ({"task": "nobody"}, "Invalid task id: id=nobody"),
         ({"task": ["x"]}, "task should be a string"),
@@ -108,7 +108,7 @@ def test_a_batch_of_bad_events_only_is_an_error(api, task):
     meta = answer.json()["meta"]
     assert meta["result_subcode"] == 131
     assert "Invalid task id: id=nobody" in meta["result_msg"]
-    assert "'gossip' is no type of event" in meta["result_msg"]
+    assert "'gossip' is not a type of event" in meta["result_msg"]
 
 
 def test_an_empty_batch_adds_nothing(api):

@@ -217,7 +217,7 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         (
             "tasks.create",
             {"name": "task", "type": "nap"},
-            "'nap' is no type of task; the types are annotation,",
+            "'nap' is not a type of task; the types are annotation,",
         ),
         ("tasks.create", {"name": "ab", "type": "custom"}, "a task's name needs at least 3 characters"),
         ("tasks.get_all", {"page": -1}, "page should be an integer from 0 to"),

@@ -101,7 +101,7 @@ def _row(event: Any, present: int) -> Row:
         raise wrong_type("event", "an object")
     kind = _text(event, "type")
     if kind not in TYPES:
-        raise validation_error(f"{kind!r} is no type of event; the types are {', '.join(sorted(TYPES))}")
+        raise validation_error(f"{kind!r} is not a type of event; the types are {', '.join(sorted(TYPES))}")
     task = _text(event, "task")
     if not task:
         raise missing_field("task")
