@@ -60,11 +60,11 @@ def test_every_endpoint_that_the_sdk_has_a_schema_for_requires_what_the_schema_r
         assert set(endpoint.required) >= set(schema.get("required", [])) - {"timestamp"}, name
 
 
-# Calls that are no good
+# Invalid calls
 
 
 class Fuzzer:
-    """Makes up requests: some good, some nearly so, some not at all."""
+    """Makes random requests: some valid, some nearly valid, some of any content."""
 
     WORDS = (
         "", "x", "name", "a.b", "-2", "__$all", "__$not", "-tag", "archived", "(", "2026-01-01",
@@ -94,33 +94,33 @@ class Fuzzer:
         items = [self.anything(depth + 1) for _ in range(self.random.randrange(4))]
         return items if kind == 6 else {self.random.choice(self.KEYS): item for item in items}
 
-    def shaped(self, shape: Any, field: str) -> Any:
-        """A value of the shape, though perhaps one that makes no sense."""
+    def value(self, schema: Any, field: str) -> Any:
+        """A value of the schema, which may still make no sense."""
         if self.random.random() < 0.1:
             return self.anything()
-        match shape:
+        match schema:
             case list():
-                return [self.shaped(shape[0], field) for _ in range(self.random.randrange(3))]
+                return [self.value(schema[0], field) for _ in range(self.random.randrange(3))]
             case dict():
                 return {
-                    key.rstrip("!"): self.shaped(inner, key.rstrip("!"))
-                    for key, inner in shape.items()
+                    key.rstrip("!"): self.value(inner, key.rstrip("!"))
+                    for key, inner in schema.items()
                     if key.endswith("!") or self.random.random() < 0.3
                 }
             case Map():
-                return {self.random.choice(self.WORDS): self.shaped(shape.values, field)}
+                return {self.random.choice(self.WORDS): self.value(schema.values, field)}
             case set():
-                return self.random.choice(sorted(shape))
+                return self.random.choice(sorted(schema))
             case range():
                 return self.random.choice((0, 1, 2, 7))
             case tuple():
-                return self.shaped(self.random.choice(shape), field)
-            case type() if shape is str:
+                return self.value(self.random.choice(schema), field)
+            case type() if schema is str:
                 known = self.ids.get(field.removesuffix("s"))
                 return known if known and self.random.random() < 0.8 else self.random.choice(self.WORDS)
-            case type() if shape in (int, float):
+            case type() if schema in (int, float):
                 return self.random.choice(self.NUMBERS)
-            case type() if shape is bool:
+            case type() if schema is bool:
                 return self.random.random() < 0.5
             case _:
                 return self.anything()
@@ -130,11 +130,11 @@ class Fuzzer:
         listed = sdk_schemas.schemas().get(("request", name), {}).get("properties", {})
         optional = sorted({*listed} - {*endpoint.required})
         chosen = self.random.sample(optional, min(len(optional), self.random.randrange(5)))
-        return {field: self.shaped(endpoint.schema(field), field) for field in (*endpoint.required, *chosen)}
+        return {field: self.value(endpoint.schema(field), field) for field in (*endpoint.required, *chosen)}
 
 
 def populate(store: Store, fuzzer: Fuzzer) -> None:
-    """Make anew whatever the fuzzer's ids no longer stand for."""
+    """Make new documents for those of the fuzzer's ids that do not exist any more."""
     number = fuzzer.random.getrandbits(64)
     makers = {
         "project": ("projects.create", {"name": f"project {number}/child"}),
@@ -172,14 +172,14 @@ def every_call(seed: int, rounds: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
+def test_no_random_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
     fuzzer = Fuzzer(seed)
     answered: set[str] = set()
     for number, name in enumerate(every_call(seed, rounds=8)):
         populate(store, fuzzer)
         request = fuzzer.request(name)
         before = snapshot(store)
-        told = json.dumps(request)
+        sent = json.dumps(request)
         try:
             answer = json.loads(json.dumps(answer_call(store, name, request), allow_nan=False))
         except ApiError as error:
@@ -189,7 +189,7 @@ def test_no_made_up_call_crashes_breaks_a_schema_or_half_succeeds(store, seed):
         else:
             answered.add(name)
             assert sdk_schemas.problems("response", name, answer) == [], (name, request)
-        assert json.dumps(request) == told, name
+        assert json.dumps(request) == sent, name
         if number % 100 == 0:
             memory = {kind: {document["id"]: document for document in store.all(kind)} for kind in KINDS}
             assert stored(store) == memory

@@ -55,7 +55,7 @@ def test_what_is_reported_again_takes_the_place_of_the_first(api, task, report):
     assert [e.get("value") or e.get("plot_str") or e.get("url") for e in events] == [4.0, "new", "new"]
 
 
-def test_a_point_is_told_from_others_by_task_type_iteration_metric_and_variant(api, task, report):
+def test_points_differ_by_task_type_iteration_metric_and_variant(api, task, report):
     other = api("tasks.create", name="another reporter", type="training")["id"]
     same = scalar("m", "v", 1, 1)
     changes = (
@@ -294,7 +294,7 @@ def test_the_plots_of_the_last_iterations_come_for_every_variant(api, task, repo
     assert found(metrics=[{"metric": "none"}]) == []
 
 
-def test_whoever_scrolls_on_finds_no_more_plots(api, task, report):
+def test_a_client_that_scrolls_on_finds_no_more_plots(api, task, report):
     report(plot("p", "v", 1))
     scroll = api("events.get_task_plots", task=task)["scroll_id"]
     assert api("events.get_task_plots", task=task, scroll_id=scroll)["plots"] == []
@@ -331,7 +331,7 @@ def test_images_come_by_iteration_newest_first_and_scroll_back(api, task, report
     assert images_of(back) == images_of(second)
 
 
-def test_images_are_not_scrolled_to_by_what_no_one_gave(api, task):
+def test_an_invalid_scroll_id_of_images_is_refused(api, task):
     for scroll_id in ("x", "9" * 5000):
         answer = api.send("events.debug_images", scroll_id=scroll_id, metrics=[{"task": task}])
         assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 1104)
@@ -431,7 +431,7 @@ def test_raw_events_of_one_type_and_one_metric_may_be_asked_for(api, task, repor
 
 
 @pytest.mark.parametrize("scroll_id", ["x", "1", "1_2_3", "1_x", "²_1"])
-def test_a_scroll_id_that_no_one_gave_is_refused(api, task, scroll_id):
+def test_an_invalid_scroll_id_is_refused(api, task, scroll_id):
     answer = api.send("events.get_task_events", task=task, scroll_id=scroll_id)
     assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 1104)
 

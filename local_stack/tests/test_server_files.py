@@ -136,7 +136,7 @@ def test_what_is_not_there_is_named(files, method):
     ("asked", "status", "given"),
     [("2-4", 206, b"234"), ("7-", 206, b"789"), ("-2", 206, b"89"), ("20-", 416, None)],
 )
-def test_a_part_of_a_file_can_be_had(files, asked, status, given):
+def test_a_part_of_a_file_can_be_downloaded(files, asked, status, given):
     files.upload("digits", b"0123456789")
     answer = files.get("digits", Range=f"bytes={asked}")
     assert answer.status_code == status
@@ -196,7 +196,7 @@ def test_a_part_whose_name_is_written_in_other_ways_does_not_climb_out(files, na
     assert not (files.root / "x").exists()
 
 
-# Uploads that are no good
+# Invalid uploads
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_metadata_is_known_by_its_key(api, queue):
 # Tasks in queues
 
 
-def test_an_enqueued_task_waits_and_knows_its_queue(api, queue, waiting):
+def test_an_enqueued_task_waits_and_holds_the_id_of_its_queue(api, queue, waiting):
     task = api("tasks.create", name="a task", type="custom", system_tags=["development", "x"])["id"]
     answer = api("tasks.enqueue", task=task, queue=queue, status_reason="by a test")
     assert (answer["queued"], answer["updated"], answer["fields"]["status"]) == (1, 1, "queued")

@@ -146,7 +146,7 @@ def test_starting_twice_keeps_the_first_start(api, new_task, get):
     assert get(task)["started"] == started
 
 
-def test_a_task_that_ended_knows_when_and_how_long_it_ran(api, new_task, get):
+def test_a_task_that_ended_has_its_end_and_duration(api, new_task, get):
     task = new_task("in_progress")
     api("tasks.completed", task=task)
     ended = get(task)
@@ -163,7 +163,7 @@ def test_completing_may_publish_at_once(api, new_task, get):
 
 
 @pytest.mark.parametrize("publish_model", [True, False])
-def test_publishing_a_task_publishes_its_output_models_unless_told_not_to(
+def test_publishing_a_task_publishes_its_output_models_unless_the_call_says_otherwise(
     api, new_task, model, publish_model
 ):
     task = new_task("completed")
@@ -442,7 +442,7 @@ def test_a_model_that_does_not_exist_is_refused(api, new_task):
 
 @pytest.fixture
 def full_task(api, new_task, model) -> str:
-    """A task that ran and left something everywhere."""
+    """A task that ran and has something in every field."""
     task = new_task(
         comment="a comment",
         tags=["kept"],
@@ -469,7 +469,7 @@ def full_task(api, new_task, model) -> str:
     return task
 
 
-def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_did(api, get, full_task):
+def test_a_clone_is_a_draft_with_the_settings_of_the_task_and_no_results(api, get, full_task):
     source = get(full_task)
     clone = get(api("tasks.clone", task=full_task)["id"])
     settings = "type comment tags project script hyperparams configuration container output"
@@ -488,7 +488,7 @@ def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_d
     assert api("events.get_task_events", task=clone["id"])["events"] == []
 
 
-def test_what_a_clone_is_told_goes_before_what_its_source_says(api, get, full_task):
+def test_the_settings_in_a_clone_call_replace_those_of_the_source(api, get, full_task):
     told = {"name": "told", "comment": "", "tags": [], "hyperparams": {"Args": {"depth": {"value": "9"}}}}
     answer = api(
         "tasks.clone",
@@ -620,7 +620,7 @@ def test_archiving_is_a_tag_that_comes_and_goes(api, get, new_task):
         ("dequeue", "queued", {"dequeued": True}),
     ],
 )
-def test_the_same_may_be_done_to_many_and_each_failure_is_told(api, new_task, action, status, result):
+def test_a_call_for_many_tasks_lists_successes_and_failures(api, new_task, action, status, result):
     good = [new_task(status), new_task(status)]
     options = {"queue_name": "waiting"} if action == "enqueue" else {}
     answer = api(f"tasks.{action}_many", ids=[good[0], "nobody", good[1]], **options)
