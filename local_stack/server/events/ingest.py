@@ -122,16 +122,16 @@ def _update_task(store: Store, task: Document, rows: list[Row]) -> None:
     last_iteration = task["last_iteration"]
     metrics: dict[str, Document] = dict(task["last_metrics"])
     copied = set()
-    for row in rows:
-        if row.type != LOG and row.iter > last_iteration and not row.metric.startswith(MONITOR_PREFIX):
-            last_iteration = row.iter
-        if row.value is not None:
-            key, variant_key = _md5(row.metric), _md5(row.variant)
+    for _, kind, metric, variant, iteration, _, value, _ in rows:
+        if kind != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
+            last_iteration = iteration
+        if value is not None:
+            key, variant_key = _md5(metric), _md5(variant)
             if key not in copied:
                 metrics[key] = dict(metrics.get(key, {}))
                 copied.add(key)
             last = metrics[key].get(variant_key)
-            metrics[key][variant_key] = _last_metric(last, row.metric, row.variant, row.iter, row.value)
+            metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
     store.patch("task", task["id"], last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 
