@@ -28,7 +28,7 @@ class Map:
 
 
 NATURAL = range(2**63)
-SECONDS = range(10**10)  # more would be no date
+SECONDS = range(10**10)  # larger numbers are not dates
 SCALAR = (str, float, bool)
 DESCRIBED_VALUE = {"value": SCALAR, "type": str, "description": str}
 PARAMETER = {"section!": str, "name!": str, **DESCRIBED_VALUE}
@@ -127,6 +127,8 @@ def validate(value: Any, schema: Any, path: str) -> Any:
         if not isinstance(value, str if isinstance(schema, set) else int) or value not in schema:
             raise validation_error(f"{path} should be {describe(schema)}")
         return value
+    if isinstance(schema, tuple):
+        schema = next((choice for choice in schema if _fits(value, choice)), schema)
     if not _fits(value, schema):
         raise wrong_type(path, describe(schema))
     match schema:
@@ -136,8 +138,6 @@ def validate(value: Any, schema: Any, path: str) -> Any:
             return _object(value, schema, path)
         case Map():
             return {k: validate(v, schema.values, f"{path}.{k}") for k, v in value.items() if v is not None}
-        case tuple():
-            return validate(value, next(choice for choice in schema if _fits(value, choice)), path)
     return value
 
 

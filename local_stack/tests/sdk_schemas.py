@@ -18,11 +18,11 @@ import jsonschema
 SERVICES = ("auth", "events", "models", "organization", "projects", "queues", "tasks", "workers")
 CALL = re.compile(r"^/(?:v[\d.]+/)?([a-z]+\.[a-z_]+)$")
 
-# What a real server answers beside what the SDK's schemas list; None where the keys are names of metrics.
+# Fields of real answers that the SDK's schemas do not list; None where the keys are names of metrics.
 BEYOND_THE_SCHEMA = {"events.scalar_metrics_iter_histogram": None, "tasks.delete": {"deleted_models"}}
 
-# Where the SDK's generated schema is wrong, and the server answers as its own documentation says.
-NOT_JUDGED = {("response", "tasks.get_configuration_names")}  # a list of objects, not one object
+# The SDK's generated schema is wrong here. The server answers as ClearML's documentation says.
+WRONG_SCHEMAS = {("response", "tasks.get_configuration_names")}  # a list of objects, not one object
 
 FORMATS = jsonschema.FormatChecker(formats=())
 FORMATS.checks("date-time", raises=ValueError)(
@@ -56,12 +56,12 @@ def snake_case(name: str) -> str:
 
 @cache
 def _validator(side: str, name: str) -> jsonschema.Draft7Validator | None:
-    schema = None if (side, name) in NOT_JUDGED else schemas().get((side, name))
+    schema = None if (side, name) in WRONG_SCHEMAS else schemas().get((side, name))
     return schema and jsonschema.Draft7Validator(schema, format_checker=FORMATS)
 
 
 def problems(side: str, name: str, data: dict) -> list[str]:
-    """What the SDK's schema has against a request or a response; nothing where it has no schema for it."""
+    """Return how the data differ from the SDK's schema; nothing if the SDK has no schema for them."""
     validator = _validator(side, name)
     if validator is None:
         return []
@@ -107,17 +107,17 @@ def calls_in(path: Path) -> list[dict]:
 
 
 def called_in(path: Path) -> set[str]:
-    """The names of the recorded calls."""
+    """Return the names of the recorded calls."""
     return {call["name"] for call in calls_in(path)}
 
 
 def unknown_in(path: Path) -> list[str]:
-    """The names of the recorded calls that the server does not have."""
+    """Return the names of the recorded calls that the server does not have."""
     return sorted({call["name"] for call in calls_in(path) if call["code"] == 404})
 
 
 def problems_in(path: Path) -> list[str]:
-    """What the schemas have against the answers to the recorded calls."""
+    """Return how the answers to the recorded calls differ from their schemas."""
     found = []
     for call in calls_in(path):
         if call["code"] == 200:

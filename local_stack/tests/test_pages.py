@@ -74,7 +74,7 @@ def pipeline_url(scripts) -> str:
 
 @pytest.fixture(scope="module")
 def dataset_url(scripts) -> str:
-    """That of the second version, which has a parent."""
+    """The address of the second version, which has a parent."""
     return scripts["page_pipeline"].wait_for(r"(?s)dataset page: .*dataset page: (\S+)")[1]
 
 
@@ -140,7 +140,7 @@ def window(browser: Browser, stack: Stack) -> Iterator[Window]:
 
 
 def draw_all(page: Page) -> None:
-    """Bring every chart into view, and wait until it is drawn; those that are folded away are not."""
+    """Scroll every visible chart into view, and wait until it is drawn."""
     charts = page.locator(".chart:visible")
     for number in range(charts.count()):
         charts.nth(number).scroll_into_view_if_needed()
@@ -353,7 +353,7 @@ def test_a_page_that_is_open_follows_a_reset_and_says_that_its_task_is_gone(wind
     expect(page.get_by_text("No scalars yet.")).to_be_visible()
     assert page.locator(".chart").count() == 0
     api("tasks.delete", task=task)
-    expect(page.get_by_text("It is not there any more.")).to_be_visible()
+    expect(page.get_by_text("This page does not exist any more.")).to_be_visible()
     window.requests.clear()
     page.wait_for_timeout(6000)  # longer than any pause between two questions
     assert window.requests == []

@@ -102,7 +102,7 @@ def test_the_cookie_of_one_stack_does_not_replace_that_of_another(api, browser):
     assert cookie == "local_stack_8008"
 
 
-def test_a_browser_that_was_led_here_by_a_foreign_name_sees_nothing(api, browser):
+def test_a_browser_that_comes_by_a_foreign_host_name_sees_nothing(api, browser):
     api.client.post("/files", files={"seen.txt": b"inside"}, headers=api.headers)
     ((name, value),) = browser.cookies.items()
     for host, status in (("evil.example:8008", 403), ("localhost:8008", 200), ("127.0.0.1:8008", 200)):
@@ -136,11 +136,8 @@ def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, t
 
 
 def test_our_own_files_are_served_with_their_types_at_their_present_versions_only(api):
-    for name, type_ in {
-        "pages.js": "text/javascript",
-        "pages.css": "text/css",
-        "icon.svg": "image/svg",
-    }.items():
+    types = {"pages.js": "text/javascript", "pages.css": "text/css", "icon.svg": "image/svg"}
+    for name, type_ in types.items():
         found = api.client.get(asset(name))
         assert (found.status_code, found.headers["Content-Type"][: len(type_)]) == (200, type_)
         assert api.client.get(f"/static/0123/{name}").status_code == 404
@@ -149,20 +146,14 @@ def test_our_own_files_are_served_with_their_types_at_their_present_versions_onl
 # Addresses
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/projects/x",
-        "/projects/*/tasks/x",
-        "/projects/*/models/x",
-        "/datasets/simple/*/experiments/x",
-        "/x/y",
-    ],
-)
+NOT_THERE = "/projects/x /projects/*/tasks/x /projects/*/models/x /datasets/simple/*/experiments/x /x/y"
+
+
+@pytest.mark.parametrize("path", NOT_THERE.split())
 def test_what_is_not_there_is_a_page_for_people_and_json_for_clients(api, browser, path):
     answer = browser.get(path)
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "Nothing was found here" in answer.text
     if path == "/x/y":
         answer = api.client.get(path, headers=api.headers)
         assert answer.json()["meta"]["result_code"] == 404
@@ -221,7 +212,7 @@ HUGE = 10**400  # beyond all floats
         },
     ],
 )
-def test_a_number_that_is_too_large_takes_no_page_down(api, browser, fields):
+def test_a_number_that_is_too_large_breaks_no_page(api, browser, fields):
     fields = {"name": "large dataset", "type": "data_processing", "system_tags": ["dataset"], **fields}
     task = api("tasks.create", **fields)["id"]
     for path in (
@@ -267,7 +258,7 @@ def test_thousands_of_tasks_come_in_pages_and_are_found_by_their_names(api, brow
     assert text_of(browser.get(f"{url}?page=abc&name=%00"))
 
 
-def test_a_name_that_is_no_unicode_text_takes_no_page_down(api, browser):
+def test_a_name_that_is_not_unicode_text_breaks_no_page(api, browser):
     task = api("tasks.create", name="half \ud83d of it", type="custom", tags=["\udc00"])["id"]
     log(api, task, "half \ud83d of it")
     for path in ("", f"/projects/*/tasks/{task}", "/projects/*"):
@@ -349,7 +340,7 @@ def test_of_a_long_text_that_comes_in_the_end_is_shown(api, browser, task):
     assert read(api, browser, task, after=found["last"])["lines"] == ["short"] * 3
 
 
-def test_a_reset_is_told_and_no_line_after_it_is_taken_for_an_old_one(api, browser, task):
+def test_a_reset_begins_a_new_run_and_its_lines_are_not_mixed_with_old_ones(api, browser, task):
     api("tasks.started", task=task)
     log(api, task, *["old"] * 10)
     before = read(api, browser, task)
@@ -373,13 +364,13 @@ def test_lines_are_as_a_terminal_would_leave_them():
 
 
 @pytest.mark.parametrize("place", ["x", "-1", "9" * 30])
-def test_samples_from_a_place_that_is_none_begin_with_the_newest(api, browser, task, place):
+def test_samples_from_an_invalid_place_begin_with_the_newest(api, browser, task, place):
     url = f"/projects/*/tasks/{task}/samples?from={place}"
     assert "No debug samples" in text_of(browser.get(url))
 
 
 @pytest.mark.parametrize("query", [{"before": "x"}, {"before": "1_2"}, {"after": "-1"}, {"after": "9" * 30}])
-def test_a_place_that_is_none_is_refused(api, browser, task, query):
+def test_an_invalid_place_in_the_console_is_refused(api, browser, task, query):
     assert browser.get(f"/pages/log/{task}", params=query).status_code == 400
 
 
@@ -450,7 +441,7 @@ def table_of(*columns: list, header: tuple = ("a",)) -> str:
 
 
 @pytest.mark.parametrize("levels", [500, 900])
-def test_a_cell_that_is_nested_deep_takes_no_page_down(api, browser, levels):
+def test_a_deeply_nested_cell_breaks_no_page(api, browser, levels):
     deep = "[" * levels + "]" * levels
     fields = {"name": "odd cells", "type": "controller", "system_tags": ["pipeline"]}
     task = api("tasks.create", **fields)["id"]
@@ -478,7 +469,7 @@ def test_a_figure_loses_its_title_and_its_gaps_are_null(api, browser, task):
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"data": 5}', '{"data": [5]}', "[" * 5000, None])
-def test_a_plot_that_is_none_is_said_to_be_none(api, browser, task, text):
+def test_a_plot_in_another_format_is_reported_as_a_problem(api, browser, task, text):
     assert "problem" in plot(api, browser, task, text)
 
 
@@ -516,13 +507,8 @@ def test_files_whose_names_hold_commas_are_listed_whole():
 
 
 def test_a_step_is_drawn_behind_all_that_it_waits_for_and_no_boxes_overlap():
-    nodes = [
-        Node("d", ["b", "c"]),
-        Node("a", []),
-        Node("b", ["a"]),
-        Node("c", ["b", "a"]),
-        Node("e", ["gone"]),
-    ]
+    parents = {"d": ["b", "c"], "a": [], "b": ["a"], "c": ["b", "a"], "e": ["gone"]}
+    nodes = [Node(key, list(keys)) for key, keys in parents.items()]
     drawn = draw_graph(nodes)
     places = {node.key: node.x for node in nodes}
     assert places["a"] == places["e"] < places["b"] < places["c"] < places["d"]

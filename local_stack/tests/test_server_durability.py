@@ -1,4 +1,4 @@
-"""What the local server acknowledged survives it, whoever kills it, and clients outlast its absence."""
+"""What the local server acknowledged survives a kill -9, and clients carry on while it is away."""
 
 import itertools
 import json
@@ -53,7 +53,7 @@ class Writer:
 
 
 def content(number: int) -> bytes:
-    """What the file of that number holds: 300 KB that say when a byte is missing."""
+    """The content of the file with that number: 300 KB that show when a byte is missing."""
     return f"{number:05}".encode() * 60_000
 
 

@@ -84,13 +84,7 @@ def test_a_quotation_mark_may_be_written_either_way(files, path):
 
 @pytest.mark.parametrize(
     ("name", "disposition"),
-    [
-        ("a.png", "inline"),
-        ("a.txt", "inline"),
-        ("a.html", "attachment"),
-        ("a.svg", "attachment"),
-        ("a", "attachment"),
-    ],
+    [("a.png", "inline"), ("a.txt", "inline"), *((name, "attachment") for name in ("a.html", "a.svg", "a"))],
 )
 def test_a_browser_shows_pictures_and_text_and_runs_nothing(files, name, disposition):
     files.upload(f"shown/{name}", b"<script>alert(1)</script>")
@@ -140,16 +134,11 @@ def test_what_is_not_there_is_named(files, method):
 
 @pytest.mark.parametrize(
     ("asked", "status", "given"),
-    [
-        ("bytes=2-4", 206, b"234"),
-        ("bytes=7-", 206, b"789"),
-        ("bytes=-2", 206, b"89"),
-        ("bytes=20-", 416, None),
-    ],
+    [("2-4", 206, b"234"), ("7-", 206, b"789"), ("-2", 206, b"89"), ("20-", 416, None)],
 )
-def test_a_part_of_a_file_can_be_had(files, asked, status, given):
+def test_a_part_of_a_file_can_be_downloaded(files, asked, status, given):
     files.upload("digits", b"0123456789")
-    answer = files.get("digits", Range=asked)
+    answer = files.get("digits", Range=f"bytes={asked}")
     assert answer.status_code == status
     if given:
         assert (answer.content, answer.headers["Content-Length"]) == (given, str(len(given)))
@@ -164,17 +153,10 @@ def test_head_tells_the_size_and_sends_nothing(files):
 # Paths that lead out
 
 
-CLIMBING = [
-    "../credentials.json",
-    "a/../../credentials.json",
-    "a/..",
-    "..",
-    "./../credentials.json",
-    "a/b/../../../clearml.sqlite",
-]
+CLIMBING = "../credentials.json a/../../credentials.json a/.. .. ./../x a/b/../../../clearml.sqlite"
 
 
-@pytest.mark.parametrize("path", CLIMBING)
+@pytest.mark.parametrize("path", CLIMBING.split())
 def test_a_path_that_climbs_out_is_refused_for_uploads(files, path):
     before = files.stored()
     answer = files.upload(path, b"{}")
@@ -214,7 +196,7 @@ def test_a_part_whose_name_is_written_in_other_ways_does_not_climb_out(files, na
     assert not (files.root / "x").exists()
 
 
-# Uploads that are no good
+# Invalid uploads
 
 
 @pytest.mark.parametrize(
@@ -249,41 +231,27 @@ def test_a_name_that_no_file_system_takes_is_refused(files, method, path):
     assert files.stored() == before
 
 
-def multipart(*lines: str) -> bytes:
-    return "\r\n".join(lines).encode()
-
-
+FORM = "multipart/form-data; boundary=b"
+NAME = "Content-Disposition: form-data; name="
 MALFORMED = {
-    "no multipart": ("application/json", b"{}"),
-    "no content type": (None, b"abc"),
-    "no boundary": ("multipart/form-data", b"--b--"),
-    "another boundary": ("multipart/form-data; boundary=b", multipart("--c", "", "x", "--c--")),
-    "an empty body": ("multipart/form-data; boundary=b", b""),
-    "no name": (
-        "multipart/form-data; boundary=b",
-        multipart("--b", "Content-Type: a/b", "", "x", "--b--", ""),
-    ),
-    "an empty name": (
-        "multipart/form-data; boundary=b",
-        multipart("--b", 'Content-Disposition: form-data; name=""', "", "x", "--b--", ""),
-    ),
-    "no end": (
-        "multipart/form-data; boundary=b",
-        multipart("--b", 'Content-Disposition: form-data; name="cut"', "", "half of"),
-    ),
-    "garbage in the headers": (
-        "multipart/form-data; boundary=b",
-        multipart("--b", "\x00\x01: \x02", "", "x", "--b--"),
-    ),
-    "a boundary that is too long": ("multipart/form-data; boundary=" + "b" * 5000, b"--b--"),
+    "no multipart": ("application/json", ["{}"]),
+    "no content type": (None, ["abc"]),
+    "no boundary": ("multipart/form-data", ["--b--"]),
+    "another boundary": (FORM, ["--c", "", "x", "--c--"]),
+    "an empty body": (FORM, []),
+    "no name": (FORM, ["--b", "Content-Type: a/b", "", "x", "--b--", ""]),
+    "an empty name": (FORM, ["--b", f'{NAME}""', "", "x", "--b--", ""]),
+    "no end": (FORM, ["--b", f'{NAME}"cut"', "", "half of"]),
+    "garbage in the headers": (FORM, ["--b", "\x00\x01: \x02", "", "x", "--b--"]),
+    "a boundary that is too long": ("multipart/form-data; boundary=" + "b" * 5000, ["--b--"]),
 }
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_an_upload_that_is_malformed_is_refused_and_leaves_nothing(files, kind):
-    content_type, body = MALFORMED[kind]
+    content_type, lines = MALFORMED[kind]
     before = files.stored()
-    answer = files.post(content_type, body)
+    answer = files.post(content_type, "\r\n".join(lines).encode())
     assert answer.status_code == 400
     assert answer.json()["meta"]["result_msg"].startswith("Validation error: ")
     assert files.stored() == before

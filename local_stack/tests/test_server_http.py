@@ -1,4 +1,4 @@
-"""The local server as HTTP: who may call it, and what it answers to calls that are no good."""
+"""The local server as HTTP: who may call it, and how it answers invalid calls."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ def call(api: Api, name: str, body: bytes = b"{}", **options) -> httpx.Response:
 
 
 def meta(response: httpx.Response) -> dict:
-    """The envelope's meta, once it is seen to agree with the HTTP status."""
+    """Return the envelope's meta, whose code is the HTTP status."""
     found = response.json()["meta"]
     assert found["result_code"] == response.status_code
     return found
@@ -99,7 +99,7 @@ def basic(text: bytes) -> str:
     return "Basic " + base64.b64encode(text).decode()
 
 
-def intruders(credentials: Credentials) -> dict[str, str]:
+def invalid_credentials(credentials: Credentials) -> dict[str, str]:
     signed = forged(credentials.token_secret)
     return {
         "nothing": "",
@@ -121,8 +121,8 @@ def intruders(credentials: Credentials) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["tasks.get_types", "auth.login", "no.such_thing", "files/a"])
-def test_strangers_are_turned_away(api, path):
-    for who, authorization in intruders(api.credentials).items():
+def test_calls_without_valid_credentials_are_refused(api, path):
+    for who, authorization in invalid_credentials(api.credentials).items():
         headers = {"Authorization": authorization} if authorization else {}
         answer = api.client.get(f"/{path}", headers=headers)
         assert answer.status_code == 401, who
@@ -131,7 +131,7 @@ def test_strangers_are_turned_away(api, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "HEAD"])
-def test_strangers_cannot_touch_files(api, method):
+def test_files_cannot_be_changed_without_credentials(api, method):
     assert api.client.request(method, "/files/a").status_code == 401
 
 
@@ -217,7 +217,7 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         (
             "tasks.create",
             {"name": "task", "type": "nap"},
-            "'nap' is no type of task; the types are annotation,",
+            "'nap' is not a type of task; the types are annotation,",
         ),
         ("tasks.create", {"name": "ab", "type": "custom"}, "a task's name needs at least 3 characters"),
         ("tasks.get_all", {"page": -1}, "page should be an integer from 0 to"),
@@ -240,7 +240,7 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         ),
     ],
 )
-def test_a_call_that_is_no_good_is_told_what_would_be(api, name, parameters, message):
+def test_the_answer_to_an_invalid_call_says_what_is_wrong(api, name, parameters, message):
     answer = api.send(name, **parameters)
     assert answer.status_code == 400
     assert message in meta(answer)["result_msg"]

@@ -37,19 +37,10 @@ def test_a_new_model_has_every_field_that_clients_look_into(new_model, get):
     assert model.pop("created") == model.pop("last_update")
     del model["id"]
     assert model == {
-        "name": "a model",
-        "uri": "http://files/m.bin",
-        "user": "local_user",
-        "company": "local",
-        "comment": "",
-        "tags": [],
-        "system_tags": [],
-        "framework": "XGBoost",
-        "design": {},
-        "labels": {"cat": 1},
-        "metadata": {"k": {"key": "k", "value": "v", "type": "str"}},
-        "ready": False,
-    }
+        "name": "a model", "uri": "http://files/m.bin", "user": "local_user", "company": "local",
+        "comment": "", "tags": [], "system_tags": [], "framework": "XGBoost", "design": {},
+        "labels": {"cat": 1}, "metadata": {"k": {"key": "k", "value": "v", "type": "str"}}, "ready": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("edit", ["models.edit", "models.update"])
@@ -77,12 +68,7 @@ def test_a_model_needs_a_name_a_uri_and_what_it_points_at(api, new_model):
 
 def test_a_published_model_keeps_its_weights_and_what_they_are(api, new_model, get):
     model = new_model(ready=True, framework="XGBoost")
-    for change in (
-        {"uri": "http://files/other"},
-        {"framework": "x"},
-        {"labels": {"a": 1}},
-        {"parent": "other"},
-    ):
+    for change in ({"uri": "u"}, {"framework": "x"}, {"labels": {"a": 1}}, {"parent": "other"}):
         assert refused(api.send("models.edit", model=model, **change)) == 203
     # The SDK sends all fields along with the one that it changes.
     api("models.edit", model=model, uri="http://files/m.bin", framework="XGBoost", labels={}, tags=["new"])

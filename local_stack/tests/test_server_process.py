@@ -103,7 +103,7 @@ def test_a_request_that_is_not_http_ends_its_own_connection_only(stack_api, wire
     assert stack_api("tasks.get_types")
 
 
-def test_a_client_that_goes_away_in_the_middle_of_a_request_harms_no_one(stack_api, wire):
+def test_a_client_that_disconnects_in_the_middle_of_a_request_disturbs_no_other(stack_api, wire):
     wire.sendall(request_of(stack_api, "/tasks.get_types")[:-1])
     wire.close()
     assert stack_api("tasks.get_types")
@@ -191,7 +191,7 @@ def test_large_files_pass_through_without_being_held(stack_api, memory_growth, s
 
 
 def test_other_calls_are_answered_while_a_large_file_comes_in(stack_api):
-    """Each part of the file is sent only when another call was answered: else none of it would ever end."""
+    """Each part of the file is sent only after another call is answered, so a blocked server would hang."""
 
     def chunks() -> Iterator[bytes]:
         for _ in range(10):

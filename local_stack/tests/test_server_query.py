@@ -232,7 +232,7 @@ def test_a_scroll_goes_on_until_nothing_is_left(api, shelf):
 
 
 @pytest.mark.parametrize("scroll_id", ["x", "-1", "1.5", "²", "9" * 30])
-def test_a_scroll_id_that_no_one_gave_is_refused(api, scroll_id):
+def test_an_invalid_scroll_id_is_refused(api, scroll_id):
     answer = api.send("tasks.get_all", scroll_id=scroll_id)
     assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (400, 1104)
 

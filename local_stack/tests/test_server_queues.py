@@ -102,7 +102,7 @@ def test_metadata_is_known_by_its_key(api, queue):
 # Tasks in queues
 
 
-def test_an_enqueued_task_waits_and_knows_its_queue(api, queue, waiting):
+def test_an_enqueued_task_waits_and_holds_the_id_of_its_queue(api, queue, waiting):
     task = api("tasks.create", name="a task", type="custom", system_tags=["development", "x"])["id"]
     answer = api("tasks.enqueue", task=task, queue=queue, status_reason="by a test")
     assert (answer["queued"], answer["updated"], answer["fields"]["status"]) == (1, 1, "queued")
@@ -249,14 +249,8 @@ def test_a_worker_that_reports_without_registering_is_listed_with_what_it_runs(
     project = api("projects.create", name=f"worked on {time.monotonic_ns()}")["id"]
     api("tasks.edit", task=tasks[0], project=project, force=True)
     api("tasks.started", task=tasks[0])
-    report = {
-        "worker": "sdk:1",
-        "task": tasks[0],
-        "queue": full_queue,
-        "queues": [full_queue],
-        "timestamp": 0,
-    }
-    api("workers.status_report", machine_stats={"cpu_usage": [1.5]}, **report)
+    report = {"worker": "sdk:1", "task": tasks[0], "queue": full_queue, "queues": [full_queue]}
+    api("workers.status_report", machine_stats={"cpu_usage": [1.5]}, timestamp=0, **report)
     worker = listed("sdk:1")
     assert worker["task"] | {"running_time": 0} == {
         "id": tasks[0],

@@ -324,7 +324,7 @@ def test_the_weights_of_a_model_come_back_one_file_and_several(models):
     assert models["package"] == ["best.bin", "other.txt"]
 
 
-def test_a_task_knows_the_models_that_went_out_and_came_in(models):
+def test_a_task_lists_its_output_and_input_models(models):
     assert models["outputs"] == ["best", "spare", "package"]
     assert models["inputs"] == ["best"]
 

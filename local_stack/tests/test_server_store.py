@@ -24,7 +24,7 @@ def store(path) -> Iterator[Store]:
 
 @pytest.fixture
 def restarted(path):
-    """All documents of a kind as a server that starts now finds them, beside the one that runs."""
+    """All documents of a kind as a second server, started now, reads them."""
 
     def read(kind: str) -> list[dict]:
         other = Store(path)
@@ -37,7 +37,7 @@ def restarted(path):
 
 
 class Boom(Exception):
-    """What a test raises to end a transaction badly."""
+    """Raised by tests to make a transaction fail."""
 
 
 def put(store: Store, key: str, **fields) -> None:
@@ -96,7 +96,7 @@ def test_what_edit_gives_is_a_copy(store):
 
 
 @pytest.mark.parametrize("key", ["nobody", "", None])
-def test_what_is_not_there_is_none(store, key):
+def test_a_missing_document_is_none(store, key):
     assert store.get("task", key) is None
 
 

@@ -65,21 +65,11 @@ def test_a_new_task_has_every_container_that_clients_look_into(new_task, get):
     assert task == {
         "name": "a task",
         "type": "training",
-        "user": "local_user",
-        "company": "local",
-        "status": "created",
-        "status_reason": "",
-        "status_message": "",
-        "last_iteration": 0,
-        "last_metrics": {},
-        "comment": "",
-        "tags": [],
-        "system_tags": [],
+        **{"user": "local_user", "company": "local"},
+        **{"status": "created", "status_reason": "", "status_message": ""},
+        **{"last_iteration": 0, "last_metrics": {}, "comment": "", "tags": [], "system_tags": []},
         "output": {"destination": ""},
-        "runtime": {},
-        "configuration": {},
-        "hyperparams": {},
-        "container": {},
+        **{"runtime": {}, "configuration": {}, "hyperparams": {}, "container": {}},
         "script": {"binary": "python", "repository": "", "requirements": {}},
         "execution": {"artifacts": []},
         "models": {"input": [], "output": []},
@@ -156,7 +146,7 @@ def test_starting_twice_keeps_the_first_start(api, new_task, get):
     assert get(task)["started"] == started
 
 
-def test_a_task_that_ended_knows_when_and_how_long_it_ran(api, new_task, get):
+def test_a_task_that_ended_has_its_end_and_duration(api, new_task, get):
     task = new_task("in_progress")
     api("tasks.completed", task=task)
     ended = get(task)
@@ -173,7 +163,7 @@ def test_completing_may_publish_at_once(api, new_task, get):
 
 
 @pytest.mark.parametrize("publish_model", [True, False])
-def test_publishing_a_task_publishes_its_output_models_unless_told_not_to(
+def test_publishing_a_task_publishes_its_output_models_unless_the_call_says_otherwise(
     api, new_task, model, publish_model
 ):
     task = new_task("completed")
@@ -333,10 +323,7 @@ def test_hyperparameters_come_back_as_one_list_for_each_task(api, new_task):
 def test_hyperparameters_are_deleted_by_name_and_by_section(api, new_task, get):
     task = new_task()
     items = [
-        parameter("A", "a", "1"),
-        parameter("A", "b", "2"),
-        parameter("B", "b", "3"),
-        parameter("C", "c", "4"),
+        parameter(*item) for item in (("A", "a", "1"), ("A", "b", "2"), ("B", "b", "3"), ("C", "c", "4"))
     ]
     api("tasks.edit_hyper_params", task=task, hyperparams=items)
     gone = [{"section": "A", "name": "a"}, {"section": "B"}, {"section": "C", "name": "c"}, {"section": "D"}]
@@ -455,7 +442,7 @@ def test_a_model_that_does_not_exist_is_refused(api, new_task):
 
 @pytest.fixture
 def full_task(api, new_task, model) -> str:
-    """A task that ran and left something everywhere."""
+    """A task that ran and has something in every field."""
     task = new_task(
         comment="a comment",
         tags=["kept"],
@@ -482,20 +469,11 @@ def full_task(api, new_task, model) -> str:
     return task
 
 
-def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_did(api, get, full_task):
+def test_a_clone_is_a_draft_with_the_settings_of_the_task_and_no_results(api, get, full_task):
     source = get(full_task)
     clone = get(api("tasks.clone", task=full_task)["id"])
-    same = (
-        "type",
-        "comment",
-        "tags",
-        "project",
-        "script",
-        "hyperparams",
-        "configuration",
-        "container",
-        "output",
-    )
+    settings = "type comment tags project script hyperparams configuration container output"
+    same = settings.split()
     assert {key: clone[key] for key in same} == {key: source[key] for key in same}
     assert clone["name"] == "Clone of a task"
     assert clone["status"] == "created"
@@ -510,7 +488,7 @@ def test_a_clone_is_a_draft_with_what_the_task_was_told_and_nothing_of_what_it_d
     assert api("events.get_task_events", task=clone["id"])["events"] == []
 
 
-def test_what_a_clone_is_told_goes_before_what_its_source_says(api, get, full_task):
+def test_the_settings_in_a_clone_call_replace_those_of_the_source(api, get, full_task):
     told = {"name": "told", "comment": "", "tags": [], "hyperparams": {"Args": {"depth": {"value": "9"}}}}
     answer = api(
         "tasks.clone",
@@ -642,7 +620,7 @@ def test_archiving_is_a_tag_that_comes_and_goes(api, get, new_task):
         ("dequeue", "queued", {"dequeued": True}),
     ],
 )
-def test_the_same_may_be_done_to_many_and_each_failure_is_told(api, new_task, action, status, result):
+def test_a_call_for_many_tasks_lists_successes_and_failures(api, new_task, action, status, result):
     good = [new_task(status), new_task(status)]
     options = {"queue_name": "waiting"} if action == "enqueue" else {}
     answer = api(f"tasks.{action}_many", ids=[good[0], "nobody", good[1]], **options)
@@ -666,19 +644,9 @@ def test_a_task_that_one_of_many_calls_refuses_is_left_as_it_was(api, get, new_t
 # Older clients
 
 
-@pytest.mark.parametrize(
-    ("version", "has_models", "has_parameters"),
-    [
-        ("v2.31", False, False),
-        ("v2.13", False, False),
-        ("v2.12", True, False),
-        ("v2.9", True, False),
-        ("v2.8", True, True),
-        ("v2.5", True, True),
-        ("v1.5", True, True),
-    ],
-)
-def test_older_clients_find_the_fields_they_know(api, full_task, model, version, has_models, has_parameters):
+@pytest.mark.parametrize("version", ["v2.31", "v2.13", "v2.12", "v2.9", "v2.8", "v2.5", "v1.5"])
+def test_older_clients_find_the_fields_they_know(api, full_task, model, version):
+    has_models, has_parameters = version not in ("v2.31", "v2.13"), version in ("v2.8", "v2.5", "v1.5")
     (listed,) = api("tasks.get_all", version=version, id=[full_task])["tasks"]
     single = api("tasks.get_by_id", version=version, task=full_task)["task"]
     for task in (listed, single):

@@ -90,7 +90,7 @@ def test_a_look_that_fails_is_not_the_last_one(store, tasks, monkeypatch, caplog
 
 
 def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, monkeypatch, caplog):
-    """The clock jumps by an hour in the middle of a pause: nobody is stopped for the silence in it."""
+    """The clock jumps by an hour in the middle of a pause: no task is stopped for its silence then."""
     caplog.set_level(logging.INFO)
     clock = {"now": datetime.now(UTC), "looks": 0}
 

@@ -101,7 +101,7 @@ def _row(event: Any, present: int) -> Row:
         raise wrong_type("event", "an object")
     kind = _text(event, "type")
     if kind not in TYPES:
-        raise validation_error(f"{kind!r} is no type of event; the types are {', '.join(sorted(TYPES))}")
+        raise validation_error(f"{kind!r} is not a type of event; the types are {', '.join(sorted(TYPES))}")
     task = _text(event, "task")
     if not task:
         raise missing_field("task")
@@ -122,16 +122,16 @@ def _update_task(store: Store, task: Document, rows: list[Row]) -> None:
     last_iteration = task["last_iteration"]
     metrics: dict[str, Document] = dict(task["last_metrics"])
     copied = set()
-    for row in rows:
-        if row.type != LOG and row.iter > last_iteration and not row.metric.startswith(MONITOR_PREFIX):
-            last_iteration = row.iter
-        if row.value is not None:
-            key, variant_key = _md5(row.metric), _md5(row.variant)
+    for _, kind, metric, variant, iteration, _, value, _ in rows:
+        if kind != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
+            last_iteration = iteration
+        if value is not None:
+            key, variant_key = _md5(metric), _md5(variant)
             if key not in copied:
                 metrics[key] = dict(metrics.get(key, {}))
                 copied.add(key)
             last = metrics[key].get(variant_key)
-            metrics[key][variant_key] = _last_metric(last, row.metric, row.variant, row.iter, row.value)
+            metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
     store.patch("task", task["id"], last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 

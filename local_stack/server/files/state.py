@@ -26,8 +26,8 @@ class FileStore:
 
     def locate(self, path: str) -> Path:
         """Return where a file of that path is or would be; refuse a path that leads out of the store."""
-        # In the name of a part clients write a quotation mark as %22, and a %22 as it is. Nobody can tell
-        # which of the two was meant, so they are the same everywhere.
+        # In the name of a part, clients write a quotation mark as %22, and a %22 unchanged. The two look the
+        # same, so this server treats them as the same everywhere.
         relative = path.strip("/").replace("%22", '"')
         if not relative or "\0" in relative:
             raise validation_error("a file needs a path")

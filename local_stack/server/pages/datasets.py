@@ -99,7 +99,7 @@ def _facts(store: Store, task_id: str, stored: Document) -> Document:
         "name": task["name"],
         "version": str(task["runtime"].get("version") or ""),
         "status": task["status"],
-        "path": views.best_path(task),
+        "path": views.page_path(task),
         "size": task["runtime"].get("ds_total_size"),
     }
 

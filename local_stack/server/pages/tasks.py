@@ -42,7 +42,7 @@ def task_page(store: Store, request: Document) -> Document:
     section = section_of(request.get("tail", ""))
     return {
         **views.heading(store, task),
-        "special": views.best_path(task) if views.is_dataset(task) or views.is_pipeline(task) else None,
+        "special": views.page_path(task) if views.is_dataset(task) or views.is_pipeline(task) else None,
         "special_kind": "dataset" if views.is_dataset(task) else "pipeline",
         "section": section,
         "charts": section in ("scalars", "plots"),

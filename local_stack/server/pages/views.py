@@ -33,7 +33,7 @@ def task_path(task: Document) -> str:
     return f"/projects/{task.get('project') or '*'}/tasks/{task['id']}"
 
 
-def best_path(task: Document) -> str:
+def page_path(task: Document) -> str:
     """Return the address of the page for what the task is: a dataset, a pipeline or a plain task."""
     project = task.get("project") or "*"
     if is_dataset(task):
@@ -112,7 +112,7 @@ def task_row(store: Store, task: Document) -> Document:
     values = last_values(task)
     return {
         "name": task["name"],
-        "path": best_path(task),
+        "path": page_path(task),
         "status": task["status"],
         "type": task["type"],
         "tags": task["tags"],
@@ -129,7 +129,7 @@ def task_row(store: Store, task: Document) -> Document:
 
 def link_to(task: Document) -> Document:
     """Return what a template needs for a link to the task."""
-    return {"name": task["name"], "path": best_path(task), "status": task["status"]}
+    return {"name": task["name"], "path": page_path(task), "status": task["status"]}
 
 
 def reference(store: Store, task_id: str | None) -> Document | None:

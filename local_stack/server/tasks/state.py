@@ -49,7 +49,7 @@ def save_task(store: Store, task: Document, changed: bool = True) -> None:
 
 def check_type(kind: str) -> None:
     if kind not in TYPES:
-        raise validation_error(f"{kind!r} is no type of task; the types are {', '.join(sorted(TYPES))}")
+        raise validation_error(f"{kind!r} is not a type of task; the types are {', '.join(sorted(TYPES))}")
 
 
 def new_task(name: str, type: str, **fields: Any) -> Document:

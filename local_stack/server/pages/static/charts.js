@@ -1,4 +1,4 @@
-// Draws charts, tables and images when they come into view.
+// Draws charts, tables and images when they scroll into view.
 "use strict";
 
 const REDRAW_MILLISECONDS = 5000;
@@ -8,8 +8,8 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// The figure's own layout in the colours of the page, and as large as its frame.
-function dressed(layout) {
+// Return the figure's own layout with the colours of the page and the size of its frame.
+function styled(layout) {
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
   const kept = { ...layout };
   delete kept.width;
@@ -61,7 +61,7 @@ async function show(place, found, title) {
   if (found.figure) {
     if (!place.querySelector(".plot-container")) place.replaceChildren();
     place.classList.remove("fits");
-    await Plotly.react(place, found.figure.data, dressed(found.figure.layout), CONFIG);
+    await Plotly.react(place, found.figure.data, styled(found.figure.layout), CONFIG);
     return;
   }
   Plotly.purge(place);
@@ -82,7 +82,7 @@ async function show(place, found, title) {
   }
 }
 
-// Bring the chart up to date. Where that fails, what was drawn stays, and the next round tries again.
+// Bring the chart up to date. If that fails, the old drawing stays, and the next round tries again.
 async function draw(chart) {
   const place = chart.querySelector(".drawing");
   const known = chart.dataset.version;
@@ -118,7 +118,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }, { rootMargin: "200px" });
   for (const chart of document.querySelectorAll(".chart")) watcher.observe(chart);
-  // While a task runs, it may report something that was not there when the page was opened.
+  // While a task runs, it may report metrics that did not exist when the page was opened.
   const newcomers = new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
       for (const node of addedNodes) if (node instanceof Element) watcher.observe(node);
@@ -134,10 +134,10 @@ document.addEventListener("DOMContentLoaded", () => {
   let wasLive = isLive();
   repeat(async () => {
     const live = isLive();
-    // When the task has ended, once more: its last points may have come since.
-    const late = [...visible].filter((chart) => live || wasLive || !("drawn" in chart.dataset));
+    // Draw once more when the task has ended: its last points may have come since the last round.
+    const due = [...visible].filter((chart) => live || wasLive || !("drawn" in chart.dataset));
     wasLive = live;
-    await Promise.all(late.map(draw));
+    await Promise.all(due.map(draw));
     return true;
   }, REDRAW_MILLISECONDS);
 });

@@ -1,9 +1,9 @@
-// Keeps a page of something that is still running up to date, and shows the console.
+// Updates the page of a task that is still running, and shows the console.
 "use strict";
 
 const REFRESH_MILLISECONDS = 2000;
 const TAIL_MILLISECONDS = 1000;
-const ASK_AFTER_END = 10; // times: the agent still reports lines of a task that has ended
+const ASK_AFTER_END = 10; // times: the agent may still report lines of a task that has ended
 const MOST_LINES = 20000; // that stay in the page while it follows a console
 
 function main() {
@@ -14,18 +14,18 @@ function isLive() {
   return main().hasAttribute("data-live");
 }
 
-// What the server will not have again: there is no use in asking on.
+// The server will not answer this address any more, so the page stops asking.
 class Gone extends Error {}
 
 async function get(url) {
   const answer = await fetch(url, { cache: "no-store" });
-  if (answer.status === 401) throw new Gone("This browser may not see it any more: open the stack's link again.");
-  if (answer.status === 404) throw new Gone("It is not there any more.");
+  if (answer.status === 401) throw new Gone("This browser may not see the page any more: open the stack's link again.");
+  if (answer.status === 404) throw new Gone("This page does not exist any more.");
   if (!answer.ok) throw new Error(`The server answers with status ${answer.status}.`);
   return answer;
 }
 
-// Say why the page changes no more.
+// Say why the page is not updated any more.
 function stop(text) {
   main().removeAttribute("data-live");
   const said = document.getElementById("gone") ?? document.createElement("p");
@@ -36,8 +36,8 @@ function stop(text) {
   main().prepend(said);
 }
 
-// Take over the parts of the page that have changed on the server. The server writes them, with all that
-// users named made harmless; scripts in a document that was parsed like this do not run.
+// Replace the parts of the page that have changed on the server. The server has escaped all names, and
+// scripts in a document that was parsed like this do not run.
 async function refresh() {
   const answer = await get(location.href);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -61,8 +61,8 @@ async function refresh() {
   main().toggleAttribute("data-live", fresh.querySelector("main").hasAttribute("data-live"));
 }
 
-// Call `step` again and again for as long as it answers true, but not while nobody looks, and less often
-// where it takes long: the server has others to answer.
+// Call `step` again and again while it returns true, except while the page is hidden. A step that takes long
+// is called less often: the server has other clients.
 function repeat(step, milliseconds, pause = milliseconds) {
   setTimeout(async () => {
     const begun = performance.now();
@@ -70,7 +70,7 @@ function repeat(step, milliseconds, pause = milliseconds) {
     try {
       if (!document.hidden) more = await step();
     } catch (error) {
-      // Otherwise the server is away, perhaps to come back.
+      // Other errors mean that the server does not answer now; it may come back.
       if (error instanceof Gone) {
         stop(error.message);
         more = false;
@@ -112,11 +112,11 @@ function showConsole(log) {
     return (await get(log.dataset.source + query)).json();
   }
 
-  function tell(live, empty) {
-    state.textContent = live ? "New lines appear by themselves." : empty ? "No lines." : "";
+  function showState(live, empty) {
+    state.textContent = live ? "New lines appear automatically." : empty ? "No lines." : "";
   }
 
-  function place(answer) {
+  function showEarlier(answer) {
     before = answer.before;
     earlier.hidden = !before;
   }
@@ -130,7 +130,7 @@ function showConsole(log) {
       counts.unshift(answer.lines.length);
       log.scrollTop += log.scrollHeight - height;
       follow.checked = false;
-      place(answer);
+      showEarlier(answer);
     } finally {
       earlier.disabled = false;
     }
@@ -139,7 +139,7 @@ function showConsole(log) {
   function take(answer) {
     ({ last, run } = answer);
     append(answer.lines);
-    tell(answer.live, !counts.length);
+    showState(answer.live, !counts.length);
   }
 
   async function step() {
@@ -152,7 +152,7 @@ function showConsole(log) {
 
   ask("").then((answer) => {
     take(answer);
-    place(answer);
+    showEarlier(answer);
     log.dataset.loaded = "";
     if (answer.live) repeat(step, TAIL_MILLISECONDS);
   }).catch((error) => {
