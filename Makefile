@@ -69,7 +69,7 @@ $(BIN)/python:
 		uv venv --quiet --clear --seed --python $(PYTHON) $(VENV) 2>/dev/null || \
 		{ rm -rf $(VENV); echo "On Debian and Ubuntu, venv is a package of its own: apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.example: requirements.txt requirements-steps.txt local_stack/requirements.txt constraints.txt | $(BIN)/python
+$(VENV)/.example: requirements.txt requirements-steps.txt $(wildcard local_stack/requirements*.txt) constraints.txt | $(BIN)/python
 	@$(BIN)/python -m demo.install -c constraints.txt -r requirements.txt -r local_stack/requirements.txt
 	@touch $@
 

@@ -33,6 +33,8 @@ from tests.support.deployment import (
 from tests.support.readme import commands
 from tests.unit.test_notebook import check_story, printed
 
+pytestmark = pytest.mark.e2e
+
 ROWS = table_rows()
 ROW = ROWS[0]
 
