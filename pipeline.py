@@ -41,43 +41,24 @@ LAST_STEP = "select_best_model"
 
 def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineController:
     """Return the graph of steps; nothing runs yet. `reuse` lets steps take the results of earlier runs."""
-    parameters = {name: value for name, value in vars(arguments).items() if name not in LAUNCH_OPTIONS}
-    pipeline = ScriptPipeline(parameters, arguments.step_queue, reuse, forget=LAUNCH_OPTIONS)
-
-    pipeline.add_script(
-        "get_data",
-        "get_data.py",
-        Task.TaskTypes.data_processing,
-        parameters={"query_date": arguments.query_date},
-    )
-    pipeline.add_script(
-        "preprocess_data",
-        "preprocessing.py",
-        Task.TaskTypes.data_processing,
-        parents=["get_data"],
-        parameters={"dataset_id": dataset_id_of_step("get_data")},
-    )
+    editable = {name: value for name, value in vars(arguments).items() if name not in LAUNCH_OPTIONS}
+    pipeline = ScriptPipeline(editable, arguments.step_queue, reuse, forget=LAUNCH_OPTIONS)
+    kinds, add_script = Task.TaskTypes, pipeline.add_script
+    query = {"query_date": arguments.query_date}
+    add_script("get_data", "get_data.py", kinds.data_processing, [], query)
+    raw = {"dataset_id": dataset_id_of_step("get_data")}
+    add_script("preprocess_data", "preprocessing.py", kinds.data_processing, ["get_data"], raw)
     trainings = [f"model_training_{number}" for number in range(len(arguments.training_seeds))]
     for name, seed in zip(trainings, arguments.training_seeds, strict=True):
-        pipeline.add_script(
-            name,
-            "model_training.py",
-            Task.TaskTypes.training,
-            parents=["preprocess_data"],
-            parameters={
-                "dataset_id": dataset_id_of_step("preprocess_data"),
-                "random_state": seed,
-                "num_boost_round": arguments.num_boost_round,
-            },
-        )
-    pipeline.add_script(
-        LAST_STEP,
-        "model_selection.py",
-        Task.TaskTypes.qc,
-        parents=trainings,
-        parameters={"candidates": ",".join(f"${{{name}.id}}" for name in trainings)},
-        reuse=False,  # the champion may be another one by now
-    )
+        parameters = {
+            "dataset_id": dataset_id_of_step("preprocess_data"),
+            "random_state": seed,
+            "num_boost_round": arguments.num_boost_round,
+        }
+        add_script(name, "model_training.py", kinds.training, ["preprocess_data"], parameters)
+    candidates = {"candidates": ",".join(f"${{{name}.id}}" for name in trainings)}
+    # Never reused: the champion may be another one by now.
+    add_script(LAST_STEP, "model_selection.py", kinds.qc, trainings, candidates, reuse=False)
     return pipeline.controller
 
 

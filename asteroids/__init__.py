@@ -1,1 +1,4 @@
-"""What knows about asteroids and not about ClearML. Of clearml_tools it imports errors.py alone."""
+"""What knows about asteroids. Of clearml_tools it imports errors.py, and plots.py interrupts.py as well.
+
+ClearML appears here as the logger that plots.py is given.
+"""

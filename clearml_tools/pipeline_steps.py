@@ -55,8 +55,8 @@ class ScriptPipeline:
         name: str,
         script: str,
         kind: Task.TaskTypes,
-        parents: Sequence[str] = (),
-        parameters: Mapping[str, object] | None = None,
+        parents: Sequence[str],
+        parameters: Mapping[str, object],
         reuse: bool = True,
     ) -> None:
         """Add a step that runs a script of this folder with these arguments."""
@@ -64,7 +64,7 @@ class ScriptPipeline:
             name,
             base_task_factory=task_factory(script, kind),
             parents=list(parents),
-            parameter_override={f"Args/{key}": value for key, value in (parameters or {}).items()},
+            parameter_override={f"Args/{key}": value for key, value in parameters.items()},
             cache_executed_step=self.reuse and reuse,
             status_change_callback=partial(on_status_change, self.step_queue),
         )
