@@ -136,6 +136,8 @@ def test_a_drift_changes_its_columns_and_what_follows_from_them(table, scenario,
 
 
 def test_a_share_of_the_rows_drifts_by_the_seed_and_the_others_are_real(table):
+    drifted = "Absolute Magnitude x 2, Minimum Orbit Intersection x 2"
+    assert SCENARIOS["share"].summary == f"{drifted}, in 20% of the rows"
     normal, mixed, others = draw(table, "normal"), draw(table, "share"), draw(table, "share", seed=2)
     factors = column(mixed, MAGNITUDE) / column(normal, MAGNITUDE)
     assert set(factors) == {1.0, 2.0}
