@@ -239,9 +239,8 @@ def test_what_is_not_counted_or_not_in_ten_buckets_is_called_unwatched_and_raise
         exported = simulate(5, 0.5, endpoint=endpoint)
         return {name: values for name, values in exported.items() if not re.search(missing, name)}
 
-    reference = training_edges() | {
-        H: [11.139, 18.14, 25.12, 32.1]
-    }  # what the reference example's commands give
+    # What the reference example's commands give.
+    reference = training_edges() | {H: [11.139, 18.14, 25.12, 32.1]}
     alarms = watch(
         without("_bucket|_sum", "nothing"),
         without(":y_", "features"),
