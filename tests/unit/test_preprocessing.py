@@ -128,7 +128,7 @@ def test_ids_keep_their_leading_zeros(table, tmp_path):
 
 
 @pytest.mark.parametrize("queried", [True, False])
-@pytest.mark.parametrize("spelled", [str, "{}.0".format, " {} ".format, "{:.6e}".format])
+@pytest.mark.parametrize("spelled", [str, "{}.0".format, " {} ".format, "{:.10e}".format])
 def test_one_table_has_one_test_set_however_its_ids_are_written(tmp_path, spelled, queried):
     """From the file to the split, row for row, by get_data.py's dataset or one from elsewhere."""
     table = asteroid_table(asteroids=100)
