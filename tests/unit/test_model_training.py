@@ -1,8 +1,10 @@
 """model_training.py: the training, the model file, and what monitoring is told."""
 
 import shlex
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 from clearml_tools.errors import UserError
 
@@ -17,6 +19,7 @@ from asteroids.frozen_test_set import split_by_group
 from model_training import (
     check_arguments,
     metrics_command,
+    parse_arguments,
     read_training_data,
     save_model,
     train,
@@ -54,18 +57,8 @@ def labels(table) -> np.ndarray:
 
 def parameters(**changes) -> dict:
     """XGBoost's parameters as the script makes them of its arguments."""
-    arguments = {
-        "random_state": 42,
-        "eta": 0.1,
-        "max_depth": 3,
-        "min_child_weight": 1.0,
-        "subsample": 0.5,
-        "colsample_bytree": 0.8,
-        "reg_lambda": 1.0,
-        "gamma": 0.0,
-        "monotone": "yes",
-    }
-    return xgboost_parameters(SimpleNamespace(**(arguments | changes)))
+    with patch.object(sys, "argv", ["model_training.py"]):
+        return xgboost_parameters(SimpleNamespace(**(vars(parse_arguments()) | changes)))
 
 
 def fit(features, labels, asteroids, **changes) -> tuple[xgboost.Booster, dict]:
@@ -99,19 +92,17 @@ def test_the_booster_ends_with_its_best_round_on_validation_data(fitted):
 
 
 def test_the_model_learns(fitted, features, labels, asteroids):
-    booster, _ = fitted
     _, _, test = split_by_group(asteroids, 0.25, 42)
-    probabilities = booster.predict(xgboost.DMatrix(features.iloc[test]))
+    probabilities = fitted[0].predict(xgboost.DMatrix(features.iloc[test]))
     assert score(labels[test], probabilities, 0.5)["PR-AUC"] > 0.95
 
 
 @pytest.mark.parametrize("feature", ["Absolute Magnitude", "Minimum Orbit Intersection"])
 def test_more_of_it_never_makes_an_asteroid_more_hazardous(fitted, features, feature):
-    booster, _ = fitted
     values = np.linspace(features[feature].min(), features[feature].max(), 200)
     for row in range(20):
         changed = features.iloc[[row] * 200].assign(**{feature: values})
-        assert (np.diff(booster.predict(xgboost.DMatrix(changed))) <= 1e-7).all()
+        assert (np.diff(fitted[0].predict(xgboost.DMatrix(changed))) <= 1e-7).all()
 
 
 @pytest.mark.parametrize(("name", "value"), [("max_depth", -1), ("subsample", 2.0)])
