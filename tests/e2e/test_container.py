@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.frozen_test_set import split_by_group
 from global_config import GROUP_COLUMN, LABEL_COLUMN
 from local_stack.settings import default_home
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
-from model_training import parse_arguments, save_model, train, xgboost_parameters
+from model_training import save_model
 from preprocessing import make_features, make_labels
+from tests.support.asteroid_tables import shipped_table
 from tests.support.checkouts import REPOSITORY
 from tests.support.deployment import predict, table_rows
+from tests.unit.test_model_training import fit
 
 pytestmark = pytest.mark.e2e
 
@@ -62,13 +62,9 @@ def container_python() -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the shipped table, as model_training.py makes them."""
-    table = pd.read_csv(REPOSITORY / "data" / "nasa.csv")
-    features, labels = make_features(table), make_labels(table)[LABEL_COLUMN].to_numpy()
-    train_rows, validation_rows, _ = split_by_group(table[GROUP_COLUMN], 0.2, 42)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["model_training.py"])
-        parameters = xgboost_parameters(parse_arguments())
-    booster, _ = train(features, labels, train_rows, validation_rows, parameters, 1000, 50)
+    table = shipped_table()
+    labels = make_labels(table)[LABEL_COLUMN].to_numpy()
+    booster, _ = fit(make_features(table), labels, table[GROUP_COLUMN])
     file = tmp_path_factory.mktemp("model") / "best_model.ubj"
     save_model(booster, file, 0.5)
     return file

@@ -5,12 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from demo.pulse import Pulse
+from local_stack.waiting import run, wait_until
 from tests.support.checkouts import REPOSITORY
 
 pytestmark = pytest.mark.e2e
@@ -49,13 +49,8 @@ def checkout(tmp_path: Path) -> Path:
         (folder / room).mkdir(parents=True)
     for name in ("Makefile", "demo/__init__.py", "demo/install.py", "demo/pulse.py"):
         shutil.copy(REPOSITORY / name, folder / name)
-    for name in (
-        "requirements.txt",
-        "requirements-steps.txt",
-        "local_stack/requirements.txt",
-        "constraints.txt",
-    ):
-        (folder / name).touch()
+    for name in ("requirements", "requirements-steps", "local_stack/requirements", "constraints"):
+        (folder / f"{name}.txt").touch()
     return folder
 
 
@@ -65,12 +60,10 @@ def make_program(path: Path, text: str) -> None:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = ["make", "install", *arguments]
     # Without what an outer `make PYTHON=… test` hands on to inner ones.
-    kept = {
-        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
-    }
-    return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=200)
+    outer = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if name not in outer}
+    return run(["make", "install", *arguments], cwd=folder, env=kept)
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "3.10.13", "3.15.0"])
@@ -144,10 +137,7 @@ def test_an_installation_that_was_stopped_is_done_anew(programs, environment):
 def test_a_pulse_breaks_long_silence_and_no_other():
     told = []
     with Pulse(told.append, "uv is installing", silence=0.05):
-        deadline = time.monotonic() + 60
-        while not told:
-            assert time.monotonic() < deadline, "nothing was told"
-            time.sleep(0.01)
+        wait_until(lambda: told, "a pulse")
     assert told[0] == "    … uv is installing (0 s)"
     with Pulse(told.append, "silent", silence=60):
         pass

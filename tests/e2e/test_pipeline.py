@@ -27,8 +27,6 @@ from tests.support.checkouts import Checkout
 
 pytestmark = pytest.mark.e2e
 
-STEPS_BEFORE_TRAINING = ["get_data", "preprocess_data"]
-
 
 # Why a step failed
 
@@ -195,23 +193,16 @@ def first_run(pipelines, checkout) -> str:
     return controller
 
 
-def test_a_pipeline_has_six_steps_that_all_complete(pipelines, first_run):
+def test_six_steps_complete_with_the_uncommitted_code_and_trainings_at_once(pipelines, first_run, checkout):
     steps = pipelines.steps(first_run)
     trainings = ["model_training_0", "model_training_1", "model_training_2"]
-    assert sorted(steps) == sorted([*STEPS_BEFORE_TRAINING, *trainings, "select_best_model"])
+    assert sorted(steps) == ["get_data", *trainings, "preprocess_data", "select_best_model"]
     assert {step.status for step in steps.values()} == {"completed"}
-
-
-def test_trainings_overlap_in_time_on_two_agents(pipelines, first_run):
-    trainings = [step.data for name, step in pipelines.steps(first_run).items() if "training" in name]
-    assert len({training.last_worker for training in trainings}) == 2
-    trainings.sort(key=lambda training: training.started)
-    assert trainings[1].started < trainings[0].completed
-
-
-def test_every_step_ran_the_uncommitted_code(pipelines, first_run, checkout):
     # The edit is the project's name: a step that ran the committed code would have worked in another one.
-    assert all(checkout.project in step.data.script.diff for step in pipelines.steps(first_run).values())
+    assert all(checkout.project in step.data.script.diff for step in steps.values())
+    runs = sorted((steps[name].data for name in trainings), key=lambda training: training.started)
+    assert len({training.last_worker for training in runs}) == 2
+    assert runs[1].started < runs[0].completed
 
 
 def test_the_winner_is_published_as_champion_with_its_name_and_lineage(pipelines, first_run, checkout, sdk):
@@ -275,24 +266,21 @@ def test_pipelines_that_run_at_once_never_mix(pipelines, crowd, sdk):
         assert last_approach.startswith(str(year))
 
 
-def test_there_is_one_champion_after_many_pipelines(crowd, checkout, sdk):
-    assert len(champions(sdk, checkout)) == 1
-
-
-def test_a_bad_date_fails_in_get_data_with_its_own_message_also_from_a_commit_that_was_not_pushed(
-    pipelines, crowd, sdk
+@pytest.mark.parametrize(
+    ("name", "step", "why"),
+    [
+        ("bad date", "get_data", "--query-date 'soon' is not a date: give one as YYYY-MM-DD"),
+        ("late", "model_training_0", "--num-boost-round and --early-stopping-rounds must be"),
+    ],
+)
+def test_a_step_that_fails_tells_why_also_from_a_commit_that_was_not_pushed(
+    pipelines, crowd, sdk, name, step, why
 ):
-    task = sdk.Task.get_task(crowd["bad date"])
+    task = sdk.Task.get_task(crowd[name])
     assert task.status == "failed"
-    assert list(pipelines.steps(crowd["bad date"])) == ["get_data"]
-    told = "Pipeline failed in step get_data: --query-date 'soon' is not a date: give one as YYYY-MM-DD"
-    assert any(line.startswith(told) for line in console(task).splitlines()[-10:])
-
-
-def test_a_training_that_fails_tells_why(pipelines, crowd, sdk):
-    task = sdk.Task.get_task(crowd["late"])
-    assert task.status == "failed"
-    told = "Pipeline failed in step model_training_0: --num-boost-round and --early-stopping-rounds must be"
+    steps = pipelines.steps(crowd[name])
+    assert {each for each, its in steps.items() if its.status != "completed"} == {step}
+    told = f"Pipeline failed in step {step}: {why}"
     assert any(line.startswith(told) for line in console(task).splitlines()[-10:])
 
 
@@ -317,15 +305,12 @@ def test_running_again_after_a_failure_does_not_repeat_what_succeeded(pipelines,
     assert sorted(pipelines.steps(rerun.controller)) == ["model_training_0", "select_best_model"]
 
 
-def test_a_worse_candidate_does_not_replace_the_champion(rerun, checkout, sdk):
+def test_a_worse_candidate_does_not_replace_the_champion_and_both_lines_of_it_say_so(rerun, checkout, sdk):
     (champion,) = rerun.champions_before
     told = rf"Model {champion} stays the champion, \w+ is not promoted: .*worse in .*PR-AUC.*"
     assert re.fullmatch(told, rerun.lines[-1])
+    assert rerun.lines.count(rerun.lines[-1]) == 2  # printed by its step, and in the end
     assert champions(sdk, checkout) == [champion]
-
-
-def test_the_decision_is_printed_by_its_step_and_in_the_last_line(rerun):
-    assert rerun.lines.count(rerun.lines[-1]) == 2
 
 
 def champions(sdk, checkout: Checkout) -> list[str]:

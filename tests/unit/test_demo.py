@@ -1,6 +1,7 @@
 """The demo: how it waits, and how it ties the example to the local stack."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,22 +15,13 @@ RUNNING = SimpleNamespace(stack=SimpleNamespace(processes=SimpleNamespace(unexpe
 
 
 def test_a_part_that_cannot_answer_now_is_asked_again():
-    asked = []
-
-    def condition() -> bool:
-        asked.append(True)
-        if len(asked) == 1:
-            raise OSError("it is starting")
-        return True
-
+    condition = Mock(side_effect=[OSError("it is starting"), True])
     wait_until(RUNNING, condition, 10, "It never answered")
-    assert len(asked) == 2
+    assert condition.call_count == 2
 
 
 def test_a_wait_that_takes_too_long_names_what_is_missing_and_the_last_error():
-    def condition() -> bool:
-        raise OSError("it is starting")
-
+    condition = Mock(side_effect=OSError("it is starting"))
     with pytest.raises(ProcessError, match=r"^It never answered within 0 s \(it is starting\)\.$"):
         wait_until(RUNNING, condition, 0, "It never answered")
 

@@ -32,17 +32,14 @@ def test_a_winner_replaces_the_champion_only_if_it_is_worse_in_nothing(winner, p
     assert compare(winner, {"PR-AUC": 0.99, "F1": 0.98})[0] is promoted
 
 
-def test_a_refusal_says_in_what_the_winner_is_worse():
-    _, reason = compare({"PR-AUC": 0.9, "F1": 0.99}, {"PR-AUC": 0.95, "F1": 0.98})
-    assert reason == "PR-AUC 0.9000 against 0.9500, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
-
-
-def test_figures_have_the_digits_in_which_they_differ():
-    promoted, reason = compare({"PR-AUC": 0.9983214, "F1": 0.5}, {"PR-AUC": 0.9983216, "F1": 0.5})
+@pytest.mark.parametrize(
+    ("winner", "champion", "figures"),
+    [(0.9, 0.95, "0.9000 against 0.9500"), (0.9983214, 0.9983216, "0.998321 against 0.998322")],
+)
+def test_a_refusal_says_in_what_the_winner_is_worse_in_digits_that_differ(winner, champion, figures):
+    promoted, reason = compare({"PR-AUC": winner, "F1": 0.99}, {"PR-AUC": champion, "F1": 0.98})
     assert not promoted
-    assert reason == (
-        "PR-AUC 0.998321 against 0.998322, F1 0.5000 against 0.5000 on the test set: worse in PR-AUC"
-    )
+    assert reason == f"PR-AUC {figures}, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is installed where: each requirements file as pip and as clearml-agent read it."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,14 +8,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from demo.install import without_hashes
+from local_stack.waiting import run
 from tests.support.checkouts import REPOSITORY
 
-FILES = [
-    "requirements.txt",
-    "requirements-steps.txt",
-    "local_stack/requirements.txt",
-    "tests/requirements.txt",
-]
+FILES = [f"{name}requirements.txt" for name in ("", "local_stack/", "tests/")] + ["requirements-steps.txt"]
 
 
 def read(name: str) -> list[Requirement]:
@@ -55,35 +50,39 @@ def test_pip_gets_the_constraints_without_hashes(tmp_path):
         assert without_hashes(option, tmp_path) == option
 
 
-def test_steps_install_no_notebook_no_serving_and_no_cuda():
+@pytest.mark.parametrize("system", ["linux", "win32"])
+def test_steps_install_no_notebook_no_serving_and_no_cuda(system):
     """Xgboost itself brings 640 MB for graphics cards, but on macOS."""
-    steps = read("requirements-steps.txt")
-    for system in ("linux", "win32"):
-        names = {
-            each.name for each in steps if not each.marker or each.marker.evaluate({"sys_platform": system})
-        }
-        assert "xgboost-cpu" in names
-        assert not names & {"xgboost", "jupyter", "clearml-serving", "matplotlib", "tqdm"}
+    steps, place = read("requirements-steps.txt"), {"sys_platform": system}
+    names = {each.name for each in steps if not each.marker or each.marker.evaluate(place)}
+    assert "xgboost-cpu" in names
+    assert not names & {"xgboost", "jupyter", "clearml-serving", "matplotlib", "tqdm"}
 
 
 def test_no_package_that_every_start_of_clearml_would_pay_for_is_installed():
-    """Jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed."""
+    # Jupyter brings it with jsonschema 4.25 and later, and jsonschema imports it where it is installed.
     assert "rfc3987-syntax" not in {each.name for each in read("constraints.txt")}
 
 
+UNUSED = {
+    "inference": {"clearml", "pandas", "xgboost", "sklearn", "scipy", "duckdb", "matplotlib"},
+    "pipeline": {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"},
+    "preprocessing": {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"},
+    "get_data": {"xgboost", "sklearn", "scipy", "matplotlib"},
+    "model_training": {"duckdb", "matplotlib"},
+}
+# All in one process: what one script imports, the next ones may import, too.
+IMPORT_EACH = """
+import importlib, sys
+for script in sys.argv[1:]:
+    importlib.import_module(script)
+    print(*sys.modules)
+"""
+
+
 @pytest.mark.e2e
-@pytest.mark.parametrize(
-    ("script", "unused"),
-    [
-        ("get_data", {"xgboost", "sklearn", "scipy", "matplotlib"}),
-        ("preprocessing", {"xgboost", "sklearn", "scipy", "duckdb", "matplotlib"}),
-        ("model_training", {"duckdb", "matplotlib"}),
-        ("pipeline", {"xgboost", "sklearn", "duckdb", "matplotlib"}),
-        ("inference", {"clearml", "pandas", "xgboost", "sklearn", "matplotlib"}),
-    ],
-)
-def test_a_script_imports_no_large_package_that_it_does_not_use(script, unused):
-    code = f"import sys, {script}; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=True)
-    assert not set(done.stdout.split()) & unused
+def test_a_script_imports_no_large_package_that_it_does_not_use():
+    done = run([sys.executable, "-c", IMPORT_EACH, *UNUSED], cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    for (script, unused), imported in zip(UNUSED.items(), done.stdout.splitlines(), strict=True):
+        assert not set(imported.split()) & unused, script

@@ -92,19 +92,13 @@ def test_the_sdk_says_what_is_kept_from_the_terminal(number, file, text):
     assert is_no_noise(record)
 
 
-def test_a_controller_waits_for_steps_that_the_server_has_stopped():
+def test_the_words_that_are_looked_for_are_the_sdks():
+    """Those of a step that the server has stopped, and those of errors that are explained."""
     assert f'"{sdk_internals.NOT_RESPONDING}"' in source("automation/job.py")
-
-
-def test_errors_have_the_words_that_their_explanations_look_for():
-    assert 'raise LoginError(f"Failed getting token (error {res.status_code} ' in source(
-        "backend_api/session/session.py"
-    )
+    login_error = 'raise LoginError(f"Failed getting token (error {res.status_code} '
+    assert login_error in source("backend_api/session/session.py")
     assert 'error_msg = "Action failed %s (%s)" % (\n' in source("backend_interface/base.py")
     assert str(sdk_internals.SendError(None, "Action failed <400: no> (more)")).endswith("> (more)")
-
-
-def test_a_refusal_of_the_server_is_an_api_error_that_has_its_words():
     meta = SimpleNamespace(result_code=400, result_subcode=1, result_msg="no such task")
     result = SimpleNamespace(meta=meta, response_data={})
     assert "no such task" in str(sdk_internals.APIError(result))
