@@ -170,7 +170,7 @@ WITHOUT_HOSTILE_NAMES = ("/", "/workers-and-queues", "{task}/execution", "{task}
 SECTIONS = ("output/log", "scalars", "plots", "artifacts/other/table", "hyper-params/hyper-param/General")
 PAGES = (
     *WITHOUT_HOSTILE_NAMES,
-    *"/projects/* /datasets /pipelines /models {project} {task} {dataset} {pipeline}".split(),
+    *["/projects/*", "/datasets", "/pipelines", "/models", "{project}", "{task}", "{dataset}", "{pipeline}"],
     *(f"{{task}}/{section}" for section in SECTIONS),
 )
 
