@@ -75,7 +75,7 @@ def test_the_link_works_for_any_page_and_file_and_keeps_the_rest_of_the_address(
     assert client.get("/files/linked.txt", params={"token": api.token}).text == "inside"
 
 
-def test_the_cookie_opens_no_api_and_changes_no_file(api, browser):
+def test_the_cookie_opens_no_api_and_changes_no_file_and_a_token_of_the_api_is_no_cookie(api, browser):
     calls = (("GET", "/tasks.get_all"), ("POST", "/tasks.delete"), ("POST", "/files"), ("DELETE", "/files/a"))
     for method, path in calls:
         assert browser.request(method, path).status_code == 401
@@ -83,10 +83,7 @@ def test_the_cookie_opens_no_api_and_changes_no_file(api, browser):
     for scheme in ("Bearer", "Basic"):
         header = {"Authorization": f"{scheme} {cookie}"}
         assert api.client.get("/tasks.get_all", headers=header).status_code == 401
-
-
-def test_a_token_of_the_api_is_no_cookie(api):
-    """Browsers send cookies to every port of the machine: what is in them must open the pages alone."""
+    # Browsers send cookies to every port of the machine: what is in them must open the pages alone.
     cookie = {"Cookie": f"local_stack_8008={api.token}"}
     assert api.client.get("/", headers=cookie).status_code == 401
 

@@ -1,7 +1,6 @@
 """What the local server acknowledged survives a kill -9, and clients carry on while it is away."""
 
 import itertools
-import json
 import socket
 import sys
 import threading
@@ -9,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -118,19 +118,24 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
         assert list((home / "server" / "uploads").iterdir()) == []
 
 
-REPORTER = """
-import sys, time
-from clearml import Task
-task = Task.init("durability tests", "reporter", auto_connect_frameworks=False)
-print(task.id, flush=True)
-count = int(sys.argv[1])
-for number in range(count):
-    task.get_logger().report_scalar("m", "v", number, number)
-    print(f"line {number} of {count}", flush=True)
-    time.sleep(0.05)
-task.upload_artifact("result", {"points": count}, wait_on_upload=True)
-task.close()
-"""
+class Reporter(Child):
+    """A process of the SDK: the script reporter.py, running."""
+
+    def __init__(self, stack: Stack, name: str, points: int, pause: float = 0) -> None:
+        self.name, self.points = name, points
+        script = Path(__file__).with_name("sdk_scripts") / "reporter.py"
+        super().__init__([sys.executable, script, name, points, pause], env=stack.environment())
+
+    def check_that_nothing_is_lost(self, api: Api) -> None:
+        assert self.wait_for_end() == 0, self.told()
+        (task,) = api("tasks.get_all", name=f"^{self.name}$")["tasks"]
+        series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
+        assert series["x"] == list(range(self.points))
+        lines = api("events.get_task_log", task=task["id"], batch_size=5000)["events"]
+        log = "".join(event["msg"] for event in lines)
+        assert [n for n in range(self.points) if f"line {n} of {self.points}" not in log] == []
+        assert task["status"] == "completed"
+        assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
 
 
 @pytest.mark.parametrize(
@@ -138,26 +143,14 @@ task.close()
 )
 def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing(tmp_path, absence, points):
     home = tmp_path / "home"
-    script = tmp_path / "reporter.py"
-    script.write_text(REPORTER)
     with ExitStack() as running:
         with Stack(home, port=0) as stack:
-            command = [sys.executable, script, points]
-            client = running.enter_context(Child(command, env=stack.environment()))
+            client = running.enter_context(Reporter(stack, "reporter", points, pause=0.05))
             client.wait_for("(?m)^line 20 ")
             kill_server(stack)
         time.sleep(absence)
         with Stack(home) as stack:
-            assert client.wait_for_end() == 0, client.told()
-            api = Api.of(stack)
-            (task,) = api("tasks.get_all", name="^reporter$")["tasks"]
-            series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
-            assert series["x"] == list(range(points))
-            lines = api("events.get_task_log", task=task["id"], batch_size=5000)["events"]
-            log = "".join(event["msg"] for event in lines)
-            assert [n for n in range(points) if f"line {n} of {points}" not in log] == []
-            assert task["status"] == "completed"
-            assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
+            client.check_that_nothing_is_lost(Api.of(stack))
 
 
 def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
@@ -222,32 +215,8 @@ def test_a_project_that_many_make_at_once_is_made_once(api):
     assert len(api("projects.get_all", name="^wanted by many$")["projects"]) == 1
 
 
-PROCESS = """
-import json, sys
-from clearml import Task
-task = Task.init("durability tests/many", "worker " + sys.argv[1], auto_connect_frameworks=False)
-for number in range(200):
-    task.get_logger().report_scalar("m", "v", number, number)
-task.upload_artifact("result", {"worker": sys.argv[1]})
-task.close()
-print(json.dumps(task.id))
-"""
-
-
-def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api, tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(PROCESS)
+def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api):
     with ExitStack() as running:
-        started = [
-            running.enter_context(Child([sys.executable, script, number], env=stack.environment()))
-            for number in range(3)
-        ]
+        started = [running.enter_context(Reporter(stack, f"worker {n}", points=200)) for n in range(3)]
         for process in started:
-            assert process.wait_for_end() == 0, process.told()
-    for number, process in enumerate(started):
-        task = json.loads(process.printed.lines[-1])
-        series = api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]
-        assert series["x"] == list(range(200))
-        document = api.get("task", task)
-        assert (document["name"], document["status"]) == (f"worker {number}", "completed")
-        assert [artifact["key"] for artifact in document["execution"]["artifacts"]] == ["result"]
+            process.check_that_nothing_is_lost(api)

@@ -31,16 +31,11 @@ def test_a_child_that_ends_without_it_is_reported_at_once():
     assert "ended without 'the port is'. The end of what was printed:\nno such port\noh" in str(failure.value)
 
 
-def test_a_child_that_never_prints_it_is_reported_with_what_it_did_print():
-    with Child(says("nothing new")) as child:
-        child.wait_for("nothing new")
-        with pytest.raises(AssertionError, match=r"without success for 'the port' from .*\nnothing new"):
-            child.wait_for("the port", seconds=0.1)
-
-
-def test_a_child_that_does_not_end_is_killed_and_says_where_it_was():
+def test_a_child_that_neither_prints_it_nor_ends_is_reported_and_killed_and_says_where_it_was():
     with Child(says("still here"), apart=True) as child:
         child.wait_for("still here")
+        with pytest.raises(AssertionError, match=r"without success for 'the port' from .*\nstill here"):
+            child.wait_for("the port", seconds=0.1)
         with pytest.raises(AssertionError) as failure:
             child.wait_for_end(seconds=0.1)
     assert "did not end within 0.1 s. The end of what was printed:\nstill here" in str(failure.value)
