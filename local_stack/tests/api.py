@@ -84,7 +84,7 @@ class Api:
         """Return the answer to a call, which may be an error."""
         response = self.request("GET", f"/{version}/{name}", content=json.dumps(parameters))
         if response.is_success:
-            assert sdk_schemas.problems("response", name, response.json()["data"]) == []
+            assert sdk_schemas.problems(name, response.json()["data"]) == []
         return response
 
     def __call__(self, name: str, /, version: str = "v2.23", **parameters: Any) -> Document:

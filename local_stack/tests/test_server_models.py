@@ -119,15 +119,12 @@ def test_a_task_sets_its_output_model_without_knowing_its_id(api, get, task):
     assert outputs == [{"name": "better name", "model": model["id"]}]
 
 
-def test_a_task_may_take_a_model_that_exists_for_its_output(api, new_model, task):
+def test_a_task_without_a_model_has_none_to_give_and_may_take_one_that_exists(api, new_model, task):
+    assert refused(api.send("models.get_by_task_id", task=task)) == 201
+    assert refused(api.send("models.update_for_task", task=task)) == 11
     model = new_model()
     assert api("models.update_for_task", task=task, override_model_id=model)["id"] == model
     assert api("models.get_by_task_id", task=task)["model"]["id"] == model
-
-
-def test_a_task_without_a_model_has_none_to_give(api, task):
-    assert refused(api.send("models.get_by_task_id", task=task)) == 201
-    assert refused(api.send("models.update_for_task", task=task)) == 11
 
 
 def test_a_deleted_model_is_gone_from_the_tasks_that_had_it(api, new_model, task):
