@@ -49,11 +49,8 @@ def measure(what: str, act: Callable[[int], object], count: int = CALLS) -> None
 
 
 def points(task: str, count: int, variants: int) -> list[dict]:
-    start = 1_700_000_000_000
-    return [
-        scalar(task, "loss", f"v{n % variants}", n // variants, n / 7, timestamp=start + n)
-        for n in range(count)
-    ]
+    numbers = range(count)
+    return [scalar(task, "loss", f"v{n % variants}", n // variants, n / 7, timestamp=n) for n in numbers]
 
 
 def measure_start(home: Path, state: str) -> None:
@@ -64,20 +61,19 @@ def measure_start(home: Path, state: str) -> None:
 
 
 def measure_calls(api: Api) -> None:
-    project = api("projects.create", name="benchmark/calls")["id"]
-    task = api("tasks.create", name="a task", type="training", project=project)["id"]
+    task = api.new("task", project=api.new("project", name="benchmark/calls"))
     api("tasks.started", task=task)
     parameter = {"section": "Args", "name": "depth", "value": "3"}
     calls = {
-        "tasks.get_by_id": lambda n: {"task": task},
-        "tasks.create": lambda n: {"name": f"task {n}", "type": "training"},
-        "tasks.edit": lambda n: {"task": task, "comment": f"comment {n}", "force": True},
-        "tasks.edit_hyper_params": lambda n: {"task": task, "hyperparams": [parameter]},
-        "tasks.ping": lambda n: {"task": task},
-        "queues.get_all": lambda n: {"name": "^default$"},
+        "tasks.get_by_id": {"task": task},
+        "tasks.create": {"name": "a task", "type": "training"},
+        "tasks.edit": {"task": task, "comment": "a comment", "force": True},
+        "tasks.edit_hyper_params": {"task": task, "hyperparams": [parameter]},
+        "tasks.ping": {"task": task},
+        "queues.get_all": {"name": "^default$"},
     }
     for name, parameters in calls.items():
-        measure(name, lambda n, name=name, parameters=parameters: api(name, **parameters(n)))
+        measure(name, lambda n, name=name, parameters=parameters: api(name, **parameters))
     measure("events.add_batch, 10 scalars", lambda n: api.events(*points(task, 10, 1)))
 
     large = {"net": {"name": "net", "value": "x" * MEGABYTE}}
@@ -88,30 +84,24 @@ def measure_calls(api: Api) -> None:
 
 
 def measure_lists(api: Api) -> None:
-    project = api("projects.create", name="benchmark/lists")["id"]
-    new = {"type": "training", "project": project}
-    new["hyperparams"] = {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}
+    project = api.new("project", name="benchmark/lists")
+    new = {"project": project, "hyperparams": {"Args": {f"p{n}": {"value": str(n)} for n in range(50)}}}
     for number in range(TASKS):
-        api("tasks.create", name=f"task {number}", **new)
-        api("projects.create", name=f"benchmark/many/{number}")
+        api.new("task", name=f"task {number}", **new)
+        api.new("project", name=f"benchmark/many/{number}")
 
     here = {"project": [project]}
     newest = {"order_by": ["-last_update"], "page_size": 10, "only_fields": ["id", "name"]}
-    measure(
-        f"among {TASKS} such and as many projects: tasks.create",
-        lambda n: api("tasks.create", name="new", **new),
-    )
+    measure(f"among {TASKS} such and as many projects: tasks.create", lambda n: api.new("task", **new))
     measure("  tasks.get_all, the one of a name", lambda n: api("tasks.get_all", name=f"^task {n}$", **here))
     measure("  tasks.get_all, two fields of the 10 newest", lambda n: api("tasks.get_all", **newest, **here))
     measure("  tasks.get_all, 500 whole tasks", lambda n: api("tasks.get_all", **here), 10)
-    measure(
-        "  projects.get_all, the one of a name",
-        lambda n: api("projects.get_all", name=f"^benchmark/many/{n}$"),
-    )
+    name = "^benchmark/many/{}$".format
+    measure("  projects.get_all, the one of a name", lambda n: api("projects.get_all", name=name(n)))
 
 
 def measure_scalars(api: Api) -> None:
-    task = api("tasks.create", name="reporter", type="training")["id"]
+    task = api.new("task")
     every = points(task, POINTS, 10)
     batches = [every[first : first + BATCH] for first in range(0, POINTS, BATCH)]
     start = time.perf_counter()
@@ -122,9 +112,7 @@ def measure_scalars(api: Api) -> None:
     series = "events.scalar_metrics_iter_histogram"
     page = {"event_type": "training_stats_scalar", "batch_size": 1000}
     measure("  reading them all", lambda n: api(series, task=task), 5)
-    measure(
-        "  reading 100 samples of each of the 10 series", lambda n: api(series, task=task, samples=100), 5
-    )
+    measure("  reading 100 samples of each of the 10", lambda n: api(series, task=task, samples=100), 5)
     measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
 
 
@@ -159,12 +147,7 @@ def main() -> None:
             measure_scalars(api)
             measure_lists(api)
             measure_file(api, server)
-        start = time.perf_counter()
-        with Stack(home):
-            show(
-                "from starting the stack to its first answer, with all this",
-                f"{time.perf_counter() - start:.2f} s",
-            )
+        measure_start(home, "with all this")
 
 
 if __name__ == "__main__":

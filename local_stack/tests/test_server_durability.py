@@ -1,7 +1,6 @@
 """What the local server acknowledged survives a kill -9, and clients carry on while it is away."""
 
 import itertools
-import json
 import socket
 import sys
 import threading
@@ -9,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -57,22 +57,16 @@ def content(number: int) -> bytes:
     return f"{number:05}".encode() * 60_000
 
 
-def upload(api: Api, number: int) -> None:
-    parts = {f"folder {number}/file": ("name", content(number))}
-    api.request("POST", "/files", files=parts).raise_for_status()
-
-
 def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_path):
     home = tmp_path / "home"
     with Stack(home, port=0) as stack:
         api = Api.of(stack)
-        shared = api("tasks.create", name="shared", type="custom")["id"]
+        shared, reporter = api.new("task"), api.new("task", name="reporter")
         api("tasks.enqueue", task=shared, queue_name="survivors")
-        reporter = api("tasks.create", name="reporter", type="custom")["id"]
         made: dict[int, str] = {}
 
         def make(number: int) -> None:
-            made[number] = api("tasks.create", name=f"task {number}", type="custom", comment="x" * 500)["id"]
+            made[number] = api.new("task", name=f"task {number}", comment="x" * 500)
 
         def tag(number: int) -> None:
             api("tasks.update", task=shared, tags=[f"tag {number}"], comment=f"comment {number}")
@@ -81,7 +75,8 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
             api.events(*(scalar(reporter, "m", str(number), n, number) for n in range(POINTS_IN_A_BATCH)))
 
         def store(number: int) -> None:
-            upload(api, number)
+            parts = {f"folder {number}/file": ("name", content(number))}
+            api.request("POST", "/files", files=parts).raise_for_status()
 
         writers = {write.__name__: Writer(write) for write in (make, tag, report, store)}
 
@@ -101,7 +96,7 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
         assert {number: names[task] for number, task in made.items()} == {n: f"task {n}" for n in made}
         assert len(names) <= writers["make"].tried
 
-        document = api("tasks.get_by_id", task=shared)["task"]
+        document = api.get("task", shared)
         last = int(document["comment"].split()[1])
         assert document["tags"] == [f"tag {last}"]
         assert last in (writers["tag"].acknowledged[-1], writers["tag"].tried)
@@ -111,31 +106,36 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_written(tmp_p
         series = api("events.scalar_metrics_iter_histogram", task=reporter)["m"]
         assert {len(points["x"]) for points in series.values()} == {POINTS_IN_A_BATCH}
         assert {int(variant) for variant in series} >= set(writers["report"].acknowledged)
-        (metrics,) = api("tasks.get_by_id", task=reporter)["task"]["last_metrics"].values()
+        (metrics,) = api.get("task", reporter)["last_metrics"].values()
         assert {last["variant"] for last in metrics.values()} == set(series)
 
         files = home / "server" / "files"
-        found = {
-            int(path.parent.name.split()[1]): path.read_bytes() for path in files.rglob("*") if path.is_file()
-        }
-        assert set(found) >= set(writers["store"].acknowledged)
-        assert all(data == content(number) for number, data in found.items())
+        stored = [int(folder.name.split()[1]) for folder in files.iterdir()]
+        assert set(stored) >= set(writers["store"].acknowledged)
+        for number in stored:
+            answer = api.request("GET", f"/files/folder {number}/file")
+            assert answer.content == content(number)
         assert list((home / "server" / "uploads").iterdir()) == []
 
 
-REPORTER = """
-import sys, time
-from clearml import Task
-task = Task.init("durability tests", "reporter", auto_connect_frameworks=False)
-print(task.id, flush=True)
-count = int(sys.argv[1])
-for number in range(count):
-    task.get_logger().report_scalar("m", "v", number, number)
-    print(f"line {number} of {count}", flush=True)
-    time.sleep(0.05)
-task.upload_artifact("result", {"points": count}, wait_on_upload=True)
-task.close()
-"""
+class Reporter(Child):
+    """A process of the SDK: the script reporter.py, running."""
+
+    def __init__(self, stack: Stack, name: str, points: int, pause: float = 0) -> None:
+        self.name, self.points = name, points
+        script = Path(__file__).with_name("sdk_scripts") / "reporter.py"
+        super().__init__([sys.executable, script, name, points, pause], env=stack.environment())
+
+    def check_that_nothing_is_lost(self, api: Api) -> None:
+        assert self.wait_for_end() == 0, self.told()
+        (task,) = api("tasks.get_all", name=f"^{self.name}$")["tasks"]
+        series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
+        assert series["x"] == list(range(self.points))
+        lines = api("events.get_task_log", task=task["id"], batch_size=5000)["events"]
+        log = "".join(event["msg"] for event in lines)
+        assert [n for n in range(self.points) if f"line {n} of {self.points}" not in log] == []
+        assert task["status"] == "completed"
+        assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
 
 
 @pytest.mark.parametrize(
@@ -143,45 +143,14 @@ task.close()
 )
 def test_a_client_that_loses_the_server_for_a_while_carries_on_and_loses_nothing(tmp_path, absence, points):
     home = tmp_path / "home"
-    script = tmp_path / "reporter.py"
-    script.write_text(REPORTER)
     with ExitStack() as running:
         with Stack(home, port=0) as stack:
-            command = [sys.executable, script, points]
-            client = running.enter_context(Child(command, env=stack.environment()))
+            client = running.enter_context(Reporter(stack, "reporter", points, pause=0.05))
             client.wait_for("(?m)^line 20 ")
             kill_server(stack)
         time.sleep(absence)
         with Stack(home) as stack:
-            assert client.wait_for_end() == 0, client.told()
-            api = Api.of(stack)
-            (task,) = api("tasks.get_all", name="^reporter$")["tasks"]
-            series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
-            assert series["x"] == list(range(points))
-            lines = api("events.get_task_log", task=task["id"], batch_size=5000)["events"]
-            log = "".join(event["msg"] for event in lines)
-            assert [n for n in range(points) if f"line {n} of {points}" not in log] == []
-            assert task["status"] == "completed"
-            assert [artifact["key"] for artifact in task["execution"]["artifacts"]] == ["result"]
-
-
-def test_a_restart_keeps_credentials_tokens_and_everything_shown(tmp_path):
-    home = tmp_path / "home"
-    with Stack(home, port=0) as stack:
-        api = Api.of(stack)
-        task = api(
-            "tasks.create", name="kept", type="custom", project=api("projects.create", name="kept")["id"]
-        )["id"]
-        api("tasks.started", task=task)
-        api.events(scalar(task, "m", "1", 7, 1))
-        api("tasks.ping", task=task)
-        upload(api, 1)
-        before = api("tasks.get_by_id", task=task)
-        secrets = (home / "server" / "credentials.json").read_text()
-    with Stack(home):
-        assert (home / "server" / "credentials.json").read_text() == secrets
-        assert api("tasks.get_by_id", task=task) == before
-        assert api.request("GET", "/files/folder 1/file").content == content(1)
+            client.check_that_nothing_is_lost(Api.of(stack))
 
 
 def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp_path):
@@ -213,7 +182,7 @@ def at_once(act: Callable[[int], object], count: int, threads: int = 8) -> list:
 
 
 def test_what_many_clients_write_to_one_task_is_all_there(api):
-    task = api("tasks.create", name="popular", type="custom")["id"]
+    task = api.new("task")
 
     def write(number: int) -> None:
         artifact = {"key": f"artifact {number}", "type": "custom", "uri": f"http://files/{number}"}
@@ -223,7 +192,7 @@ def test_what_many_clients_write_to_one_task_is_all_there(api):
         api.events(*(scalar(task, "m", str(number), n, number) for n in (1, 2)))
 
     at_once(write, 80)
-    document = api("tasks.get_by_id", task=task)["task"]
+    document = api.get("task", task)
     assert len(document["execution"]["artifacts"]) == 80
     assert sum(len(section) for section in document["hyperparams"].values()) == 80
     assert api("events.get_task_events", task=task)["total"] == 160
@@ -232,8 +201,8 @@ def test_what_many_clients_write_to_one_task_is_all_there(api):
 
 
 def test_each_task_of_a_queue_is_given_to_one_agent_only(api):
-    queue = api("queues.create", name=f"contended {time.monotonic_ns()}")["id"]
-    tasks = [api("tasks.create", name=f"task {n}", type="custom")["id"] for n in range(40)]
+    queue = api.new("queue", name="contended")
+    tasks = [api.new("task") for _ in range(40)]
     at_once(lambda number: api("tasks.enqueue", task=tasks[number], queue=queue), 40)
     answers = at_once(lambda _: api("queues.get_next_task", queue=queue), 60)
     given = [answer["entry"]["task"] for answer in answers if answer]
@@ -241,38 +210,13 @@ def test_each_task_of_a_queue_is_given_to_one_agent_only(api):
 
 
 def test_a_project_that_many_make_at_once_is_made_once(api):
-    name = f"wanted by many {time.monotonic_ns()}"
-    answers = at_once(lambda _: api.send("projects.create", name=name), 16)
+    answers = at_once(lambda _: api.send("projects.create", name="wanted by many"), 16)
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 15
-    assert len(api("projects.get_all", name=f"^{name}$")["projects"]) == 1
+    assert len(api("projects.get_all", name="^wanted by many$")["projects"]) == 1
 
 
-PROCESS = """
-import json, sys
-from clearml import Task
-task = Task.init("durability tests/many", "worker " + sys.argv[1], auto_connect_frameworks=False)
-for number in range(200):
-    task.get_logger().report_scalar("m", "v", number, number)
-task.upload_artifact("result", {"worker": sys.argv[1]})
-task.close()
-print(json.dumps(task.id))
-"""
-
-
-def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api, tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(PROCESS)
+def test_several_processes_of_the_sdk_at_once_lose_nothing(stack, api):
     with ExitStack() as running:
-        started = [
-            running.enter_context(Child([sys.executable, script, number], env=stack.environment()))
-            for number in range(3)
-        ]
+        started = [running.enter_context(Reporter(stack, f"worker {n}", points=200)) for n in range(3)]
         for process in started:
-            assert process.wait_for_end() == 0, process.told()
-    for number, process in enumerate(started):
-        task = json.loads(process.printed.lines[-1])
-        series = api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]
-        assert series["x"] == list(range(200))
-        document = api("tasks.get_by_id", task=task)["task"]
-        assert (document["name"], document["status"]) == (f"worker {number}", "completed")
-        assert [artifact["key"] for artifact in document["execution"]["artifacts"]] == ["result"]
+            process.check_that_nothing_is_lost(api)

@@ -71,10 +71,9 @@ def test_a_wrong_setting_is_one_line_that_names_file_key_and_remedy(tmp_path, li
 
 
 def test_a_project_without_the_table_is_where_its_pyproject_or_its_git_folder_is(tmp_path):
-    git = tmp_path / "git"
-    (git / ".git").mkdir(parents=True)
-    deep = git / "a" / "b"
-    deep.mkdir(parents=True)
+    git, deep = tmp_path / "git", tmp_path / "git" / "a" / "b"
+    for folder in (git / ".git", deep):
+        folder.mkdir(parents=True)
     assert find_project(deep) == (git, {})
     assert find_project(write(git / "a", "")) == (git / "a", {})
     assert find_project(deep) == (git / "a", {})

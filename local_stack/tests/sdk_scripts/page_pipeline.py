@@ -20,9 +20,8 @@ with tempfile.TemporaryDirectory() as temporary:
     (folder / "more.csv").write_text("a,b\n3,4\n")
     child = Dataset.create(dataset_project=PROJECT, dataset_name="rows", parent_datasets=[parent.id])
     child.add_files(folder / "more.csv")
-    child.get_logger().report_table(
-        "preview", "head", iteration=0, table_plot=pd.DataFrame({"column": [HOSTILE]})
-    )
+    table = pd.DataFrame({"column": [HOSTILE]})
+    child.get_logger().report_table("preview", "head", iteration=0, table_plot=table)
     child.upload()
     child.finalize()
 
@@ -30,14 +29,7 @@ base = Task.create(PROJECT, "base of the steps", repo="https://example.com/repos
 pipeline = PipelineController(f"pipeline {HOSTILE}", PROJECT, pool_frequency=0.005)
 pipeline.add_parameter("seeds", HOSTILE)
 for name, parents in (("first", []), ("left", ["first"]), ("right", ["first"])):
-    pipeline.add_step(
-        name, base_task_id=base.id, parents=parents, execution_queue=QUEUE, cache_executed_step=False
-    )
-logger = pipeline.get_logger()
-logger.report_table(
-    "Model selection",
-    "candidates",
-    iteration=0,
-    table_plot=pd.DataFrame({"F1": ["0.9"]}, index=[f"candidate {HOSTILE}"]),
-)
+    pipeline.add_step(name, base_task_id=base.id, parents=parents, execution_queue=QUEUE)
+table = pd.DataFrame({"F1": ["0.9"]}, index=[f"candidate {HOSTILE}"])
+pipeline.get_logger().report_table("Model selection", "candidates", iteration=0, table_plot=table)
 pipeline.start_locally(run_pipeline_steps_locally=False)
