@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted, storage_errors
+from clearml_tools.errors import UserError, report_errors_in_one_line, storage_errors
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ import xgboost
 from clearml import Dataset, Task
 
 from asteroids.configuration import check_configuration
-from asteroids.drift import decile_edges
+from asteroids.drift import EDGES, decile_edges, format_edges
 from asteroids.evaluation import (
     THRESHOLD_ATTRIBUTE,
     VALIDATION_SCORE,
@@ -39,7 +39,9 @@ from asteroids.plots import (
 )
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
+from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.models import register_model
+from clearml_tools.serving_commands import metrics_add_command
 from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     CLASS_NAMES,
@@ -113,15 +115,6 @@ def train(
     return booster, curves
 
 
-def metrics_command(edges: dict[str, list[float]]) -> str:
-    """Return the command that makes clearml-serving count each variable in buckets up to these edges."""
-    scalars = [f"{name}={format_edges(values)}" for name, values in edges.items()]
-    return (
-        f"clearml-serving --id ID metrics add --endpoint {shell_quoted(SERVING_ENDPOINT)} "
-        f"--variable-scalar {' '.join(map(shell_quoted, scalars))}"
-    )
-
-
 def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     """Write the booster with all that serving needs to know: serving gets the file, not ClearML's metadata.
 
@@ -132,23 +125,16 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
-def upload_model(
-    task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, list[float]]
-) -> str:
+def upload_model(task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, str]) -> str:
     """Register the booster as the task's model MODEL_NAME, with its metadata; return the model's id."""
     about = {"threshold": threshold, "xgboost_version": xgboost.__version__}
     metadata = {**about, "features": ", ".join(FEATURES), "trees": booster.num_boosted_rounds()}
-    metadata |= {f"deciles of {name}": format_edges(values) for name, values in edges.items()}
+    metadata |= {f"{EDGES}{name}": text for name, text in edges.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{MODEL_FILE_STEM}.ubj")
         save_model(booster, path, threshold)
         configuration = {**about, "features": FEATURES}
         return register_model(task, MODEL_NAME, path, "xgboost", CLASS_NAMES, configuration, metadata).id
-
-
-def format_edges(edges: list[float]) -> str:
-    """Return the edges of buckets as clearml-serving and the model's metadata have them."""
-    return ",".join(f"{edge:.6g}" for edge in edges)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -227,7 +213,7 @@ def main() -> None:
     )
     # Of all rows but the test set's, so that the edges do not depend on the seed.
     seen = features.iloc[np.concatenate([train_rows, validation_rows])]
-    edges = {name: decile_edges(seen[name]) for name in WATCHED_FEATURES}
+    edges = {name: format_edges(decile_edges(seen[name])) for name in WATCHED_FEATURES}
 
     booster, curves = train(
         features,
@@ -251,10 +237,11 @@ def main() -> None:
     print(f"{booster.num_boosted_rounds()} trees, threshold {threshold:.3f}; on the test set:")
     print(scores.round(4))
 
-    report_learning_curves(logger, curves)
-    report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
-    report_importance(logger, booster)
-    report_comparison(logger, scores)
+    with delayed_interrupt():
+        report_learning_curves(logger, curves)
+        report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
+        report_importance(logger, booster)
+        report_comparison(logger, scores)
     logger.report_single_value(VALIDATION_SCORE, validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)
     # Later models are compared with this one on these rows.
@@ -263,7 +250,7 @@ def main() -> None:
         task.upload_artifact(TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
     model_id = upload_model(task, booster, threshold, edges)
     print(f"model '{MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
-    print(metrics_command({**edges, "y": [0, 1]}))
+    print(metrics_add_command("ID", SERVING_ENDPOINT, {**edges, "y": "0,1"}))
 
 
 if __name__ == "__main__":

@@ -104,6 +104,12 @@ def test_the_example_knows_no_local_stack_demo_or_tests():
     assert {room for room in example if ALLOWED[room] & strangers} == set()
 
 
+def test_asteroids_take_nothing_of_clearml_but_the_error_of_users():
+    files = [file for file in tracked_files() if file.parts[0] == "asteroids" and file.suffix == ".py"]
+    taken = {module for file in files for module in imported_modules(file) if "clearml" in module[0]}
+    assert taken == {("clearml_tools", "errors", "UserError")}
+
+
 def test_local_stack_does_not_speak_of_the_example():
     said = {
         f"{file}:{number}": line.strip()
