@@ -108,6 +108,7 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
+    # Empty, not None, which would reach a step as the text "None".
     add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")

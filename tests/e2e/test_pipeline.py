@@ -245,15 +245,15 @@ def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelin
 def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment) -> dict[str, str]:
     """Controllers of pipelines that ran at once: two of one project, and one that fails in its first step.
 
-    "late" fails in its training. "bad date" is from a checkout whose commit no remote has, with a remote that
-    cannot be reached.
+    "whole" takes all rows, and fails in its training. "bad date" is from a checkout whose commit no remote
+    has, with a remote that cannot be reached.
     """
     cloned = tmp_path_factory.mktemp("cloned") / "asteroids"
     unreachable = Checkout(cloned, clearml_environment, remote="https://git.invalid/asteroids.git")
     seed = ["--training-seeds", "1"]
     launched = {
         "early": pipelines.launch(checkout, *seed, "--query-date", "1999-01-01"),
-        "late": pipelines.launch(checkout, *seed, "--query-date", "2012-01-01", "--num-boost-round", 0),
+        "whole": pipelines.launch(checkout, *seed, "--num-boost-round", 0),
         "bad date": pipelines.launch(unreachable, *seed, "--query-date", "soon"),
     }
     for controller in launched.values():
@@ -262,9 +262,9 @@ def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment)
 
 
 def test_pipelines_that_run_at_once_never_mix(pipelines, crowd, sdk):
-    early, late = (sdk.Task.get_task(crowd[name]).data for name in ("early", "late"))
-    assert early.started < late.completed and late.started < early.completed
-    for name, year in (("early", 1998), ("late", 2011)):
+    early, whole = (sdk.Task.get_task(crowd[name]).data for name in ("early", "whole"))
+    assert early.started < whole.completed and whole.started < early.completed
+    for name, year in (("early", 1998), ("whole", 2016)):
         steps = pipelines.steps(crowd[name])
         raw = steps["get_data"].artifacts["dataset_id"].get()
         assert steps["preprocess_data"].get_parameter("Args/dataset_id") == raw
@@ -290,7 +290,7 @@ def test_a_bad_date_fails_in_get_data_with_its_own_message_also_from_a_commit_th
 
 
 def test_a_training_that_fails_tells_why(pipelines, crowd, sdk):
-    task = sdk.Task.get_task(crowd["late"])
+    task = sdk.Task.get_task(crowd["whole"])
     assert task.status == "failed"
     told = "Pipeline failed in step model_training_0: --num-boost-round and --early-stopping-rounds must be"
     assert any(line.startswith(told) for line in console(task).splitlines()[-10:])
@@ -308,8 +308,7 @@ class Rerun:
 @pytest.fixture(scope="module")
 def rerun(crowd, checkout, sdk) -> Rerun:
     before = champions(sdk, checkout)
-    parameters = ["--training-seeds", "1", "--query-date", "2012-01-01", "--num-boost-round", "1"]
-    done = checkout.run("pipeline.py", "--local", *parameters)
+    done = checkout.run("pipeline.py", "--local", "--training-seeds", "1", "--num-boost-round", "1")
     return Rerun(re.search(r"created new task id=(\w+)", done.stdout)[1], done.stdout.splitlines(), before)
 
 
