@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,9 +20,8 @@ from rich.table import Table
 from demo.pulse import Pulse
 from global_config import CONTROLLER_QUEUE, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
 from local_stack import prometheus
-from local_stack.errors import HomeInUse, ProcessError
-from local_stack.prometheus import Fetch
-from local_stack.serving import SYNC_SECONDS, Ports, Serving, fetch_prometheus
+from local_stack.errors import HomeInUse, ProcessError, PrometheusNotFound
+from local_stack.serving import SYNC_SECONDS, Ports, Serving, check_packages, find_broker
 from local_stack.settings import HOME_NAME
 from local_stack.stack import Stack, display_path
 
@@ -52,7 +53,7 @@ class DemoRun:
     """One run of the demo: the stack that it runs on, and what its summary shows."""
 
     stack: Stack
-    prometheus: Fetch | None = None  # None: it is fetched when serving starts
+    fetching: "Future[None] | None" = None  # of Prometheus; None: it is fetched when serving starts
     started_serving: Serving | None = None
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
@@ -73,6 +74,13 @@ class DemoRun:
             )
         return self.started_serving
 
+    def has_prometheus(self) -> bool:
+        """Return whether Prometheus has been fetched; PrometheusNotFound if that failed."""
+        if not (self.fetching and self.fetching.done()):
+            return False
+        self.fetching.result()
+        return True
+
     @property
     def endpoint_url(self) -> str:
         return f"{self.serving.url}/{quote(SERVING_ENDPOINT)}"
@@ -82,19 +90,34 @@ def run_demo(home: Path | None) -> int:
     """Run all steps and return 0; StackError says which step failed and where its log is."""
     began, took = time.monotonic(), {}
     say(f"Starting a fresh local ClearML, with {AGENTS} agents and one for controllers")
-    with pulse, fetch_prometheus(lambda line: say(f"    {line}")) as fetch, fresh_stack(home) as stack:
-        run = DemoRun(stack, fetch)
+    check_packages()
+    find_broker()
+    with pulse, ThreadPoolExecutor() as background, fresh_stack(home) as stack:
+        run = DemoRun(stack, background.submit(fetch_prometheus, stack))
         say(f"It is running at {stack.url}")
         for number, (name, purpose, step) in enumerate(STEPS, 1):
             console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
             started = time.monotonic()
-            fetch.tools()  # fail now, not minutes later, if they cannot be fetched
+            run.has_prometheus()  # fail now, not minutes later, if it cannot be fetched
             with console.status(f"{name} …"):  # on a terminal alone
                 step(run)
             took[name] = time.monotonic() - started
     say("\nDone. Everything that was started has been stopped.")
     summarize(run, {**took, "all": time.monotonic() - began})
     return 0
+
+
+def fetch_prometheus(stack: Stack) -> None:
+    """Fetch Prometheus, if need be, while the first steps run; PrometheusNotFound says why it cannot be."""
+    printed = [""]
+
+    def show(line: str) -> None:
+        printed.append(line)
+        say(f"    {line}")
+
+    command = [sys.executable, "-m", "local_stack.prometheus"]
+    if stack.processes.run("fetch", command, env=os.environ, each_line=show, cwd=REPOSITORY):
+        raise PrometheusNotFound(printed[-1])
 
 
 def run_script(
@@ -128,7 +151,7 @@ def run_pipeline(run: DemoRun) -> None:
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
-        if line.startswith(f"{SELECTION}:") and run.prometheus and run.prometheus.tools():
+        if line.startswith(f"{SELECTION}:") and run.has_prometheus():
             _ = run.serving  # the trainings have ended: a core is free
 
     run_script(run, "pipeline.py", "--wait", each_line=each_line)
@@ -149,10 +172,10 @@ def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
 
 def deploy(run: DemoRun) -> None:
     """Serve the champion, by the commands that a user would type."""
-    if run.prometheus and not run.prometheus.tools():
+    if run.fetching and not run.has_prometheus():
         say("    Waiting for Prometheus, which is still being fetched")
         pulse.doing = "Prometheus is being fetched"
-        run.prometheus.wait()
+        run.fetching.result()
     serving = run.serving
     pulse.doing = "clearml-serving is starting"
     serving.wait()

@@ -159,10 +159,11 @@ class Processes:
     def unexpected_end(self, restarted: Collection[str] = ()) -> str | None:
         """Return a report on the first child that has ended by itself, None while all run.
 
-        Those in `restarted` do not count: somebody else starts them again.
+        Those in `restarted` do not count: somebody else starts them again. Nor do those of `run`, which may
+        be at work in another thread.
         """
-        for name, process in self.running.items():
-            if name not in restarted and process.poll() is not None:
+        for name, process in list(self.running.items()):
+            if name not in restarted and not process.stdout and process.poll() is not None:
                 return self.failure_report(name, f"ended by itself with code {process.returncode}")
         return None
 
