@@ -100,7 +100,7 @@ def run_demo(home: Path | None) -> int:
             started = time.monotonic()
             run.has_prometheus()  # fail now, not minutes later, if it cannot be fetched
             with console.status(f"{name} …"):  # on a terminal alone
-                step(run)
+                step(run) if step else run_script(run, name)
             took[name] = time.monotonic() - started
     say("\nDone. Everything that was started has been stopped.")
     summarize(run, {**took, "all": time.monotonic() - began})
@@ -113,33 +113,31 @@ def fetch_prometheus(stack: Stack) -> None:
 
     def show(line: str) -> None:
         printed.append(line)
-        say(f"    {line}")
+        show_line(line)
 
     command = [sys.executable, "-m", "local_stack.prometheus"]
     if stack.processes.run("fetch", command, env=os.environ, each_line=show, cwd=REPOSITORY):
         raise PrometheusNotFound(printed[-1])
 
 
+def show_line(line: str) -> None:
+    say(f"    {line}")
+
+
 def run_script(
-    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], object] | None = None
+    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], None] = show_line
 ) -> None:
-    """Run a script of the example to its end, showing what it prints."""
+    """Run a script of the example to its end; `each_line` gets what it prints."""
     run_command(run, script, [sys.executable, str(REPOSITORY / script), *arguments], each_line)
 
 
 def run_command(
-    run: DemoRun, name: str, command: list[str], each_line: Callable[[str], object] | None = None
+    run: DemoRun, name: str, command: list[str], each_line: Callable[[str], None] = show_line
 ) -> None:
-    """Run a command to its end, showing what it prints; ProcessError if it fails."""
+    """Run a command to its end; ProcessError if it fails."""
     processes = run.stack.processes
     pulse.doing = f"{name} is running"
-
-    def show(line: str) -> None:
-        say(f"    {line}")
-        if each_line:
-            each_line(line)
-
-    if processes.run(name, command, env=run.stack.environment(), each_line=show, cwd=REPOSITORY):
+    if processes.run(name, command, env=run.stack.environment(), each_line=each_line, cwd=REPOSITORY):
         raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
 
 
@@ -148,6 +146,7 @@ def run_pipeline(run: DemoRun) -> None:
     printed = []
 
     def each_line(line: str) -> None:
+        show_line(line)
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
@@ -255,37 +254,14 @@ def drift_alarms(run: DemoRun) -> dict[str, str]:
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
 
 
-STEPS: tuple[tuple[str, str, Callable[[DemoRun], None]], ...] = (
-    (
-        "get_data.py",
-        "query the asteroid table and version the rows as a dataset",
-        lambda run: run_script(run, "get_data.py"),
-    ),
-    (
-        "preprocessing.py",
-        "turn the rows into features and labels, a dataset of their own",
-        lambda run: run_script(run, "preprocessing.py"),
-    ),
-    (
-        "model_training.py",
-        "train the classifier and score it on the frozen test set",
-        lambda run: run_script(run, "model_training.py"),
-    ),
-    (
-        "pipeline.py",
-        "all of it as a pipeline on ClearML agents, three trainings in parallel",
-        run_pipeline,
-    ),
-    (
-        "clearml-serving",
-        "deploy the champion on real clearml-serving processes, and watch it",
-        deploy,
-    ),
-    (
-        "inference.py",
-        "normal traffic, then drifted, and what Prometheus makes of both",
-        show_drift,
-    ),
+# What each shows as its name, what it is for, and what it does: None runs the script of this name.
+STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
+    ("get_data.py", "query the asteroid table and version the rows as a dataset", None),
+    ("preprocessing.py", "turn the rows into features and labels, a dataset of their own", None),
+    ("model_training.py", "train the classifier and score it on the frozen test set", None),
+    ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel", run_pipeline),
+    ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it", deploy),
+    ("inference.py", "normal traffic, then drifted, and what Prometheus makes of both", show_drift),
 )
 
 
@@ -297,11 +273,7 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
     show_table("The models of the pipeline, on asteroids that none has seen", header, rows)
     say(f"{run.decision}\n")
     rows = [
-        [
-            variable,
-            *(f"{psi[kind]:.3f}" for kind in TRAFFIC),
-            run.alarms.get(variable, "silent"),
-        ]
+        [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
         for variable, psi in sorted(run.psi.items())
     ]
     show_table("Population stability index", ["", "normal traffic", "drifted", "alarm"], rows)
