@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import preprocessing
+import global_config
 from asteroids.frozen_test_set import is_test_group
 from get_data import query_table
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess
@@ -80,7 +80,7 @@ def test_labels_are_1_for_hazardous_and_0_for_not(table, spelling):
     ],
 )
 def test_labels_may_be_other_texts(table, monkeypatch, values, spelling):
-    monkeypatch.setattr(preprocessing, "LABEL_VALUES", values)
+    monkeypatch.setattr(global_config, "LABEL_VALUES", values)
     hazardous = table["Hazardous"].copy()
     table["Hazardous"] = hazardous.map(spelling)
     assert find_problems(table) == []
