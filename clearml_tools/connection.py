@@ -24,6 +24,7 @@ from clearml_tools.network import (
     LOOPBACK_HOSTS,
     connection_error_text,
     exempt_loopback_from_proxies,
+    is_http_address,
     without_password,
 )
 
@@ -130,13 +131,8 @@ def use_sdk_settings() -> None:
 
 def require_answer(setting: str, server: str, path: str = "") -> requests.Response:
     """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
-    try:
-        parts = urlsplit(server)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # an impossible port, say
-        is_address = False
     address, place = without_password(server), f"see {setting} in clearml.conf"
-    if not is_address:
+    if not is_http_address(server):
         raise UserError(f"'{address}' is no address such as http://127.0.0.1:8008: {place}")
     is_local = is_on_this_machine(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
