@@ -7,13 +7,16 @@ instead. The tests of the local server itself always run on a local one.
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local_stack.loopback import without_proxies
-from local_stack.stack import Stack
 from local_stack.waiting import be_interruptible
 from tests.support.checkouts import Checkout
+
+if TYPE_CHECKING:  # it needs a POSIX system, and the unit tests do not
+    from local_stack.stack import Stack
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +34,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(clearml_stack: Stack) -> Stack:
+def stack(clearml_stack: "Stack") -> "Stack":
     """The running local stack, shared by all tests that leave it as usable as they found it."""
     return clearml_stack
 

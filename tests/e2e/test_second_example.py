@@ -2,23 +2,33 @@
 
 import csv
 import re
+import sys
+from collections.abc import Iterator
 
 import pytest
+import requests
 
+from local_stack.tests.programs import require_programs
+from local_stack.waiting import SECONDS, Child, run, wait_until
 from tests.second_example import overlay
 from tests.support.checkouts import Checkout
+from tests.support.deployment import clean_environment, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def tumours(tmp_path_factory, clearml_environment) -> Checkout:
-    """The second example, in a checkout in which its three scripts have run."""
-    checkout = Checkout(tmp_path_factory.mktemp("second") / "tumours", clearml_environment, overlay=overlay)
-    checkout.printed = "".join(
-        checkout.run(f"{name}.py").stdout for name in ("get_data", "preprocessing", "model_training")
-    )
-    return checkout
+def tumours(tmp_path_factory) -> Iterator[Checkout]:
+    """The second example, in a checkout in which its three scripts have run, on `up --serving`."""
+    require_programs()
+    folder = tmp_path_factory.mktemp("second")
+    checkout = Checkout(folder / "tumours", clean_environment(), overlay=overlay)
+    with up(folder / "home", folder=checkout.folder) as checkout.deployment:
+        checkout.environment |= checkout.deployment.environment
+        checkout.printed = "".join(
+            checkout.run(f"{name}.py").stdout for name in ("get_data", "preprocessing", "model_training")
+        )
+        yield checkout
 
 
 def test_the_scripts_tell_of_its_rows_and_classes(tumours):
@@ -42,6 +52,33 @@ def test_its_own_features_are_to_be_watched_at_its_own_endpoint(tumours):
 def test_its_pipeline_promotes_a_champion(tumours):
     done = tumours.run("pipeline.py", "--local", "--training-seeds", 1, 2)
     assert "is the new champion: there is no champion yet" in done.stdout
+
+
+def test_its_champion_is_served_and_its_drift_raises_an_alert(tumours):
+    """After the pipeline, whose champion it is. The commands are those that `up --serving` prints then."""
+    deployment = tumours.deployment
+    deployment.process.wait_for("(?m)metrics add.*$\n")
+    printed = deployment.process.printed.lines
+    commands = [line.strip() for line in printed if line.startswith("    clearml-serving")]
+    assert len(commands) == 2
+    done = run(["bash", "-e"], input="\n".join(commands), cwd=tumours.folder, env=tumours.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def drift_alerts() -> set[str]:
+        alerts = deployment.query('ALERTS{alertname="MajorDrift", alertstate="firing", endpoint="tumour"}')
+        return {labels["variable"] for labels, _ in alerts}
+
+    url = f"{deployment.url}/tumour"
+    wait_until(lambda: requests.post(url, json={}, timeout=SECONDS).status_code == 422, "the endpoint")
+    tumours.run("inference.py", "--url", url, "--rate", 50, "--count", 500)
+    assert drift_alerts() == set()
+    with Child(
+        [sys.executable, "inference.py", "--url", url, "--rate", "50", "--drift"],
+        cwd=tumours.folder,
+        env=tumours.environment,
+    ):
+        wait_until(drift_alerts, "an alert")
+    assert drift_alerts() == {"worst_radius"}
 
 
 def test_its_mock_rows_drift_in_its_own_columns(tumours):

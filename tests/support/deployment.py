@@ -185,13 +185,13 @@ def table_rows() -> list[dict]:
 
 
 @contextmanager
-def up(home: Path, *options: str) -> Iterator[Deployment]:
+def up(home: Path, *options: str, folder: Path = REPOSITORY) -> Iterator[Deployment]:
     """`up --serving` on free ports, stopped as a user would; all that it started must be gone then."""
     ports = ["--serving-port", "0", "--prometheus-port", "0", "--grafana-port", "0"]
     if not home.exists():  # later it keeps its port, as the addresses of its files do
         ports += ["--port", "0"]
     command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0", "--home", str(home)]
-    with Child([*command, *ports, *options], cwd=REPOSITORY) as process:
+    with Child([*command, *ports, *options], cwd=folder) as process:
         process.wait_for("Ctrl-C stops it")
         yield Deployment(
             process,

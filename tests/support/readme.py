@@ -4,7 +4,7 @@ import re
 
 from tests.support.checkouts import REPOSITORY
 
-PAGES = [REPOSITORY / name for name in ("README.md", "local_stack/README.md")]
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "local_stack/README.md")]
 PAGES += sorted(path for room in ("docs", "deploy") for path in (REPOSITORY / room).glob("*.md"))
 TEXT = "\n".join(page.read_text() for page in PAGES)
 
