@@ -20,17 +20,9 @@ import xgboost
 from clearml import Dataset, Task
 
 import global_config as config
-from asteroids import plots
+from asteroids import evaluation, plots
 from asteroids.configuration import check_configuration
 from asteroids.drift import EDGES, decile_edges, format_edges
-from asteroids.evaluation import (
-    THRESHOLD_ATTRIBUTE,
-    VALIDATION_SCORE,
-    choose_threshold,
-    compare_with_baselines,
-    rule_of_thumb,
-    score,
-)
 from asteroids.frozen_test_set import split_by_group
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
@@ -99,7 +91,7 @@ def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     The names of the features are in every model file. The bytes depend on the trees and the threshold
     alone: the same data, parameters and seed give the same file.
     """
-    booster.set_attr(**{THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
+    booster.set_attr(**{evaluation.THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
@@ -197,12 +189,12 @@ def main() -> None:
         raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
     probabilities = booster.predict(xgboost.DMatrix(features))
     validation_labels, validation_probabilities = labels[validation_rows], probabilities[validation_rows]
-    threshold = choose_threshold(validation_labels, validation_probabilities)
-    validation_scores = score(validation_labels, validation_probabilities, threshold)
+    threshold = evaluation.choose_threshold(validation_labels, validation_probabilities)
+    validation_scores = evaluation.score(validation_labels, validation_probabilities, threshold)
 
     test_labels, test_probabilities = labels[test_rows], probabilities[test_rows]
-    by_rule = rule_of_thumb(features.iloc[test_rows])
-    scores = compare_with_baselines(test_labels, test_probabilities, threshold, by_rule)
+    by_rule = evaluation.rule_of_thumb(features.iloc[test_rows])
+    scores = evaluation.compare_with_baselines(test_labels, test_probabilities, threshold, by_rule)
     print(f"{booster.num_boosted_rounds()} trees, threshold {threshold:.3f}; on the test set:")
     print(scores.round(4))
 
@@ -211,7 +203,7 @@ def main() -> None:
         plots.report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
         plots.report_importance(logger, booster)
         plots.report_comparison(logger, scores)
-    logger.report_single_value(VALIDATION_SCORE, validation_scores["PR-AUC"])
+    logger.report_single_value(evaluation.VALIDATION_SCORE, validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)
     # Later models are compared with this one on these rows.
     test_set = features.iloc[test_rows].assign(**{config.LABEL_COLUMN: test_labels})

@@ -149,7 +149,7 @@ def draw_state_timeline(axes: Axes, panel: Document, times: np.ndarray, series: 
             colour = COLOURS[state["color"]]
             axes.barh(row, length, height, left=begin, color=colour, alpha=opacity, linewidth=0)
             if length > 0.016 * len(state["text"]) * (times[-1] - times[0]):
-                axes.text(begin + 8, row, state["text"], va="center", color="black", fontsize=SMALL)
+                axes.text(begin + 8, row, state["text"], va="center", color="black")
     axes.set_yticks(range(len(series)), [each.name for each in series])
     axes.set_ylim(len(series) - 0.5, -0.5)
     axes.grid(False)
