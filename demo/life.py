@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,25 +54,22 @@ class DemoRun:
 
     stack: Stack
     fetching: "Future[None] | None" = None  # of Prometheus; None: it is fetched when serving starts
-    started_serving: Serving | None = None
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
     psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
     alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
 
-    @property
+    @cached_property
     def serving(self) -> Serving:
         """Serving and its monitoring, started at first use; it may take a while until they are ready."""
-        if not self.started_serving:
-            say("    Starting clearml-serving and its monitoring")
-            self.started_serving = Serving(
-                self.stack,
-                Ports(inference=0, prometheus=0, grafana=0),
-                name=SERVING_NAME,
-                rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
-                dashboard=REPOSITORY / "asteroid.json",
-            )
-        return self.started_serving
+        say("    Starting clearml-serving and its monitoring")
+        return Serving(
+            self.stack,
+            Ports(inference=0, prometheus=0, grafana=0),
+            name=SERVING_NAME,
+            rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
+            dashboard=REPOSITORY / "asteroid.json",
+        )
 
     def has_prometheus(self) -> bool:
         """Return whether Prometheus has been fetched; PrometheusNotFound if that failed."""
