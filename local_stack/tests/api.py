@@ -15,6 +15,11 @@ from local_stack.stack import Stack
 from local_stack.tests import sdk_schemas
 from local_stack.waiting import SECONDS
 
+DEFAULTS = {
+    "task": {"name": "a task", "type": "custom"},
+    "model": {"name": "a model", "uri": "http://files/m.bin", "ready": False},
+}
+
 
 class InProcess(httpx.BaseTransport):
     """Let an application answer in this process and on this thread: no socket, no server."""
@@ -85,6 +90,14 @@ class Api:
     def __call__(self, name: str, /, version: str = "v2.23", **parameters: Any) -> Document:
         """Return the data of a call that succeeds."""
         return data_of(self.send(name, version, **parameters))
+
+    def new(self, kind: str, **fields: Any) -> str:
+        """Make a document of the kind and return its id."""
+        return self(f"{kind}s.create", **{**DEFAULTS.get(kind, {}), **fields})["id"]
+
+    def get(self, kind: str, key: str, version: str = "v2.23") -> Document:
+        """Return the document of the kind with the id."""
+        return self(f"{kind}s.get_by_id", version, **{kind: key})[kind]
 
     def send_events(self, *events: Any) -> httpx.Response:
         """Report events in one batch: JSON lines, as the SDK sends them."""

@@ -34,13 +34,9 @@ def address(scripts: Path, settings: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["scripts", "a b", "scr[i]p*ts?", "höhe"])
-def test_agents_are_led_to_a_checkout_without_a_remote(tmp_path, name):
+def test_agents_are_led_to_the_checkout_with_and_without_a_remote(tmp_path, name):
     scripts = repository(tmp_path / name)
     assert address(scripts, tmp_path) == scripts.as_uri()
-
-
-def test_agents_are_led_to_the_checkout_and_not_to_its_remote(tmp_path):
-    scripts = repository(tmp_path / "scripts")
     git(scripts, "remote", "add", "origin", "https://example.com/scripts.git")
     assert address(scripts, tmp_path) == scripts.as_uri()
 

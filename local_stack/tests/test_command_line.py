@@ -38,6 +38,17 @@ def start(*arguments: object, before: Sequence[str] = (), apart: bool = False) -
     return Child([*before, *COMMAND, *arguments], apart=apart, cwd=PACKAGE_PARENT)
 
 
+def refusal(*arguments: object) -> str:
+    """Return the one line with which `up` says why it does not start."""
+    done = run("up", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    return done.stderr
+
+
+def server_of(up: Child) -> psutil.Process:
+    return next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Child]:
     """`python -m local_stack up` on a free port, past the line that says it is running."""
@@ -46,15 +57,12 @@ def up(tmp_path: Path) -> Iterator[Child]:
         yield process
 
 
-def test_up_prints_the_one_line_to_paste_and_it_leads_to_the_server(up, tmp_path):
+def test_up_prints_the_line_to_paste_and_a_link_that_opens_the_pages(up):
     (line,) = [line.strip() for line in up.printed.lines if "export" in line]
     variable, _, path = line.removeprefix("export ").partition("=")
     assert variable == "CLEARML_CONFIG_FILE"
     url = re.search(r'api_server: "(.+)"', Path(path).read_text())[1]
     assert url in up.printed.lines[0]
-
-
-def test_up_prints_a_link_that_opens_the_pages(up):
     (link,) = [line.split()[1] for line in up.printed.lines if "Pages:" in line]
     with requests.Session() as browser:
         answer = browser.get(link, timeout=waiting.SECONDS)
@@ -71,7 +79,7 @@ def test_up_stops_cleanly_and_leaves_no_process(up, name):
 
 
 def test_up_ends_with_an_explanation_when_the_server_dies(up):
-    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server = server_of(up)
     server.kill()
     assert up.wait_for_end() == 1
     assert "The server process ended by itself with code -9" in str(up.errors)
@@ -88,7 +96,7 @@ def test_up_under_nohup_outlives_its_terminal(tmp_path):
 
 
 def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_path):
-    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server = server_of(up)
     server.suspend()  # so that it takes long to end
     up.kill()
     up.wait()
@@ -100,23 +108,19 @@ def test_a_start_after_a_crash_waits_until_all_that_was_running_is_gone(up, tmp_
 def test_a_port_in_use_is_one_line_with_the_port_and_the_remedy(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run("up", "--home", tmp_path / "home", "--port", port)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f"Port {port} cannot be used" in done.stderr
-    assert "--port" in done.stderr
+        told = refusal("--home", tmp_path / "home", "--port", port)
+    assert f"Port {port} cannot be used" in told
+    assert "--port" in told
 
 
 def test_a_home_in_use_is_one_line_with_the_remedy(up, tmp_path):
-    done = run("up", "--home", tmp_path / "home", "--port", 0)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "is running in" in done.stderr
-    assert "--home" in done.stderr
+    told = refusal("--home", tmp_path / "home", "--port", 0)
+    assert "is running in" in told
+    assert "--home" in told
 
 
 def test_an_impatient_second_ctrl_c_does_not_disturb_the_stopping(up):
-    server = next(p for p in psutil.Process(up.pid).children() if "local_stack.server" in p.cmdline())
+    server = server_of(up)
     server.suspend()  # so that it takes long to end
     children = psutil.Process(up.pid).children(recursive=True)
     for name in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
@@ -144,22 +148,18 @@ def test_a_reader_that_ends_by_the_same_ctrl_c_as_up_is_no_error(tmp_path):
 
 def test_a_folder_of_somebody_elses_files_is_refused_and_stays_as_it_was(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    done = run("up", "--home", tmp_path)
-    assert done.returncode == 1
-    assert "holds files that are no local stack's" in done.stderr
+    assert "holds files that are no local stack's" in refusal("--home", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
     (tmp_path / "file").touch()
-    done = run("up", "--home", tmp_path / "file" / "home", "--port", 0)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "cannot be used (Not a directory)" in done.stderr
-    assert "--home" in done.stderr
+    told = refusal("--home", tmp_path / "file" / "home", "--port", 0)
+    assert "cannot be used (Not a directory)" in told
+    assert "--home" in told
 
 
-def test_a_fresh_stack_does_not_empty_the_folder_of_all_stacks(tmp_path):
+def test_the_folder_of_all_stacks_may_be_a_home_and_is_never_emptied(tmp_path):
     home = tmp_path / ".local_stack"
     (home / "tools").mkdir(parents=True)
     link = tmp_path / "link"
@@ -167,6 +167,8 @@ def test_a_fresh_stack_does_not_empty_the_folder_of_all_stacks(tmp_path):
     for folder in (home, link):
         with pytest.raises(StackError, match="more than one stack's files"), Stack(folder, fresh=True):
             pass
+    with Stack(home, port=0) as running:
+        assert "tasks" in running.call("tasks.get_all")
     assert (home / "tools").exists()
 
 
@@ -178,9 +180,8 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path, monk
     with Stack(tmp_path / "home", port=0) as stack:
         assert "tasks" in stack.call("tasks.get_all")
         assert stack.environment()["no_proxy"] == "example.org,127.0.0.1,localhost"
-    assert proxy_exemption() == (
-        " no_proxy=example.org,127.0.0.1,localhost NO_PROXY=example.org,127.0.0.1,localhost"
-    )
+    exempt = "example.org,127.0.0.1,localhost"
+    assert proxy_exemption() == f" no_proxy={exempt} NO_PROXY={exempt}"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert proxy_exemption() == ""
 
@@ -226,23 +227,13 @@ def test_an_impossible_number_is_refused(option, value, told, capsys):
     assert told in capsys.readouterr().err
 
 
-def test_the_default_home_may_hold_the_folders_of_demos_and_tools(tmp_path):
-    home = tmp_path / ".local_stack"
-    (home / "demo").mkdir(parents=True)
-    with Stack(home, port=0) as running:
-        assert "tasks" in running.call("tasks.get_all")
-
-
 def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_language(tmp_path):
     queues = {"agent_queues": ["default", "another"], "controller_queue": "pipelines"}
     for _ in range(2):
         with Stack(tmp_path / "a höme", port=0, agents=1, **queues) as stack:
             workers = stack.call("workers.get_all")["workers"]
-            assert sorted(queue["name"] for worker in workers for queue in worker["queues"]) == [
-                "another",
-                "default",
-                "pipelines",
-            ]
+            names = sorted(queue["name"] for worker in workers for queue in worker["queues"])
+            assert names == ["another", "default", "pipelines"]
             assert exposed(stack) == []
             for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s
                 assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"

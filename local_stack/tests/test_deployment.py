@@ -63,18 +63,16 @@ def test_it_runs_where_the_project_is_when_a_model_is_published_or_tagged(servin
     assert capsys.readouterr().out == ""  # the same as before
 
 
-def test_nothing_is_shown_for_a_command_that_prints_nothing(serving, models, tmp_path, capsys):
-    models["a-model"] = []
-    run_once(DeploymentCommand(command("pass"), serving, tmp_path), serving)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_command_that_fails_is_shown_with_what_it_printed(serving, models, tmp_path, capsys):
+def test_a_command_that_fails_is_shown_with_what_it_printed_and_one_that_prints_nothing_is_not(
+    serving, models, tmp_path, capsys
+):
     models["a-model"] = []
     run_once(DeploymentCommand(command("raise SystemExit('no such model')"), serving, tmp_path), serving)
     told = capsys.readouterr().out
     assert "failed with code 1" in told
     assert "no such model" in told
+    run_once(DeploymentCommand(command("pass"), serving, tmp_path), serving)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_command_that_does_not_exist_is_one_line(serving, models, tmp_path, capsys):

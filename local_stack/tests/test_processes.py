@@ -15,21 +15,15 @@ from local_stack.waiting import Child, wait_until
 
 pytestmark = pytest.mark.e2e
 
-SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
-IGNORES_TERM = [
-    sys.executable,
-    "-c",
-    "import signal, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print('up', flush=True); time.sleep(600)",
-]
-DETACHES_A_CHILD = [
-    sys.executable,
-    "-c",
-    "import subprocess, sys, time\n"
-    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
-    "print('up', flush=True); time.sleep(600)",
-]
+
+def python(code: str) -> list[str]:
+    """Return the command that runs this code."""
+    return [sys.executable, "-c", f"import os, signal, subprocess, sys, time\n{code}"]
+
+
+SLEEP = python("print('up', flush=True); time.sleep(600)")
+IGNORES_TERM = python(f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEP[-1]}")
+DETACHES_A_CHILD = python(f"subprocess.Popen({SLEEP}, start_new_session=True)\n{SLEEP[-1]}")
 
 
 @pytest.fixture
@@ -39,12 +33,6 @@ def logs(tmp_path: Path) -> Path:
 
 def start_and_wait(processes: Processes, name: str, command: list[str]) -> subprocess.Popen:
     return processes.start(name, command, ready=lambda: "up" in processes.log(name).read_text())
-
-
-def test_leaving_ends_the_children(logs):
-    with Processes(logs) as processes:
-        child = start_and_wait(processes, "sleeper", SLEEP)
-    assert not psutil.pid_exists(child.pid)
 
 
 def test_leaving_ends_what_a_child_started_and_detached(logs):
@@ -87,22 +75,22 @@ def test_all_are_asked_to_end_at_once_and_the_first_one_started_last(logs, monke
 
 
 def test_the_children_of_a_killed_parent_are_ended(tmp_path):
-    code = (
-        "import pathlib, sys, time\n"
-        "from local_stack.processes import Processes\n"
-        "with Processes(pathlib.Path(sys.argv[1])) as processes:\n"
-        f"    processes.spawn('parent', {DETACHES_A_CHILD!r})\n"
-        "    print(processes.mark, flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    with Child([sys.executable, "-c", code, tmp_path], cwd=PACKAGE_PARENT) as parent:
+    code = f"""
+from pathlib import Path
+from local_stack.processes import Processes
+with Processes(Path(sys.argv[1])) as processes:
+    processes.spawn("parent", {DETACHES_A_CHILD})
+    print(processes.mark, flush=True)
+    time.sleep(600)
+"""
+    with Child([*python(code), tmp_path], cwd=PACKAGE_PARENT) as parent:
         mark = parent.wait_for(r"(\w+)\n")[1]
         wait_until(lambda: len(marked(mark)) == 2, "the child and its child", parent.told)
     wait_until(lambda: marked(mark) == [], "the end of both", parent.told)
 
 
 def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(logs):
-    fails = [sys.executable, "-c", "import sys; print('no such broker'); sys.exit(3)"]
+    fails = python("print('no such broker'); sys.exit(3)")
     with Processes(logs) as processes, pytest.raises(ProcessError) as failure:
         processes.start("broker", fails, ready=lambda: False)
     assert "The broker process ended with code 3 before it was ready" in str(failure.value)
@@ -111,9 +99,7 @@ def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_lo
 
 def test_a_child_that_ends_while_another_process_answers_for_it_is_not_ready(logs):
     with Processes(logs) as processes, pytest.raises(ProcessError, match="ended with code 0 before it was"):
-        processes.start(
-            "brief", [sys.executable, "-c", ""], ready=lambda: processes.running["brief"].wait() == 0
-        )
+        processes.start("brief", python(""), ready=lambda: processes.running["brief"].wait() == 0)
 
 
 def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
@@ -122,20 +108,16 @@ def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
     assert marked(processes.mark) == []
 
 
-def test_a_child_that_ends_by_itself_is_noticed(logs):
+def test_a_child_that_ends_by_itself_is_noticed_unless_somebody_restarts_it(logs):
     with Processes(logs) as processes:
-        processes.spawn("brief", [sys.executable, "-c", "print('bye')"]).wait()
+        processes.spawn("brief", python("print('bye')")).wait()
+        assert processes.unexpected_end(restarted=["brief"]) is None
         assert "The brief process ended by itself with code 0" in processes.unexpected_end()
 
 
 def test_what_a_dead_child_left_behind_can_be_ended(logs):
-    leaves_a_child = [
-        sys.executable,
-        "-c",
-        "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n",
-    ]
     with Processes(logs) as processes:
-        parent = processes.spawn("parent", leaves_a_child)
+        parent = processes.spawn("parent", python(f"subprocess.Popen({SLEEP})"))
         parent.wait()
         (orphan,) = marked(processes.mark)
         other = processes.spawn("other", SLEEP)
@@ -156,19 +138,9 @@ def test_a_dead_process_that_its_parent_has_not_buried_is_not_waited_for(monkeyp
         child.wait()
 
 
-def test_a_child_that_somebody_restarts_may_end(logs):
-    with Processes(logs) as processes:
-        processes.spawn("brief", [sys.executable, "-c", "print('bye')"]).wait()
-        assert processes.unexpected_end(restarted=["brief"]) is None
-
-
 def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
     lines = []
-    command = [
-        sys.executable,
-        "-c",
-        f"import os, sys; print('a'); print({MARK!r} in os.environ); sys.exit(4)",
-    ]
+    command = python(f"print('a'); print({MARK!r} in os.environ); sys.exit(4)")
     with Processes(logs) as processes:
         code = processes.run("step", command, env={}, each_line=lines.append)
         assert (code, lines) == (4, ["a", "True"])
@@ -179,7 +151,7 @@ def test_a_run_hands_on_its_lines_and_its_exit_code_and_keeps_a_log(logs):
 def test_a_childs_lines_come_as_it_prints_them(logs, monkeypatch):
     """Whatever the environment says of buffers, and though nothing in the child empties its own."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    told = [sys.executable, "-c", "import time; print('up'); time.sleep(600)"]
+    told = python("print('up'); time.sleep(600)")
     with Processes(logs) as processes:
         start_and_wait(processes, "sleeper", told)
         first = []

@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
+from io import BytesIO
 from pathlib import Path
-from threading import Thread
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -52,13 +51,8 @@ def test_the_programs_on_path_come_first(programs, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_half_of_them_is_not_enough(programs, tmp_path):
+def test_where_one_is_missing_and_there_is_no_debian_the_error_says_how_to_install_it(programs, tmp_path):
     make_program(programs / "prometheus")
-    with pytest.raises(PrometheusNotFound):
-        find_tools(tmp_path / "cache")
-
-
-def test_where_there_is_no_debian_the_error_says_how_to_install_it(programs, tmp_path):
     with pytest.raises(PrometheusNotFound, match=r"^No Prometheus was found: .*brew install prometheus.*$"):
         find_tools(tmp_path / "cache")
 
@@ -110,32 +104,10 @@ def test_nobody_at_the_address_is_not_ready():
     assert not prometheus.is_ready("http://127.0.0.1:9")
 
 
-# Queries
+def test_a_query_that_is_refused_is_told_with_the_reason(monkeypatch):
+    def refuse(url: str, *_: object, **__: object) -> None:
+        raise HTTPError(url, 400, "Bad Request", Message(), BytesIO(b'{"error": "unclosed parenthesis"}'))
 
-
-@pytest.fixture
-def refusing() -> Iterator[Callable[[int, bytes], str]]:
-    """Starts a stand-in for Prometheus that answers everything with a status and a text; its address."""
-    with ExitStack() as running:
-
-        def start(status: int, text: bytes) -> str:
-            class Handler(BaseHTTPRequestHandler):
-                def do_POST(self) -> None:
-                    self.rfile.read(int(self.headers["Content-Length"]))
-                    self.send_response(status)
-                    self.send_header("Content-Length", str(len(text)))
-                    self.end_headers()
-                    self.wfile.write(text)
-
-            server = running.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-            running.callback(server.shutdown)
-            Thread(target=server.serve_forever).start()
-            return f"http://127.0.0.1:{server.server_port}"
-
-        yield start
-
-
-def test_a_query_that_is_refused_is_told_with_the_reason(refusing):
-    url = refusing(400, b'{"status": "error", "error": "unclosed parenthesis"}')
+    monkeypatch.setattr(prometheus, "open_loopback", refuse)
     with pytest.raises(ValueError, match=r"^Prometheus refuses 'sum\(': unclosed parenthesis$"):
-        prometheus.query(url, "sum(")
+        prometheus.query("http://127.0.0.1:9", "sum(")

@@ -1,6 +1,5 @@
 """The local server as HTTP: who may call it, and how it answers invalid calls."""
 
-import asyncio
 import base64
 import json
 import re
@@ -12,8 +11,7 @@ import pytest
 
 from local_stack.server.app import create_app
 from local_stack.server.auth import Credentials
-from local_stack.server.store import Store
-from local_stack.tests.api import Api, refused, scalar
+from local_stack.tests.api import Api, InProcess, scalar
 
 
 def call(api: Api, name: str, body: bytes = b"{}", **options) -> httpx.Response:
@@ -82,13 +80,9 @@ def test_a_token_lasts_as_long_as_was_asked_within_reason(api, asked, given):
     assert claims["exp"] - claims["iat"] == given or (given is None and answer.is_success)
 
 
-def test_a_token_can_be_exchanged_for_a_fresh_one(api):
-    answer = call(api, "auth.login")
-    assert answer.json()["data"]["token"]
-
-
-def test_the_access_keys_themselves_are_as_good_as_a_token(api):
+def test_the_access_keys_are_as_good_as_a_token_which_can_be_exchanged_for_a_fresh_one(api):
     assert api.client.get("/tasks.get_types", auth=api.keys).status_code == 200
+    assert api("auth.login")["token"]
 
 
 def forged(secret: str, algorithm: str = "HS256", **claims) -> str:
@@ -138,19 +132,17 @@ def test_files_cannot_be_changed_without_credentials(api, method):
 # Bodies
 
 
+BODIES = (b"no json", b"{", b'{"a":}', b"\xff\xfe\x00", b"[1]", b'"text"', b"3", b"1" * 5000, b"{} {}")
+
+
 @pytest.mark.parametrize(
-    "body", [b"no json", b"{", b'{"a":}', b"\xff\xfe\x00", b"[1]", b'"text"', b"3", b"1" * 5000, b"{} {}"]
+    ("name", "body"),
+    [*(("tasks.get_types", body) for body in BODIES), ("events.add_batch", b'{"task": "a"}\nnonsense\n')],
 )
-def test_a_body_that_is_no_json_object_is_refused_with_a_reason(api, body):
-    answer = call(api, "tasks.get_types", body)
+def test_a_body_that_is_no_json_object_is_refused_with_a_reason(api, name, body):
+    answer = call(api, name, body)
     assert answer.status_code == 400
-    assert meta(answer)["result_msg"].startswith("Validation error: the body ")
-
-
-def test_a_batch_with_a_line_that_is_no_json_is_refused_with_a_reason(api):
-    answer = call(api, "events.add_batch", b'{"task": "a"}\nnonsense\n')
-    assert answer.status_code == 400
-    assert "the body is not JSON" in meta(answer)["result_msg"]
+    assert "Validation error: the body " in meta(answer)["result_msg"]
 
 
 @pytest.mark.parametrize("opening", ['{"a":', "["])
@@ -170,9 +162,8 @@ def test_a_body_that_is_too_large_is_refused_and_the_server_goes_on(api):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_json_may_come_in_any_of_its_encodings(api, encoding):
     body = json.dumps({"name": "größe ✓"}, ensure_ascii=False).encode(encoding)
-    answer = call(
-        api, "projects.get_all", body, headers={"Content-Type": f"application/json; charset={encoding}"}
-    )
+    headers = {"Content-Type": f"application/json; charset={encoding}"}
+    answer = call(api, "projects.get_all", body, headers=headers)
     assert answer.json()["data"]["projects"] == []
 
 
@@ -214,11 +205,7 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         ("tasks.get_by_id", {}, "Missing required fields: task"),
         ("tasks.get_by_id", {"task": None}, "Missing required fields: task"),
         ("tasks.get_by_id", {"task": 3}, "Invalid type for fields: task should be a string"),
-        (
-            "tasks.create",
-            {"name": "task", "type": "nap"},
-            "'nap' is not a type of task; the types are annotation,",
-        ),
+        ("tasks.create", {"name": "task", "type": "nap"}, "'nap' is not a type of task; the types are"),
         ("tasks.create", {"name": "ab", "type": "custom"}, "a task's name needs at least 3 characters"),
         ("tasks.get_all", {"page": -1}, "page should be an integer from 0 to"),
         ("tasks.get_all", {"name": "("}, "Malformed regular expression: '('"),
@@ -226,18 +213,10 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         ("tasks.archive", {"tasks": "x"}, "tasks should be a list, each item a string"),
         ("tasks.archive", {"tasks": [["x"]]}, "tasks[0] should be a string"),
         ("models.add_or_update_metadata", {"model": "m", "metadata": [{}]}, "fields: metadata[0].key"),
-        (
-            "models.create",
-            {"name": "model", "uri": "u", "labels": {"cat": "1"}},
-            "labels.cat should be an integer",
-        ),
+        ("models.edit", {"model": "m", "labels": {"cat": "1"}}, "labels.cat should be an integer"),
         ("events.debug_images", {"metrics": [{"task": 1}]}, "metrics[0].task should be a string"),
         ("events.plots", {"metrics": [], "scroll_id": "x"}, "Invalid scroll id: 'x'"),
-        (
-            "tasks.dequeue",
-            {"task": "x", "new_status": "asleep"},
-            "new_status should be closed or completed or",
-        ),
+        ("tasks.dequeue", {"task": "x", "new_status": "nap"}, "new_status should be closed or completed"),
     ],
 )
 def test_the_answer_to_an_invalid_call_says_what_is_wrong(api, name, parameters, message):
@@ -246,46 +225,19 @@ def test_the_answer_to_an_invalid_call_says_what_is_wrong(api, name, parameters,
     assert message in meta(answer)["result_msg"]
 
 
-def test_an_error_carries_the_subcode_that_clients_act_on(api):
-    for kind, subcode in (("task", 101), ("model", 201), ("project", 401), ("queue", 701)):
-        assert refused(api.send(f"{kind}s.get_by_id", **{kind: "nobody"})) == subcode
-
-
 # What it says of itself
 
 
-def test_an_answer_never_holds_a_stack_trace(api):
-    for parameters in ({}, {"task": 3}, {"task": "x" * 10_000}, {"task": "\ud800"}):
-        answer = api.send("tasks.get_by_id", **parameters)
-        assert answer.status_code == 400
-        assert "Traceback" not in answer.text
-        assert 'File "' not in answer.text
-
-
-def test_what_breaks_outside_of_a_call_answers_no_more_than_its_kind(tmp_path):
-    """A broken file store, behind the application as ASGI runs it."""
-
-    class Broken:
+def test_what_breaks_outside_of_a_call_answers_no_more_than_its_kind(store, api):
+    class BrokenFiles:
         def find(self, path: str) -> None:
             raise ZeroDivisionError("a secret")
 
-    store = Store(":memory:")
-    credentials = Credentials.load_or_make(tmp_path / "credentials.json")
-    headers = [(b"authorization", f"Bearer {credentials.token()}".encode())]
-    scope = {"type": "http", "method": "GET", "path": "/files/a", "headers": headers, "query_string": b""}
-    sent = []
-
-    async def receive() -> dict:
-        return {"type": "http.request"}
-
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    with pytest.raises(ZeroDivisionError):  # which uvicorn logs
-        asyncio.run(create_app(store, credentials, Broken())(scope, receive, send))
-    store.close()
-    assert sent[0]["status"] == 500
-    assert json.loads(sent[1]["body"])["meta"]["result_msg"] == "General server error: ZeroDivisionError"
+    application = create_app(store, api.credentials, BrokenFiles())
+    with InProcess(application) as transport, Api(api.url, api.credentials, transport) as broken:
+        answer = broken.request("GET", "/files/a")
+    assert answer.status_code == 500
+    assert meta(answer)["result_msg"] == "General server error: ZeroDivisionError"
 
 
 HOSTILE = [
@@ -302,15 +254,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_stored_as_it_is(api, text):
-    task = api("tasks.create", name=f"abc{text}", type="custom", comment=text, tags=[text])["id"]
-    stored = api("tasks.get_by_id", task=task)["task"]
+    task = api.new("task", name=f"abc{text}", comment=text, tags=[text])
+    stored = api.get("task", task)
     assert (stored["name"], stored["comment"], stored["tags"]) == (f"abc{text}", text, [text])
-
-
-@pytest.mark.parametrize("text", [text for text in HOSTILE if "\ud800" not in text])
-def test_hostile_text_in_events_is_stored_as_it_is(api, text):
-    task = api("tasks.create", name="hostile events", type="custom")["id"]
-    api.events(scalar(task, text, text, 1, 2), {"type": "log", "task": task, "msg": text})
-    series = api("events.scalar_metrics_iter_histogram", task=task)
-    assert series == {text: {text: {"name": text, "x": [1], "y": [2.0]}}}
-    assert [event["msg"] for event in api("events.get_task_log", task=task)["events"]] == [text]
+    if "\ud800" not in text:  # which no database takes
+        api.events(scalar(task, text, text, 1, 2), {"type": "log", "task": task, "msg": text})
+        series = api("events.scalar_metrics_iter_histogram", task=task)
+        assert series == {text: {text: {"name": text, "x": [1], "y": [2.0]}}}
+        assert [event["msg"] for event in api("events.get_task_log", task=task)["events"]] == [text]

@@ -27,7 +27,7 @@ def names(api, top):
 def test_a_name_with_slashes_makes_the_parents(api, top, names):
     leaf = api("projects.create", name=f"{top}/a/b", description="leaf", tags=["t"])["id"]
     assert names() == ["a", "a/b"]
-    project = api("projects.get_by_id", project=leaf)["project"]
+    project = api.get("project", leaf)
     (parent,) = api("projects.get_all", name=f"^{top}/a$")["projects"]
     assert project["basename"] == "b"
     assert project["parent"] == parent["id"]
@@ -38,44 +38,40 @@ def test_a_name_with_slashes_makes_the_parents(api, top, names):
 @pytest.mark.parametrize("name", ["{}/.datasets/x", "{}/.pipelines/x", "{}/.x/y/z"])
 def test_what_is_below_a_name_with_a_dot_is_hidden(api, top, name):
     project = api("projects.create", name=name.format(top))["id"]
-    assert api("projects.get_by_id", project=project)["project"]["system_tags"] == ["hidden"]
+    assert api.get("project", project)["system_tags"] == ["hidden"]
     assert [p["name"] for p in api("projects.get_all", name=f"^{top}")["projects"]] == [top]
 
 
-def test_a_name_is_taken_once(api, top):
-    api("projects.create", name=top)
-    assert refused(api.send("projects.create", name=top)) == 801
-
-
 @pytest.mark.parametrize("name", ["", "ab", "/abc", "abc/", "abc//def", "abc/ /def", "a/" * 60 + "a"])
-def test_a_name_that_makes_no_tree_is_refused(api, top, name):
-    project = api("projects.create", name=top)["id"]
+def test_a_name_that_makes_no_tree_or_is_taken_is_refused(api, top, name):
+    project = api.new("project", name=top)
+    assert refused(api.send("projects.create", name=top)) == 801
     assert refused(api.send("projects.create", name=name)) in (12, 407)
     assert refused(api.send("projects.update", project=project, name=name)) in (12, 407)
-    assert api("projects.get_by_id", project=project)["project"]["name"] == top
+    assert api.get("project", project)["name"] == top
 
 
 def test_a_renamed_project_takes_all_below_it_along(api, top, names):
-    leaf = api("projects.create", name=f"{top}/a/b/c")["id"]
+    leaf = api.new("project", name=f"{top}/a/b/c")
     api("projects.create", name=f"{top}/ab")
     (project,) = api("projects.get_all", name=f"^{top}/a$")["projects"]
     api("projects.update", project=project["id"], name=f"{top}/x/y", description="moved")
     assert names() == ["ab", "x", "x/y", "x/y/b", "x/y/b/c"]
     (parent,) = api("projects.get_all", name=f"^{top}/x$")["projects"]
-    moved = api("projects.get_by_id", project=project["id"])["project"]
+    moved = api.get("project", project["id"])
     assert (moved["basename"], moved["parent"], moved["description"]) == ("y", parent["id"], "moved")
-    assert api("projects.get_by_id", project=leaf)["project"]["basename"] == "c"
+    assert api.get("project", leaf)["basename"] == "c"
 
 
 def test_what_moves_below_a_name_with_a_dot_is_hidden_and_shown_again_when_it_moves_out(api, top):
-    project = api("projects.create", name=f"{top}/a")["id"]
+    project = api.new("project", name=f"{top}/a")
     for location, tags in ((f"{top}/.pipelines", ["hidden"]), (top, [])):
         api("projects.move", project=project, new_location=location)
-        assert api("projects.get_by_id", project=project)["project"]["system_tags"] == tags
+        assert api.get("project", project)["system_tags"] == tags
 
 
 def test_a_project_cannot_move_below_itself(api, top, names):
-    project = api("projects.create", name=f"{top}/a/b")["id"]
+    project = api.new("project", name=f"{top}/a/b")
     (parent,) = api("projects.get_all", name=f"^{top}/a$")["projects"]
     assert refused(api.send("projects.update", project=parent["id"], name=f"{top}/a/b/a")) == 408
     assert refused(api.send("projects.move", project=parent["id"], new_location=f"{top}/a/b")) == 408
@@ -84,30 +80,25 @@ def test_a_project_cannot_move_below_itself(api, top, names):
 
 
 def test_a_project_moves_to_another_place_and_to_the_top(api, top, names):
-    project = api("projects.create", name=f"{top}/a/{top} b")["id"]
+    project = api.new("project", name=f"{top}/a/{top} b")
     assert api("projects.move", project=project, new_location=f"{top}/c") == {"moved": 1}
     assert names() == ["a", "c", f"c/{top} b"]
     api("projects.move", project=project, new_location="")
-    assert api("projects.get_by_id", project=project)["project"]["name"] == f"{top} b"
-    assert not api("projects.get_by_id", project=project)["project"].get("parent")
+    assert api.get("project", project)["name"] == f"{top} b"
+    assert not api.get("project", project).get("parent")
 
 
 def test_a_merged_project_hands_over_all_it_holds(api, top, names):
-    source = api("projects.create", name=f"{top}/source")["id"]
-    target = api("projects.create", name=f"{top}/target")["id"]
+    source = api.new("project", name=f"{top}/source")
+    target = api.new("project", name=f"{top}/target")
+    assert refused(api.send("projects.merge", project=source, destination_project=source)) == 12
     api("projects.create", name=f"{top}/source/child")
     task = api("tasks.create", name="a task", type="custom", project=source)["id"]
     api("models.create", name="a model", uri="u", project=source)
     answer = api("projects.merge", project=source, destination_project=target)
     assert answer == {"moved_entities": 2, "moved_projects": 1}
     assert names() == ["target", "target/child"]
-    assert api("tasks.get_by_id", task=task)["task"]["project"] == target
-
-
-def test_a_project_cannot_merge_into_itself(api, top, names):
-    project = api("projects.create", name=f"{top}/a")["id"]
-    assert refused(api.send("projects.merge", project=project, destination_project=project)) == 12
-    assert names() == ["a"]
+    assert api.get("task", task)["project"] == target
 
 
 def contents(api, project: str) -> dict[str, str]:
@@ -122,7 +113,7 @@ def contents(api, project: str) -> dict[str, str]:
 
 
 def test_a_project_with_contents_is_deleted_by_force_only(api, top):
-    project = api("projects.create", name=top)["id"]
+    project = api.new("project", name=top)
     held = contents(api, project)
     counts = {"tasks": 2, "non_archived_tasks": 2, "models": 1, "non_archived_models": 1}
     assert api("projects.validate_delete", project=project) == counts
@@ -134,61 +125,49 @@ def test_a_project_with_contents_is_deleted_by_force_only(api, top):
 
 
 def test_what_a_deleted_project_held_stays_without_a_project(api, top):
-    project = api("projects.create", name=f"{top}/a")["id"]
+    project = api.new("project", name=f"{top}/a")
     held = contents(api, project)
     answer = api("projects.delete", project=project, force=True)
     assert (answer["deleted"], answer["disassociated_tasks"], answer["deleted_tasks"]) == (1, 2, 0)
-    assert api("tasks.get_by_id", task=held["task"])["task"].get("project") is None
-    assert api("models.get_by_id", model=held["model"])["model"].get("project") is None
-    assert api("tasks.get_by_id", task=held["waiting"])["task"]["status"] == "queued"
+    assert api.get("task", held["task"]).get("project") is None
+    assert api.get("model", held["model"]).get("project") is None
+    assert api.get("task", held["waiting"])["status"] == "queued"
 
 
 def test_deleting_a_project_with_its_contents_leaves_nothing_of_them(api, top):
-    project = api("projects.create", name=f"{top}/a")["id"]
-    held = contents(api, api("projects.create", name=f"{top}/a/b")["id"])
-    user = api(
-        "tasks.create", name="user", type="custom", models={"input": [{"name": "m", "model": held["model"]}]}
-    )["id"]
+    project = api.new("project", name=f"{top}/a")
+    held = contents(api, api.new("project", name=f"{top}/a/b"))
+    user = api.new("task", models={"input": [{"name": "m", "model": held["model"]}]})
     answer = api("projects.delete", project=project, force=True, delete_contents=True)
     assert (answer["deleted"], answer["deleted_tasks"], answer["deleted_models"]) == (2, 2, 1)
-    assert answer["urls"] == {
-        "artifact_urls": ["http://files/a.csv"],
-        "event_urls": [],
-        "model_urls": ["http://files/m.bin"],
-    }
+    urls = {"artifact_urls": ["http://files/a.csv"], "event_urls": [], "model_urls": ["http://files/m.bin"]}
+    assert answer["urls"] == urls
     assert refused(api.send("tasks.get_by_id", task=held["task"])) == 101
     assert refused(api.send("models.get_by_id", model=held["model"])) == 201
-    assert api("tasks.get_by_id", task=user)["task"]["models"]["input"] == []
+    assert api.get("task", user)["models"]["input"] == []
     (queue,) = api("queues.get_all", name="^project tests$")["queues"]
     assert held["waiting"] not in [entry["task"] for entry in queue["entries"]]
 
 
 def test_tags_in_use_are_listed_for_tasks_models_projects_and_all(api, top):
     project = api("projects.create", name=top, tags=["p"])["id"]
-    other = api("projects.create", name=f"{top}/other")["id"]
+    other = api.new("project", name=f"{top}/other")
     api("tasks.create", name="a task", type="custom", project=project, tags=["t", "both"])
     api("tasks.create", name="elsewhere", type="custom", project=other, tags=["elsewhere"])
     api("models.create", name="a model", uri="u", project=project, tags=["m", "both"], system_tags=["s"])
     here = {"projects": [project]}
     assert api("projects.get_task_tags", **here) == {"tags": ["both", "t"]}
-    assert api("projects.get_model_tags", include_system=True, **here) == {
-        "tags": ["both", "m"],
-        "system_tags": ["s"],
-    }
+    tags = {"tags": ["both", "m"], "system_tags": ["s"]}
+    assert api("projects.get_model_tags", include_system=True, **here) == tags
     assert "p" in api("projects.get_project_tags")["tags"]
     assert {"p", "t", "m", "both", "elsewhere"} <= set(api("organization.get_tags")["tags"])
 
 
 def test_the_metrics_and_hyperparameters_of_a_project_are_listed(api, top):
-    project, child = (api("projects.create", name=name)["id"] for name in (top, f"{top}/child"))
+    project, child = (api.new("project", name=name) for name in (top, f"{top}/child"))
     for where, name, section in ((project, "loss", "Args"), (child, "recall", "General")):
-        task = api(
-            "tasks.create",
-            name="a task",
-            type="custom",
-            project=where,
-            hyperparams={section: {"a": {"value": "1"}, "b": {"value": "2"}}},
-        )["id"]
+        parameters = {section: {"a": {"value": "1"}, "b": {"value": "2"}}}
+        task = api.new("task", project=where, hyperparams=parameters)
         api.events(scalar(task, name, "v", 1, 1))
     (metric,) = api("projects.get_unique_metric_variants", project=project)["metrics"]
     assert (metric["metric"], metric["variant"]) == ("loss", "v")

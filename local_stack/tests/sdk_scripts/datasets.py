@@ -1,9 +1,9 @@
-"""Datasets with parents, changed and removed files, versions and lists. Prints what came of it."""
+"""Datasets with parents, changed and removed files, versions and lists."""
 
-import json
 import sys
 import tempfile
 from pathlib import Path
+from unittest import TestCase
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ sdk_schemas.record(sys.argv[1])
 from clearml import Dataset  # noqa: E402
 
 PROJECT, NAME = "sdk tests/data", "rows & columns"
-found: dict = {}
+equal = TestCase().assertEqual
 
 
 def contents(dataset: Dataset) -> dict[str, str]:
-    folder = Path(dataset.get_local_copy())
+    folder = Path(Dataset.get(dataset_id=dataset.id).get_local_copy())
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("*"))
@@ -62,34 +62,40 @@ with tempfile.TemporaryDirectory() as temporary:
     third.finalize()
     third.publish()
 
+# Versions count up by themselves
+equal([dataset._dataset_version for dataset in (first, second, third)], ["1.0.0", "1.0.1", "7.0.0"])
+same = {"dataset_project": PROJECT, "dataset_name": NAME}
+equal(Dataset.get(**same).id, second.id)
+equal(Dataset.get(**same, dataset_version="1.0.0").id, first.id)
+equal(Dataset.get(**same, dataset_tags=["raw"]).id, first.id)
+
+# A local copy holds what the version held
+equal(contents(first), {"change.txt": "first", "keep.txt": "kept", "sub/remove.txt": "removed later"})
+equal(contents(second), {"change.txt": "second", "deep/new.txt": "new", "keep.txt": "kept"})
+equal(contents(third), {"change.txt": "second", "deep/new.txt": "newer"})
+
+# A child tells what it changed in its parent
 read = Dataset.get(dataset_id=second.id)
-newest = Dataset.get(dataset_project=PROJECT, dataset_name=NAME)
-found = {
-    "versions": [dataset._dataset_version for dataset in (first, second, third)],
-    "newest": newest.id == second.id,
-    "by version": Dataset.get(dataset_project=PROJECT, dataset_name=NAME, dataset_version="1.0.0").id
-    == first.id,
-    "by tag": Dataset.get(dataset_project=PROJECT, dataset_name=NAME, dataset_tags=["raw"]).id == first.id,
-    "first": contents(Dataset.get(dataset_id=first.id)),
-    "second": contents(read),
-    "third": contents(Dataset.get(dataset_id=third.id)),
-    "files": sorted(read.list_files()),
-    "added": sorted(read.list_added_files(first.id)),
-    "modified": sorted(read.list_modified_files(first.id)),
-    "removed": sorted(read.list_removed_files(first.id)),
-    "parents": read.get_dependency_graph()[second.id] == [first.id],
-    "metadata": Dataset.get(dataset_id=first.id).get_metadata("counts"),
-    "plots": sorted(p["metric"] for p in Dataset.get(dataset_id=first.id)._task.get_reported_plots()),
-    "final": read.is_final(),
-    "status": Dataset.get(dataset_id=third.id)._task.get_status(),
-    "writable": sorted(path.name for path in Path(read.get_mutable_local_copy(tempfile.mkdtemp())).iterdir()),
-    "listed": sorted((d["name"], d["version"]) for d in Dataset.list_datasets(dataset_project=PROJECT)),
-}
+writable = Path(read.get_mutable_local_copy(tempfile.mkdtemp()))
+equal(sorted(path.name for path in writable.iterdir()), ["change.txt", "deep", "keep.txt"])
+equal(read.get_dependency_graph()[second.id], [first.id])
+equal(sorted(read.list_files()), ["change.txt", "deep/new.txt", "keep.txt"])
+equal(read.list_added_files(first.id), ["deep/new.txt"])
+equal(read.list_modified_files(first.id), ["change.txt"])
+equal(read.list_removed_files(first.id), ["sub/remove.txt"])
+
+# Plots, metadata, states, lists
+parent = Dataset.get(dataset_id=first.id)
+assert {"balance", "preview"} <= {plot["metric"] for plot in parent._task.get_reported_plots()}
+equal(parent.get_metadata("counts"), {"rows": 3})
+equal((read.is_final(), Dataset.get(dataset_id=third.id)._task.get_status()), (True, "published"))
+listed = sorted((d["name"], d["version"]) for d in Dataset.list_datasets(dataset_project=PROJECT))
+equal(listed, [("features", "7.0.0"), (NAME, "1.0.0"), (NAME, "1.0.1")])
+
+# Squashed and deleted
 squashed = Dataset.squash("squashed", dataset_ids=[first.id, second.id], output_url=None)
-found["squashed"] = sorted(Dataset.get(dataset_id=squashed.id).list_files())
+files = Dataset.get(dataset_id=squashed.id).list_files()
+equal(sorted(files), ["change.txt", "deep/new.txt", "keep.txt", "sub/remove.txt"])
 Dataset.delete(dataset_id=squashed.id, force=True)
-try:
+with TestCase().assertRaisesRegex(ValueError, "could not be found"):
     Dataset.get(dataset_id=squashed.id)
-except ValueError as error:
-    found["gone"] = str(error)
-print(json.dumps(found, default=str))
