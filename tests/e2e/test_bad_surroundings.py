@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from local_stack.waiting import run
 from tests.support.checkouts import REPOSITORY, Checkout
 
 QUERY = ["get_data.py", "--query-date", "1999-01-01"]  # few rows
@@ -31,18 +32,12 @@ def tasks(checkout: Checkout, sdk) -> dict[str, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit's signal is Linux's")
 def test_a_script_whose_files_find_no_room_says_so_and_its_task_has_failed(checkout, sdk):
-    code = f"import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{script_as_code(*QUERY)}"
+    as_a_command = f"import runpy, sys; sys.argv = {QUERY}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    code = f"import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{as_a_command}"
     before = tasks(checkout, sdk)
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=checkout.folder,
-        env=checkout.environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        preexec_fn=limit,
-    )
+    settings = {"cwd": checkout.folder, "env": checkout.environment}
+    done = run([sys.executable, "-c", code], preexec_fn=limit, **settings)
     assert done.returncode == 1
     assert "get_data.py: error: File too large (" in done.stderr
     assert "Traceback" not in done.stderr
@@ -50,33 +45,15 @@ def test_a_script_whose_files_find_no_room_says_so_and_its_task_has_failed(check
     assert sdk.Dataset.list_datasets(dataset_project=checkout.project, only_completed=False) == []
 
 
-def script_as_code(script: str, *arguments: str) -> str:
-    """Code that runs a script of this folder as a command would."""
-    command = [script, *arguments]
-    return f"import runpy, sys; sys.argv = {command}; runpy.run_path({script!r}, run_name='__main__')"
-
-
 def test_an_output_that_is_closed_stops_no_script(checkout):
-    done = subprocess.run(
-        ["sh", "-c", f'exec "{sys.executable}" {" ".join(QUERY)} >&-'],
-        cwd=checkout.folder,
-        env=checkout.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=200,
-    )
+    command = ["sh", "-c", f'exec "{sys.executable}" {" ".join(QUERY)} >&-']
+    done = run(command, cwd=checkout.folder, env=checkout.environment)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_reader_that_leaves_is_one_line():
     command = f'"{sys.executable}" inference.py --url http://127.0.0.1:9/ --count 3 | true'
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = run(["bash", "-c", f"set -o pipefail; {command}"], cwd=REPOSITORY)
     assert done.returncode == 1
     assert done.stderr == "inference.py: error: what read the output of this script has ended\n"
 
@@ -133,10 +110,8 @@ def printed(text: str):
     """The moment when a script has printed this."""
 
     def wait(process: subprocess.Popen) -> None:
-        for line in process.stdout:
-            if text in line:
-                return
-        pytest.fail(f"it ended without having printed {text!r}")
+        if not any(text in line for line in process.stdout):
+            pytest.fail(f"it ended without having printed {text!r}")
 
     return wait
 

@@ -17,7 +17,6 @@ import xgboost
 
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import run, wait_until
-from preprocess_serving import RAW_COLUMNS
 from tests.support.checkouts import copy_repository
 from tests.support.deployment import (
     ADD_CANARY,
@@ -77,47 +76,28 @@ def test_answers_are_the_models_own_predictions_and_its_thresholds_classes(deplo
     assert {answer["y"] for answer in answers} == {0, 1}
 
 
-def test_the_columns_that_the_model_needs_are_enough(deployment):
-    needed = {name: ROW[name] for name in RAW_COLUMNS}
-    assert len(ROW) == 40
-    assert deployment.post(needed).json() == deployment.post(ROW).json()
-
-
 def changed(**values: object) -> bytes:
     """The row with other values, as JSON; `_` in a name stands for a blank."""
     return json.dumps({**ROW, **{name.replace("_", " "): value for name, value in values.items()}}).encode()
 
 
 NO_OBJECT = "the body must be a JSON object"
-NOT_JSON = {"Content-Type": "text/plain"}
 
 
 @pytest.mark.parametrize(
     ("body", "named"),
     [
         (changed(Eccentricity=None), "'Eccentricity' must be a number"),
-        (changed(Eccentricity="SECRET"), "'Eccentricity' must be a number"),
         (changed(Eccentricity="CUDA out of memory. "), "'Eccentricity' must be a number"),
-        (changed(Eccentricity=True), "'Eccentricity' must be a number"),
         (changed(Eccentricity=["SECRET"]), "'Eccentricity' must be a number"),
-        (changed(Eccentricity={"SECRET": 1}), "'Eccentricity' must be a number"),
         (changed(Eccentricity=-0.1), "'Eccentricity' must be from 0"),
         (changed(Eccentricity=float("nan")), "'Eccentricity' must be a finite number"),
-        (changed(Absolute_Magnitude=float("inf")), "'Absolute Magnitude' must be a finite number"),
-        (changed(Absolute_Magnitude=-float("inf")), "'Absolute Magnitude' must be a finite number"),
         (changed(Absolute_Magnitude=10**400), "'Absolute Magnitude' must be a finite number"),
-        (changed(Absolute_Magnitude=1e39), "'Absolute Magnitude' must be a finite number"),
         (changed().replace(b"Mean Motion", b"SECRET"), "'Mean Motion' is missing"),
-        (b"{}", "'Absolute Magnitude' is missing"),
         (b'{"SECRET": "\\ud800"}', "'Absolute Magnitude' is missing"),
-        (b"[]", NO_OBJECT),
         (b"[" + changed() + b"]", NO_OBJECT),
-        (b'["SECRET"]', NO_OBJECT),
-        (b"[NaN]", NO_OBJECT),
         (b'["\\ud800"]', NO_OBJECT),
         (b"null", NO_OBJECT),
-        (b"NaN", NO_OBJECT),
-        (b"1", NO_OBJECT),
         (b'"SECRET"', NO_OBJECT),
         (b"", NO_OBJECT),
         (b"SECRET", NO_OBJECT),
@@ -132,23 +112,20 @@ def test_a_bad_request_is_refused_by_name_without_an_echo_and_the_next_is_answer
     refusal = deployment.post(body, headers={"Content-Type": "application/json"})
     assert 400 <= refusal.status_code < 500
     assert named in refusal.text
-    assert "SECRET" not in refusal.text
-    assert "CUDA" not in refusal.text
-    assert "Traceback" not in refusal.text
+    assert [word for word in ("SECRET", "CUDA", "Traceback") if word in refusal.text] == []
     assert deployment.post(ROW).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("body", "headers"),
+    "headers",
     [
-        (b"SECRET", NOT_JSON),
-        (b"\x00\xff", NOT_JSON),
-        (b"SECRET", {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
-        (b"SECRET=1", {"Content-Type": "application/x-www-form-urlencoded"}),
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
     ],
 )
-def test_what_is_not_sent_as_json_is_refused(deployment, body, headers):
-    refusal = deployment.post(body, headers=headers)
+def test_what_is_not_sent_as_json_is_refused(deployment, headers):
+    refusal = deployment.post(b"SECRET=\x00\xff", headers=headers)
     assert 400 <= refusal.status_code < 500
     assert "SECRET" not in refusal.text
     assert deployment.post(ROW).status_code == 200
@@ -222,19 +199,6 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
         measured = measured_buckets(deployment, f"{metric}:Absolute_Magnitude")
         values = [rows[number]["Absolute Magnitude"] for number in chosen]
         assert measured == bucket_counts(values, sorted(measured)[:-1])
-
-
-def test_the_reference_examples_own_buckets_are_counted_as_well(deployment):
-    rows = ROWS[:50]
-    for row in rows:
-        assert deployment.post(row, "asteroid/3").status_code == 200
-    wait_until(
-        lambda: deployment.value("asteroid_3:_count_total") == len(rows),
-        "all requests in Prometheus",
-        deployment.process.told,
-    )
-    expected = bucket_counts([row["Absolute Magnitude"] for row in rows], [11.139, 18.14, 25.12, 32.1])
-    assert measured_buckets(deployment, "asteroid_3:Absolute_Magnitude") == expected
 
 
 # What the README prints

@@ -183,41 +183,26 @@ def test_no_requests_since_the_beginning_raise_the_alarm_and_a_dead_statistics_p
     assert alarms.first("StatisticsDown") <= 11 * STEP + 2 * MINUTE
 
 
-def test_a_restart_of_the_statistics_process_raises_no_alarm():
-    assert watch(simulate(5, 1.5, restart=HOUR // 2)).names() == set()
-
-
-def test_a_restart_of_the_statistics_process_does_not_interrupt_an_alarm():
-    alarms = watch(simulate(5, 1.5, Drift(START, END, factors={MOID: 2}), restart=HOUR))
+def test_a_restart_of_the_statistics_process_raises_no_alarm_and_does_not_interrupt_one():
+    normal = simulate(5, 1.5, restart=HOUR, endpoint="normal")
+    drift = Drift(START, END, factors={MOID: 2})
+    alarms = watch(normal, simulate(5, 1.5, drift, restart=HOUR, endpoint="drifted"))
+    assert alarms.at("normal").names() == set()
     assert alarms.always(*MOID_DRIFT, start=START + 10 * MINUTE, end=1.5 * HOUR)
 
 
-def test_a_statistics_process_that_comes_back_at_another_address_raises_no_alarm():
-    before = simulate(5, 0.5, seed=1, instance="statistics-a:9999")
-    after = simulate(5, 1, seed=2, instance="statistics-b:9999")
+@pytest.mark.parametrize("change", ["another address", "new edges after a new training"])
+def test_a_change_of_the_statistics_process_raises_no_alarm(change):
+    if change == "another address":
+        first, second = {"instance": "statistics-a:9999"}, {"instance": "statistics-b:9999"}
+    else:
+        newer = {name: [edge * 1.01 for edge in edges] for name, edges in training_edges().items()}
+        first, second = {}, {"edges": newer}
+    before, after = simulate(5, 0.5, seed=1, **first), simulate(5, 1.5, seed=2, **second)
     gone = {name: f"{values} stale" for name, values in before.items()}
     late = {name: f"_x{HOUR // 2 // STEP} {values}" for name, values in after.items()}
-    assert watch(gone, late).names() == set()
-
-
-def test_new_edges_after_a_new_training_raise_no_alarm():
-    newer = {name: [edge * 1.01 for edge in edges] for name, edges in training_edges().items()}
-    before = simulate(5, 0.5, seed=1, endpoint="asteroid")
-    after = simulate(5, 1.5, seed=2, endpoint="asteroid", edges=newer)
-    counted_by_both = before.keys() & after.keys()
-    gone = {name: f"{values} stale" for name, values in before.items() if name not in counted_by_both}
-    late = {name: f"_x{HOUR // 2 // STEP} {values}" for name, values in after.items()}
-    for name in counted_by_both:
-        late[name] = f"{before[name]} {after[name]}"
-    assert watch(gone, late).names() == set()
-
-
-def test_an_alarm_names_the_version_that_gets_the_drifted_requests():
-    normal = simulate(5, 1.5, endpoint="asteroid_1", seed=1)
-    drifted = simulate(5, 1.5, Drift(START, END, factors={MOID: 2}), endpoint="asteroid_2", seed=2)
-    alarms = watch(normal, drifted)
-    assert alarms.of(*MOID_DRIFT, "asteroid_2").any()
-    assert {endpoint for _, _, endpoint in alarms.on} == {"asteroid_2"}
+    both = {name: f"{before[name]} {after[name]}" for name in before.keys() & after.keys()}
+    assert watch(gone | late | both).names() == set()
 
 
 # Whatever the endpoint, the features and the share are.
@@ -249,20 +234,24 @@ def test_another_expected_share_takes_one_line(tmp_path):
     assert watch(simulate(5, 1), rules=rules).names() == {"PositiveShareDrift"}
 
 
-@pytest.mark.parametrize("missing", ["_bucket|_sum", ":y_", "Absolute|Minimum"])
-def test_an_endpoint_is_called_unwatched_if_its_features_or_its_answers_are_not_counted(missing):
-    exported = simulate(5, 0.5, endpoint="iris")
-    alarms = watch({name: values for name, values in exported.items() if not re.search(missing, name)})
-    assert alarms.on.keys() == {("DriftUnwatched", "", "iris")}
-    assert 15 * MINUTE <= alarms.first("DriftUnwatched") <= 18 * MINUTE
+def test_what_is_not_counted_or_not_in_ten_buckets_is_called_unwatched_and_raises_no_false_alarm():
+    def without(missing: str, endpoint: str) -> Series:
+        exported = simulate(5, 0.5, endpoint=endpoint)
+        return {name: values for name, values in exported.items() if not re.search(missing, name)}
 
-
-def test_a_feature_without_ten_buckets_is_called_unwatched_and_raises_no_false_alarm():
-    # What the reference example's commands give.
-    edges = training_edges() | {H: [11.139, 18.14, 25.12, 32.1]}
-    alarms = watch(simulate(5, 1, edges=edges))
-    assert alarms.on.keys() == {("DriftUnwatched", "Absolute_Magnitude", "asteroid")}
-    assert 15 * MINUTE <= alarms.first("DriftUnwatched") <= 18 * MINUTE
+    reference = training_edges() | {
+        H: [11.139, 18.14, 25.12, 32.1]
+    }  # what the reference example's commands give
+    alarms = watch(
+        without("_bucket|_sum", "nothing"),
+        without(":y_", "features"),
+        without("Absolute|Minimum", "answers"),
+        simulate(5, 0.5, edges=reference, endpoint="reference"),
+    )
+    whole = {("DriftUnwatched", "", endpoint) for endpoint in ("nothing", "features", "answers")}
+    assert alarms.on.keys() == {*whole, ("DriftUnwatched", "Absolute_Magnitude", "reference")}
+    for key in alarms.on:
+        assert 15 * MINUTE <= alarms.first(*key) <= 18 * MINUTE
 
 
 def test_series_of_other_exporters_are_not_taken_for_requests():

@@ -61,11 +61,6 @@ ADD_VERSION = (
     'clearml-serving --id ID model add --engine xgboost --endpoint "asteroid" --version {version} '
     '--model-id {model} --preprocess "preprocess_serving.py"'
 )
-# The buckets of the reference example.
-WATCH_LIKE_THE_REFERENCE = (
-    'clearml-serving --id ID metrics add --endpoint "asteroid/3" '
-    '--variable-scalar "Absolute Magnitude=11.139,18.14,25.12,32.1" "y=0,1"'
-)
 AUTO_UPDATE = (
     'clearml-serving --id ID model auto-update --engine xgboost --endpoint "asteroid_auto" '
     f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
@@ -234,9 +229,7 @@ def deploy(running: Deployment) -> None:
         running.watch_command,
         ADD_VERSION.format(version=1, model=champion),
         ADD_VERSION.format(version=2, model=challenger),
-        ADD_VERSION.format(version=3, model=champion),
         running.watch_version(1),
         running.watch_version(2),
-        WATCH_LIKE_THE_REFERENCE,
         ADD_CANARY,
     )

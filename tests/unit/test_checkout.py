@@ -1,6 +1,7 @@
 """checkout.py: what ClearML keeps of edits makes the very files on disk, or is refused by name."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -78,38 +79,30 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return found
 
 
-SETTINGS = {
-    "colours": "[color]\n ui = always\n diff = always",
-    "an external program that fails": "[diff]\n external = false",
-    "an external program that prints something else": "[diff]\n external = echo",
-    "no prefixes": "[diff]\n noprefix = true",
-    "mnemonic prefixes": "[diff]\n mnemonicPrefix = true",
-    "prefixes of one's own": '[diff]\n srcPrefix = "old/"\n dstPrefix = "new/"',
-    "no context": "[diff]\n context = 0",
-    "context between hunks": "[diff]\n interHunkContext = 50",
-    "paths relative to the folder": "[diff]\n relative = true",
-    "an order file that is not there": "[diff]\n orderFile = /nowhere/order",
-    "copies": "[diff]\n renames = copies",
-    "blank lines without their blank": "[diff]\n suppressBlankEmpty = true",
-    "another algorithm": "[diff]\n algorithm = histogram\n indentHeuristic = false",
-    "a pager": "[core]\n pager = false",
-    "names as they are": "[core]\n quotePath = false",
-    "long hashes": "[core]\n abbrev = 40",
-    "Python as binary": "[core]\n attributesFile = {attributes}\n",
-    "Python by a converter": '[core]\n attributesFile = {attributes}\n[diff "py"]\n textconv = sort -r\n',
-    "submodules at length": "[diff]\n submodule = log\n ignoreSubmodules = all",
-    "an alias": "[alias]\n diff = status",
-    "whitespace errors": "[apply]\n whitespace = warn",
-}
+# Settings that change what git prints, or what is applied: each of them alone would make the edits useless.
+OTHER_FORMS = """
+[color]\n ui = always\n diff = always
+[core]\n quotePath = false\n abbrev = 40\n pager = false\n attributesFile = {attributes}
+[diff]\n external = echo\n context = 0\n interHunkContext = 50\n relative = true\n renames = copies
+ orderFile = /nowhere/order\n suppressBlankEmpty = true\n algorithm = histogram\n submodule = log
+[diff "py"]\n textconv = sort -r
+[apply]\n whitespace = warn
+"""
+PREFIXES = [" noprefix = true", " mnemonicPrefix = true", ' srcPrefix = "old/"\n dstPrefix = "new/"']
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_edits_reach_an_agent_whatever_gits_settings_are(repository, settings, tmp_path, name):
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("attribute", ["diff=py", "-diff"])
+def test_edits_reach_an_agent_whatever_gits_settings_are(repository, settings, tmp_path, prefix, attribute):
     attributes = tmp_path / "attributes"
-    attributes.write_text("*.py diff=py\n" if "converter" in name else "*.py -diff\n")
-    settings(SETTINGS[name].format(attributes=attributes))
+    attributes.write_text(f"*.py {attribute}\n")
+    settings(f"{OTHER_FORMS.format(attributes=attributes)}[diff]\n{prefix}")
     for file in ("code/script.py", "code/a höhe (1).py", "outside.py"):
         (repository / file).write_text("".join([*LINES[:3], "edited = 'ö'\n", "\n", *LINES[4:-1]]))
+    check_at_an_agent(repository)
+
+
+def check_at_an_agent(repository: Path) -> None:
     edits = uncommitted_edits()
     check_for_agents(edits)
     assert files_at_an_agent(repository, edits) == files_in(repository)
@@ -143,15 +136,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_every_kind_of_edit_reaches_an_agent(repository, name):
-    EDITS[name](repository)
-    edits = uncommitted_edits()
-    check_for_agents(edits)
-    assert files_at_an_agent(repository, edits) == files_in(repository)
-
-
-def test_files_that_were_added_renamed_or_linked_reach_an_agent(repository):
+def add_rename_and_link(repository: Path) -> None:
     (repository / "code" / "new file.py").write_text("new = True\n")
     (repository / "code" / "staged.py").write_text("staged = 1\n")
     (repository / "link").symlink_to("code/script.py")
@@ -159,14 +144,13 @@ def test_files_that_were_added_renamed_or_linked_reach_an_agent(repository):
     git(repository, "add", "code/staged.py", "link")
     git(repository, "mv", "outside.py", "elsewhere.py")
     (repository / "code" / "staged.py").write_text("staged = 2\n")
-    edits = uncommitted_edits()
-    assert files_at_an_agent(repository, edits) == files_in(repository)
 
 
-def test_reading_the_edits_changes_nothing_in_the_repository(repository):
-    (repository / "code" / "script.py").write_text("edited = 1\n")
+@pytest.mark.parametrize("edit", [*EDITS.values(), add_rename_and_link], ids=[*EDITS, "other files"])
+def test_every_kind_of_edit_reaches_an_agent_and_reading_it_changes_nothing(repository, edit):
+    edit(repository)
     before = files_in(repository / ".git")
-    check_for_agents(uncommitted_edits())
+    check_at_an_agent(repository)
     assert files_in(repository / ".git") == before
 
 
@@ -190,19 +174,11 @@ def edit_submodule(repository: Path) -> None:
     (repository / "code" / "sub" / "module.py").write_text("edited = 1\n")
 
 
+NO_TEXT = "was edited and is no UTF-8 text"
 REFUSED = {
-    "a binary file": (
-        lambda top: (top / "code/picture.png").write_bytes(b"\x89PNG\0\xff"),
-        "code/picture.png was edited and is no UTF-8 text",
-    ),
-    "a file with NULs": (
-        lambda top: (top / "code/script.py").write_text("edited = '\0'\n"),
-        "code/script.py was edited and is no UTF-8 text",
-    ),
-    "a file in another encoding": (
-        lambda top: (top / "code/latin.txt").write_bytes("höher\n".encode("cp1252")),
-        "code/latin.txt was edited and is no UTF-8 text",
-    ),
+    "a binary file": (lambda top: (top / "code/picture.png").write_bytes(b"\x89PNG\0\xff"), NO_TEXT),
+    "a file with NULs": (lambda top: (top / "code/script.py").write_text("'\0'\n"), NO_TEXT),
+    "another encoding": (lambda top: (top / "code/latin.txt").write_bytes(b"h\xf6her"), NO_TEXT),
     "too much": (
         lambda top: (top / "code/script.py").write_text("x" * 600_000),
         "characters, ClearML keeps 500,000: commit them",
@@ -211,18 +187,9 @@ REFUSED = {
         lambda top: (top / "code/features.py").write_text("new = 1\n"),
         "git does not track features.py, and agents would run without it: `git add` it",
     ),
-    "a submodule": (
-        edit_submodule,
-        "the submodule code/sub was edited",
-    ),
-    "a file that git takes for unchanged": (
-        lambda top: hide(top, "--assume-unchanged"),
-        "git was told not to look for edits in script.py",
-    ),
-    "a file that git skips": (
-        lambda top: hide(top, "--skip-worktree"),
-        "git was told not to look for edits in script.py",
-    ),
+    "a submodule": (edit_submodule, "the submodule code/sub was edited"),
+    "a file taken for unchanged": (lambda top: hide(top, "--assume-unchanged"), "git was told not to look"),
+    "a file that is skipped": (lambda top: hide(top, "--skip-worktree"), "for edits in script.py"),
 }
 
 
@@ -230,38 +197,40 @@ REFUSED = {
 def test_what_clearml_cannot_keep_is_refused_by_name(repository, name):
     edit, told = REFUSED[name]
     edit(repository)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=rf"\A.*{re.escape(told)}.*\Z"):
         uncommitted_edits()
-    assert told in str(error.value)
-    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("setting", ["error", "error-all", "fix"])
-def test_edits_that_agents_with_these_settings_would_refuse_or_change_are_refused(
-    repository, settings, setting
-):
-    settings(f"[apply]\n whitespace = {setting}")
+def test_edits_that_agents_with_such_settings_would_refuse_or_change_are_refused(repository, settings):
     (repository / "code" / "script.py").write_text("edited = '''   \n'''\n")
-    edits = uncommitted_edits()
-    with pytest.raises(UserError, match=r"agents with git settings such as yours .*: commit them"):
-        check_for_agents(edits)
+    for setting in ("error", "fix"):
+        settings(f"[apply]\n whitespace = {setting}")
+        edits = uncommitted_edits()
+        with pytest.raises(UserError, match=r"agents with git settings such as yours .*: commit them"):
+            check_for_agents(edits)
 
 
-def test_a_commit_that_the_remote_lacks_is_refused(repository):
+@pytest.fixture
+def committed(repository: Path) -> Path:
+    """The repository with a commit that was not pushed."""
     (repository / "code" / "script.py").write_text("edited = 1\n")
     git(repository, "commit", "--quiet", "--all", "--message", "Not pushed")
-    with pytest.raises(
-        UserError, match=r"agents could not get commit \w{9}, which .*remote lacks: git push it"
-    ):
+    return repository
+
+
+def test_a_commit_that_the_remote_lacks_is_refused_even_if_another_has_it(committed, tmp_path):
+    git(tmp_path, "init", "--quiet", "--bare", "fork")
+    git(committed, "remote", "add", "fork", str(tmp_path / "fork"))
+    git(committed, "push", "--quiet", "fork", "main")
+    told = r"agents could not get commit \w{9}, which .*remote lacks: git push it"
+    with pytest.raises(UserError, match=told):
         check_for_agents(uncommitted_edits())
-    git(repository, "push", "--quiet", "origin", "HEAD:elsewhere")
+    git(committed, "push", "--quiet", "origin", "HEAD:elsewhere")
     check_for_agents(uncommitted_edits())
 
 
-def test_a_commit_is_refused_where_the_remote_cannot_be_asked(repository):
-    (repository / "code" / "script.py").write_text("edited = 1\n")
-    git(repository, "commit", "--quiet", "--all", "--message", "Not pushed")
-    git(repository, "remote", "set-url", "origin", "https://me:secret@git.invalid/asteroids.git")
+def test_a_commit_is_refused_where_the_remote_cannot_be_asked(committed):
+    git(committed, "remote", "set-url", "origin", "https://me:secret@git.invalid/asteroids.git")
     told = r"git.invalid/asteroids.git could not be asked for it \(.+\): git push it"
     with pytest.raises(UserError, match=told) as error:
         check_for_agents(uncommitted_edits())
@@ -275,16 +244,6 @@ def test_an_environment_in_the_checkout_is_no_module(repository):
     assert uncommitted_edits() == ""
 
 
-def test_a_commit_that_another_remote_has_is_refused(repository, tmp_path):
-    (repository / "code" / "script.py").write_text("edited = 1\n")
-    git(repository, "commit", "--quiet", "--all", "--message", "Pushed to the fork")
-    git(tmp_path, "init", "--quiet", "--bare", "fork")
-    git(repository, "remote", "add", "fork", str(tmp_path / "fork"))
-    git(repository, "push", "--quiet", "fork", "main")
-    with pytest.raises(UserError, match="git push it"):
-        check_for_agents(uncommitted_edits())
-
-
 def test_a_clearml_conf_that_keeps_edits_from_being_stored_is_named(repository, monkeypatch):
     monkeypatch.setattr(checkout, "config_obj", SimpleNamespace(get=lambda *_: False))
     assert uncommitted_edits() == ""
@@ -296,11 +255,8 @@ def test_a_clearml_conf_that_keeps_edits_from_being_stored_is_named(repository, 
 # Where agents could not get the code at all
 
 
-def test_code_with_a_remote_is_reachable(repository):
-    assert why_unreachable() is None
-
-
 def test_code_without_a_remote_or_a_repository_is_not_reachable(repository, tmp_path, monkeypatch):
+    assert why_unreachable() is None
     git(repository, "remote", "remove", "origin")
     assert why_unreachable() == "git knows no remote here"
     git(repository, "rm", "--quiet", "--cached", "code/clearml_tools/checkout.py")
@@ -308,10 +264,7 @@ def test_code_without_a_remote_or_a_repository_is_not_reachable(repository, tmp_
     monkeypatch.setattr(checkout, "FOLDER", tmp_path)
     assert why_unreachable() == "it is in no git checkout"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (
-        why_unreachable()
-        == "git cannot read this checkout (git is not installed (No such file or directory))"
-    )
+    assert "git is not installed" in why_unreachable()
 
 
 # ClearML's record

@@ -15,13 +15,10 @@ from asteroids.evaluation import (
 # The baseline
 
 
-@pytest.mark.parametrize(
-    ("magnitude", "moid", "hazardous"),
-    [(22, 0.05, 1), (15, 0.0, 1), (22.01, 0.05, 0), (22, 0.0501, 0)],
-)
-def test_the_rule_of_thumb_includes_its_limits(magnitude, moid, hazardous):
-    row = pd.DataFrame({"Absolute Magnitude": [magnitude], "Minimum Orbit Intersection": [moid]})
-    assert rule_of_thumb(row).tolist() == [hazardous]
+def test_the_rule_of_thumb_includes_its_limits():
+    magnitudes, moids = [22, 15, 22.01, 22], [0.05, 0.0, 0.05, 0.0501]
+    rows = pd.DataFrame({"Absolute Magnitude": magnitudes, "Minimum Orbit Intersection": moids})
+    assert rule_of_thumb(rows).tolist() == [1, 1, 0, 0]
 
 
 def test_the_rule_is_told_as_it_is_applied():
@@ -32,13 +29,11 @@ def test_the_model_stands_beside_the_rule_and_the_majority_class():
     labels, by_rule = np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0])
     table = compare_with_baselines(labels, np.array([0.9, 0.8, 0.1, 0.2]), 0.5, by_rule)
     assert table["recall"].to_dict() == {"model": 1, "rule": 0.5, "majority class": 0}
+    nothing_found = {"accuracy": 0.5, "recall": 0, "precision": 0, "F1": 0, "PR-AUC": 0.5, "Brier": 0.5}
+    assert table.loc["majority class"].to_dict() == nothing_found
 
 
 # The threshold
-
-
-def test_the_threshold_is_one_half_where_that_is_as_good_as_any():
-    assert choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.6, 0.9])) == 0.5
 
 
 def test_the_threshold_moves_as_little_as_it_must():
@@ -75,11 +70,6 @@ def test_scores_are_those_of_the_textbook():
             "Brier": (0.01 + 0.04 + 0.64 + 0.49 + 4 * 0.01) / 8,
         }
     )
-
-
-def test_the_majority_class_finds_nothing():
-    scores = score(np.array([1, 0, 0, 0]), np.zeros(4), 0.5)
-    assert scores == {"accuracy": 0.75, "recall": 0, "precision": 0, "F1": 0, "PR-AUC": 0.25, "Brier": 0.25}
 
 
 def test_a_row_at_the_threshold_counts_as_hazardous():

@@ -82,16 +82,13 @@ def fitted(features, labels, asteroids) -> tuple[xgboost.Booster, dict]:
 # The training
 
 
-def test_the_same_seed_gives_the_same_bytes(fitted, features, labels, asteroids, tmp_path):
-    save_model(fitted[0], tmp_path / "first.ubj", 0.5)
-    save_model(fit(features, labels, asteroids)[0], tmp_path / "second.ubj", 0.5)
-    assert (tmp_path / "first.ubj").read_bytes() == (tmp_path / "second.ubj").read_bytes()
+def test_the_same_seed_gives_the_same_bytes_and_another_others(fitted, features, labels, asteroids, tmp_path):
+    def file(booster: xgboost.Booster) -> bytes:
+        save_model(booster, tmp_path / "model.ubj", 0.5)
+        return (tmp_path / "model.ubj").read_bytes()
 
-
-def test_another_seed_gives_another_model(fitted, features, labels, asteroids, tmp_path):
-    save_model(fitted[0], tmp_path / "first.ubj", 0.5)
-    save_model(fit(features, labels, asteroids, random_state=7)[0], tmp_path / "second.ubj", 0.5)
-    assert (tmp_path / "first.ubj").read_bytes() != (tmp_path / "second.ubj").read_bytes()
+    again, other = (fit(features, labels, asteroids, random_state=seed)[0] for seed in (42, 7))
+    assert file(fitted[0]) == file(again) != file(other)
 
 
 def test_the_booster_ends_with_its_best_round_on_validation_data(fitted):
@@ -117,42 +114,30 @@ def test_more_of_it_never_makes_an_asteroid_more_hazardous(fitted, features, fea
         assert (np.diff(booster.predict(xgboost.DMatrix(changed))) <= 1e-7).all()
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"max_depth": -1}, "max_depth"),
-        ({"subsample": 2.0}, "subsample"),
-        ({"eta": -1.0}, "eta|learning_rate"),
-    ],
-)
-def test_a_parameter_that_xgboost_refuses_is_named_in_one_line(features, labels, asteroids, change, named):
-    with pytest.raises(UserError, match=f"XGBoost refuses the parameters: .*({named})") as error:
-        fit(features, labels, asteroids, **change)
+@pytest.mark.parametrize(("name", "value"), [("max_depth", -1), ("subsample", 2.0)])
+def test_a_parameter_that_xgboost_refuses_is_named_in_one_line(features, labels, asteroids, name, value):
+    with pytest.raises(UserError, match=f"XGBoost refuses the parameters: .*{name}") as error:
+        fit(features, labels, asteroids, **{name: value})
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("random_state", -1, "--random-state -1 is not from 0 to 4294967295"),
         ("random_state", 2**32, "--random-state 4294967296 is not from 0 to 4294967295"),
-        ("eta", 0.0, "--eta 0 is not above 0, and 1 at most"),
         ("eta", float("nan"), "--eta nan is not above 0, and 1 at most"),
         ("eta", 2.0, "--eta 2 is not above 0, and 1 at most"),
     ],
 )
 def test_an_argument_that_cannot_be_meant_is_named(option, value, told):
-    arguments = SimpleNamespace(**{"random_state": 42, "eta": 0.05, option: value})
-    with pytest.raises(UserError) as error:
-        check_arguments(arguments)
-    assert str(error.value) == told
+    with pytest.raises(UserError, match=f"^{told}$"):
+        check_arguments(SimpleNamespace(**{"random_state": 42, "eta": 0.05, option: value}))
 
 
-@pytest.mark.parametrize("rounds", [(0, 10), (10, 0), (-1, 10)])
-def test_less_than_one_round_is_refused(features, labels, asteroids, rounds):
-    train_rows, validation_rows, _ = split_by_group(asteroids, 0.25, 42)
+@pytest.mark.parametrize("rounds", [(0, 10), (10, 0)])
+def test_less_than_one_round_is_refused(features, labels, rounds):
     with pytest.raises(UserError, match="--num-boost-round and --early-stopping-rounds must be 1 or more"):
-        train(features, labels, train_rows, validation_rows, parameters(), *rounds)
+        train(features, labels, np.arange(10), np.arange(10), parameters(), *rounds)
 
 
 # The model file
@@ -196,22 +181,14 @@ def folder(features, labels, asteroids, tmp_path) -> Path:
 
 
 def test_the_files_are_read_as_they_were_written(folder, features, labels, asteroids):
-    read_features, read_labels, read_asteroids = read_training_data(dataset_in(folder))
-    assert read_features.equals(features)
-    assert read_labels.tolist() == labels.tolist()
-    assert read_asteroids.tolist() == asteroids.astype(str).tolist()
-
-
-def test_ids_keep_their_leading_zeros(folder, asteroids):
+    features = features.assign(avg_dia=0.04097352393619469)  # pandas 3.0 and older read 0.0409735239361946
+    features.to_csv(folder / "X.csv", index=False)
     ids = [f"{number:04}" for number in range(len(asteroids))]
     asteroids.to_frame().assign(**{"Neo Reference ID": ids}).to_csv(folder / "groups.csv", index=False)
-    assert read_training_data(dataset_in(folder))[2].tolist() == ids
-
-
-def test_numbers_are_read_to_their_last_digit(folder, features):
-    features["avg_dia"] = 0.04097352393619469  # pandas 3.0 and older read 0.0409735239361946
-    features.to_csv(folder / "X.csv", index=False)
-    assert set(read_training_data(dataset_in(folder))[0]["avg_dia"]) == {0.04097352393619469}
+    read_features, read_labels, read_ids = read_training_data(dataset_in(folder))
+    assert read_features.equals(features)
+    assert read_labels.tolist() == labels.tolist()
+    assert read_ids.tolist() == ids
 
 
 @pytest.mark.parametrize("name", ["X.csv", "y.csv", "groups.csv"])
@@ -223,17 +200,13 @@ def test_a_missing_file_is_named(folder, name):
         read_training_data(dataset_in(folder))
 
 
-@pytest.mark.parametrize("name", ["y.csv", "groups.csv"])
-def test_files_of_different_lengths_are_refused(folder, name):
-    lines = (folder / name).read_text().splitlines()
-    (folder / name).write_text("\n".join(lines[:-1]))
+@pytest.mark.parametrize("name", ["X.csv", "y.csv", "groups.csv"])
+def test_features_in_another_order_and_files_of_different_lengths_are_refused(folder, features, name):
+    if name == "X.csv":
+        features[FEATURES[::-1]].to_csv(folder / name, index=False)
+    else:
+        (folder / name).write_text((folder / name).read_text().rstrip("\n").rpartition("\n")[0])
     with pytest.raises(UserError, match=r"other features or rows .* run preprocessing\.py again"):
-        read_training_data(dataset_in(folder))
-
-
-def test_features_in_another_order_are_refused(folder, features):
-    features[FEATURES[::-1]].to_csv(folder / "X.csv", index=False)
-    with pytest.raises(UserError, match="other features or rows"):
         read_training_data(dataset_in(folder))
 
 

@@ -51,39 +51,13 @@ def problem_with(body: object) -> str:
 # Features
 
 
-def test_the_features_and_their_order():
-    assert FEATURES == [
-        "Absolute Magnitude",
-        "avg_dia",
-        "Relative Velocity km per hr",
-        "Miss Dist.(kilometers)",
-        "Orbit Uncertainity",
-        "Minimum Orbit Intersection",
-        "Jupiter Tisserand Invariant",
-        "Epoch Osculation",
-        "Eccentricity",
-        "Semi Major Axis",
-        "Inclination",
-        "Asc Node Longitude",
-        "Orbital Period",
-        "Perihelion Distance",
-        "Perihelion Arg",
-        "Aphelion Dist",
-        "Perihelion Time",
-        "Mean Anomaly",
-        "Mean Motion",
-    ]
-
-
-def test_a_row_becomes_one_line_of_features(row):
-    features = Preprocess().preprocess(row, {})
-    assert features.shape == (1, 19)
-    for value, name in zip(features[0], FEATURES, strict=True):
-        assert (
-            value == row[name]
-            if name != "avg_dia"
-            else (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2
-        )
+def test_a_row_becomes_one_line_of_features_from_the_columns_that_it_needs(row):
+    mean = (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2
+    needed = {name: row[name] for name in RAW_COLUMNS}
+    for body in (row, needed):
+        features = Preprocess().preprocess(body, {})
+        assert features.shape == (1, 19)
+        assert features[0].tolist() == [{**row, "avg_dia": mean}[name] for name in FEATURES]
 
 
 def test_a_table_becomes_a_line_of_features_for_each_row(table):
@@ -106,37 +80,19 @@ def test_a_raw_row_is_answered_with_its_class_and_probability(row, model_file):
     assert json.loads(json.dumps(answer)) == answer
 
 
-def test_the_columns_that_no_feature_needs_may_be_left_out(row):
-    needed = {name: row[name] for name in RAW_COLUMNS}
-    assert np.array_equal(Preprocess().preprocess(needed, {}), Preprocess().preprocess(row, {}))
-
-
-def test_whole_numbers_are_numbers(row):
-    assert Preprocess().preprocess({**row, "Inclination": 5, "Orbit Uncertainity": 0}, {}).shape == (1, 19)
-
-
-def test_drift_is_answered_and_not_refused(row):
-    drifted = {**row, "Absolute Magnitude": 66.0, "Minimum Orbit Intersection": 2.0}
-    assert Preprocess().preprocess(drifted, {}).shape == (1, 19)
-
-
-@pytest.mark.parametrize(("probability", "y"), [(0.2499, 0), (0.25, 1), (0.9, 1), (0.0, 0)])
-def test_the_models_own_threshold_decides(model_file, probability, y):
-    hook = Preprocess()
-    hook.load(str(model_file))
-    assert hook.postprocess(np.array([probability]), {}) == {"y": y, "y_raw": probability}
-
-
 def test_two_models_at_once_keep_their_own_thresholds(table, model_file, tmp_path):
     low, high = Preprocess(), Preprocess()
     low.load(str(model_file))
     high.load(str(save_model(tmp_path / "other.ubj", table, threshold=0.75)))
-    assert low.postprocess(np.array([0.5]), {})["y"] == 1
-    assert high.postprocess(np.array([0.5]), {})["y"] == 0
+    for hook, probability, y in [(low, 0.2499, 0), (low, 0.25, 1), (low, 0.5, 1), (high, 0.5, 0)]:
+        assert hook.postprocess(np.array([probability]), {}) == {"y": y, "y_raw": probability}
 
 
-def test_monitoring_is_told_of_the_feature_that_no_request_holds(row):
+def test_monitoring_is_told_of_the_feature_that_no_request_holds_unless_it_is_refused(row):
     told = {}
+    with pytest.raises(ValueError):
+        Preprocess().preprocess({**row, "Inclination": None}, {}, told.update)
+    assert told == {}
     Preprocess().preprocess(row, {}, told.update)
     assert told == {"avg_dia": (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2}
 
@@ -158,10 +114,9 @@ def test_a_body_that_is_no_object_is_refused(body):
     )
 
 
-@pytest.mark.parametrize("name", RAW_COLUMNS)
-def test_a_missing_field_is_named(row, name):
-    del row[name]
-    assert problem_with(row) == f"'{name}' is missing"
+def test_a_missing_field_is_named(row):
+    for name in RAW_COLUMNS:
+        assert problem_with({key: row[key] for key in row if key != name}) == f"'{name}' is missing"
 
 
 @pytest.mark.parametrize("value", [None, True, False, "12.5", "", [], [12.5], {}])
@@ -180,26 +135,16 @@ def test_numbers_that_the_model_would_not_see_as_they_are_are_refused(row, name,
     ("name", "value", "words"),
     [
         ("Est Dia in KM(min)", -0.1, "above 0"),
-        ("Est Dia in KM(max)", 0, "above 0"),
-        ("Relative Velocity km per hr", 0.0, "above 0"),
+        ("Mean Motion", 0, "above 0"),
         ("Miss Dist.(kilometers)", -1, "0 or more"),
         ("Orbit Uncertainity", -1, "from 0 to 9"),
         ("Orbit Uncertainity", 10, "from 0 to 9"),
-        ("Minimum Orbit Intersection", -1e-9, "0 or more"),
-        ("Epoch Osculation", 0, "above 0"),
         ("Eccentricity", -0.01, "from 0 to below 1, a closed orbit"),
         ("Eccentricity", 1, "from 0 to below 1, a closed orbit"),
-        ("Semi Major Axis", -2.5, "above 0"),
         ("Inclination", -1, "from 0 to 180 degrees"),
         ("Inclination", 180.1, "from 0 to 180 degrees"),
         ("Asc Node Longitude", 360.1, "from 0 to 360 degrees"),
-        ("Orbital Period", 0, "above 0"),
-        ("Perihelion Distance", 0, "above 0"),
         ("Perihelion Arg", -0.1, "from 0 to 360 degrees"),
-        ("Aphelion Dist", -1, "above 0"),
-        ("Perihelion Time", -1, "above 0"),
-        ("Mean Anomaly", 400, "from 0 to 360 degrees"),
-        ("Mean Motion", 0, "above 0"),
     ],
 )
 def test_what_cannot_be_is_refused(row, name, value, words):
@@ -214,20 +159,10 @@ def test_the_larger_of_a_pair_must_not_be_the_smaller(row, low, high):
     assert problem_with({**row, low: row[high], high: row[low]}) == f"'{high}' must not be below '{low}'"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("Minimum Orbit Intersection", 0),
-        ("Eccentricity", 0),
-        ("Inclination", 180),
-        ("Mean Anomaly", 360),
-        ("Orbit Uncertainity", 9),
-        ("Absolute Magnitude", -1.5),
-        ("Jupiter Tisserand Invariant", -0.5),
-    ],
-)
-def test_the_rare_but_possible_is_answered(row, name, value):
-    assert Preprocess().preprocess({**row, name: value}, {}).shape == (1, 19)
+def test_the_rare_but_possible_is_answered(row):
+    at_limits = {"Minimum Orbit Intersection": 0, "Eccentricity": 0, "Inclination": 180, "Mean Anomaly": 360}
+    never_seen = {"Orbit Uncertainity": 9, "Absolute Magnitude": 66.0, "Jupiter Tisserand Invariant": -0.5}
+    assert Preprocess().preprocess(row | at_limits | never_seen, {}).shape == (1, 19)
 
 
 def test_all_problems_are_listed_at_once(row):
@@ -246,13 +181,6 @@ def test_nothing_of_the_request_is_repeated(row):
     secret = "CUDA out of memory. "
     told = problem_with({**row, "Inclination": secret, secret: secret, "Mean Motion": [secret]})
     assert "CUDA" not in told
-
-
-def test_a_refused_request_is_not_counted(row):
-    told = {}
-    with pytest.raises(ValueError):
-        Preprocess().preprocess({**row, "Inclination": None}, {}, told.update)
-    assert told == {}
 
 
 # Model files
@@ -290,21 +218,15 @@ NEW_FORMATS = {
 
 
 @pytest.mark.parametrize("content", NEW_FORMATS.values(), ids=NEW_FORMATS)
-@pytest.mark.parametrize("version", ["1.7.6", "2.1.4", "3.0.5"])
-def test_a_model_of_a_newer_xgboost_is_refused_by_one_that_would_misread_it(tmp_path, content, version):
+def test_a_model_of_a_newer_xgboost_is_refused_by_one_that_would_misread_it(tmp_path, content):
     path = tmp_path / "model"
     path.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=rf"saved by xgboost 3\.1 or newer, which xgboost {version} here would"
-    ):
+    for version in ("1.7.6", "2.1.4", "3.0.5"):
+        told = rf"saved by xgboost 3\.1 or newer, which xgboost {version} here would"
+        with pytest.raises(ValueError, match=told):
+            refuse_misread(path, version)
+    for version in ("3.1.0", "3.10.0rc1", "4.0.0"):
         refuse_misread(path, version)
-
-
-@pytest.mark.parametrize("version", ["3.1.0", "3.2.0", "3.10.0rc1", "4.0.0"])
-def test_a_model_of_a_newer_xgboost_is_read_by_a_newer_one(tmp_path, version):
-    path = tmp_path / "model.json"
-    path.write_bytes(NEW_FORMATS["json"])
-    refuse_misread(path, version)
 
 
 @pytest.mark.parametrize("suffix", ["ubj", "json"])

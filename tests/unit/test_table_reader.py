@@ -78,27 +78,19 @@ def test_every_kind_of_csv_gives_the_same_rows_whatever_its_name(text, tmp_path,
     assert read(path) == cells(text)
 
 
-@pytest.mark.parametrize("name", ["asteroids.parquet", "asteroids.PARQUET", "asteroids.csv", "asteroids"])
+@pytest.mark.parametrize("name", ["asteroids.PARQUET", "asteroids", "year=2010/asteroids.csv"])
 def test_parquet_is_read_whatever_its_name(text, csv, tmp_path, name):
     path = tmp_path / "folder" / name
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     duckdb.sql(f"COPY (FROM read_csv('{csv}', all_varchar = true)) TO '{path}' (FORMAT parquet)")
     assert read(path) == cells(text)
 
 
-def test_a_file_name_is_not_taken_for_a_pattern(text, csv):
-    assert read(csv.rename(csv.with_name("it's asteroids[1]*.csv"))) == cells(text)
-
-
-@pytest.mark.parametrize("name", ["asteroids.csv", "asteroids.parquet"])
-def test_the_names_of_folders_add_no_columns(text, csv, tmp_path, name):
-    path = tmp_path / "year=2010" / name
-    path.parent.mkdir()
-    if name == "asteroids.csv":
-        csv.rename(path)
-    else:
-        duckdb.sql(f"COPY (FROM read_csv('{csv}', all_varchar = true)) TO '{path}'")
-    assert read(path) == cells(text)
+@pytest.mark.parametrize("name", ["it's {a,b} [1]*?.csv", "()[]{}|?*+.^$ \\xy", "year=2010/asteroids.csv"])
+def test_a_file_name_is_not_taken_for_a_pattern_or_more_columns(text, csv, name):
+    path = csv.with_name("folder") / name
+    path.parent.mkdir(parents=True)
+    assert read(csv.rename(path)) == cells(text)
 
 
 def test_a_row_that_begins_like_a_comment_is_a_row(text, csv):
@@ -131,14 +123,9 @@ def test_superfluous_commas_at_the_ends_of_rows_are_passed_over(text, csv):
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|", "^"])
-def test_another_separator_is_named(text, csv, separator):
-    csv.write_text(text.replace(",", separator))
+def test_another_separator_is_named(csv, separator):
+    asteroid_table(asteroids=20).to_csv(csv, index=False, sep=separator, decimal=",", quoting=QUOTE_ALL)
     assert refusal(csv) == f"its columns are separated by {separator!r}: save it with ',', and '.' in numbers"
-
-
-def test_another_separator_is_named_where_a_comma_stands_in_the_numbers(csv):
-    asteroid_table(asteroids=20).to_csv(csv, index=False, sep=";", decimal=",", quoting=1)
-    assert refusal(csv).startswith("its columns are separated by ';'")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -170,18 +157,13 @@ def test_mixed_line_ends_are_located(text, csv, ends, line):
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize(("new", "count"), [("", 39), (",False,x", 41)])
-@pytest.mark.parametrize("line", [2, 25_001])
+@pytest.mark.parametrize("line", [2, 2_501])
 def test_a_short_or_long_row_is_located(text, csv, pack, new, count, line):
     header, row = text.splitlines()[0], text.splitlines()[1].rpartition(",")[0]
-    rows = [row + ",False"] * 30_000
+    rows = [row + ",False"] * 3_000
     rows[line - 2] = row + new
     csv.write_bytes(pack("\n".join([header, *rows]).encode()))
     assert refusal(csv) == f"line {line} has {count} cells, and the header 40"
-
-
-def test_a_file_that_came_in_part_is_located_where_it_ends(text, csv):
-    csv.write_text(text[:-100])
-    assert refusal(csv).startswith(f"line {len(text.splitlines())} has ")
 
 
 def test_a_quote_that_is_not_closed_is_located(text, csv):
@@ -189,16 +171,17 @@ def test_a_quote_that_is_not_closed_is_located(text, csv):
     assert refusal(csv).startswith("in line 7, a quote is not closed, or not where its cell ends")
 
 
-def test_a_quote_that_ends_in_a_later_row_is_located(csv):
-    edit_line(csv, 7, ",", ',"')
-    edit_line(csv, 9, "AB),", 'AB)",x,')
-    assert refusal(csv) == "lines 7 to 9, one by their quotes, have 41 cells, and the header 40"
-
-
-def test_no_row_is_lost_between_two_stray_quotes(csv):
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ('AB)",x,', "lines 7 to 9, one by their quotes, have 41 cells, and the header 40"),
+        ('AB)",', "lines 7 to 9 are one row by their quotes: correct these"),
+    ],
+)
+def test_no_row_is_lost_between_two_stray_quotes(csv, end, told):
     edit_line(csv, 7, ",", ',"')  # before the name of one asteroid
-    edit_line(csv, 9, "AB),", 'AB)",')  # and after that of another
-    assert refusal(csv) == "lines 7 to 9 are one row by their quotes: correct these"
+    edit_line(csv, 9, "AB),", end)  # and after that of another
+    assert refusal(csv) == told
 
 
 FIRST_LINES = {
@@ -221,39 +204,24 @@ def test_a_name_that_stands_twice_in_the_header_is_named(csv):
     assert refusal(csv) == "its header has 'Hazardous' 2 times"
 
 
-@pytest.mark.parametrize("column", NEEDED_COLUMNS)
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_missing_column_is_named(tmp_path, column, form):
-    table = asteroid_table(asteroids=2).drop(columns=column)
+def test_missing_columns_are_named_and_of_many_a_few(tmp_path, form):
     path = tmp_path / f"less.{form}"
-    table.to_csv(tmp_path / "less.csv", index=False)
-    if form == "parquet":
-        duckdb.sql(f"COPY (FROM read_csv('{tmp_path / 'less.csv'}')) TO '{path}'")
-    assert refusal(path) == f" lacks '{column}' of the {len(NEEDED_COLUMNS)} columns that are needed"
+    for columns, told in [
+        (NEEDED_COLUMNS[1:], f" lacks '{NEEDED_COLUMNS[0]}' of the 23 columns that are needed"),
+        (["Hazardous", "Name"], "'Miss Dist.(kilometers)' and 17 more of the 23 columns that are needed"),
+    ]:
+        asteroid_table(asteroids=2)[columns].to_csv(tmp_path / "less.csv", index=False)
+        if form == "parquet":
+            duckdb.sql(f"COPY (FROM read_csv('{tmp_path / 'less.csv'}')) TO '{path}'")
+        assert refusal(path).endswith(told)
 
 
-def test_of_many_missing_columns_a_few_are_named(tmp_path):
-    path = tmp_path / "other.csv"
-    path.write_text("Hazardous,Height\nTrue,4478\n")
-    with pytest.raises(
-        UserError, match=r"lacks 'Absolute Magnitude', .* and 17 more of the 23 columns that are needed"
-    ):
-        read(path)
-
-
-def test_a_missing_file_is_named(tmp_path):
+def test_what_is_no_file_or_an_empty_one_is_named(tmp_path):
+    (tmp_path / "empty.parquet").touch()
     assert refusal(tmp_path / "nowhere.csv").startswith(": no such file; give --csv")
-
-
-def test_a_folder_is_no_file(tmp_path):
     assert refusal(tmp_path).startswith(": a folder")
-
-
-@pytest.mark.parametrize("name", ["asteroids.csv", "asteroids.parquet"])
-def test_a_file_with_nothing_in_it_is_called_empty(tmp_path, name):
-    file = tmp_path / name
-    file.touch()
-    assert refusal(file).startswith(" is empty")
+    assert refusal(tmp_path / "empty.parquet").startswith(" is empty")
 
 
 def test_a_file_that_must_not_be_read_is_named(csv, monkeypatch):
