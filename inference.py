@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from clearml_tools.errors import report_errors_in_one_line
 
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from asteroids.configuration import check_configuration
 from asteroids.traffic import MAJOR_DRIFT, SCENARIOS, Row, mock_rows, read_rows, write_rows
 from clearml_tools.interrupts import raise_interrupts
+from clearml_tools.network import is_http_address
 from clearml_tools.send_requests import Result, Tally, send
 from global_config import RAW_DATASET_NAME, RAW_FILE_NAME, SERVING_ENDPOINT
 
@@ -80,12 +81,7 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
 
 def http_address(text: str) -> str:
     """Return the text if requests can be sent to it: an argparse type."""
-    try:
-        parts = urlsplit(text)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # an impossible port, for example
-        is_address = False
-    if not is_address:
+    if not is_http_address(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no address such as {URL}")
     return text
 

@@ -12,52 +12,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from clearml_tools.errors import UserError, report_errors_in_one_line, shell_quoted, storage_errors
+from clearml_tools.errors import UserError, report_errors_in_one_line, storage_errors
 
 import numpy as np
 import pandas as pd
 import xgboost
 from clearml import Dataset, Task
 
+import global_config as config
+from asteroids import evaluation, plots
 from asteroids.configuration import check_configuration
-from asteroids.drift import decile_edges
-from asteroids.evaluation import (
-    THRESHOLD_ATTRIBUTE,
-    VALIDATION_SCORE,
-    choose_threshold,
-    compare_with_baselines,
-    rule_of_thumb,
-    score,
-)
+from asteroids.drift import EDGES, decile_edges, format_edges
 from asteroids.frozen_test_set import split_by_group
-from asteroids.plots import (
-    Curves,
-    report_comparison,
-    report_importance,
-    report_learning_curves,
-    report_test_plots,
-)
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
+from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.models import register_model
+from clearml_tools.serving_commands import metrics_add_command
 from clearml_tools.tasks import keep_reason, start_task
-from global_config import (
-    CLASS_NAMES,
-    FEATURES_FILE_NAME,
-    GROUP_COLUMN,
-    GROUPS,
-    GROUPS_FILE_NAME,
-    LABEL_COLUMN,
-    LABELS_FILE_NAME,
-    MODEL_FILE_STEM,
-    MODEL_NAME,
-    MONOTONE_CONSTRAINTS,
-    PREPROCESSED_DATASET_NAME,
-    SERVING_ENDPOINT,
-    TEST_SET_ARTIFACT,
-    TRAINING_TASK_NAME,
-    WATCHED_FEATURES,
-)
 from preprocess_serving import FEATURES
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training, validation and test data
@@ -68,9 +40,9 @@ def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.S
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     folder = local_copy(dataset)
     try:
-        features = pd.read_csv(folder / FEATURES_FILE_NAME)
-        labels = pd.read_csv(folder / LABELS_FILE_NAME)[LABEL_COLUMN].to_numpy()
-        groups = pd.read_csv(folder / GROUPS_FILE_NAME, dtype=str)[GROUP_COLUMN]
+        features = pd.read_csv(folder / config.FEATURES_FILE_NAME)
+        labels = pd.read_csv(folder / config.LABELS_FILE_NAME)[config.LABEL_COLUMN].to_numpy()
+        groups = pd.read_csv(folder / config.GROUPS_FILE_NAME, dtype=str)[config.GROUP_COLUMN]
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UserError(f"{source} is not what preprocessing.py makes: {error}") from error
     if list(features.columns) != FEATURES or not len(features) == len(labels) == len(groups):
@@ -88,7 +60,7 @@ def train(
     parameters: dict[str, Any],
     num_boost_round: int,
     early_stopping_rounds: int,
-) -> tuple[xgboost.Booster, Curves]:
+) -> tuple[xgboost.Booster, plots.Curves]:
     """Return a booster with the trees up to its best round on the validation rows, and the learning curves.
 
     UserError if XGBoost refuses a parameter.
@@ -97,7 +69,7 @@ def train(
         raise UserError("--num-boost-round and --early-stopping-rounds must be 1 or more")
     data = xgboost.DMatrix(features.iloc[train_rows], labels[train_rows])
     validation = xgboost.DMatrix(features.iloc[validation_rows], labels[validation_rows])
-    curves: Curves = {}
+    curves: plots.Curves = {}
     try:
         booster = xgboost.train(
             parameters,
@@ -113,57 +85,37 @@ def train(
     return booster, curves
 
 
-def metrics_command(edges: dict[str, list[float]]) -> str:
-    """Return the command that makes clearml-serving count each variable in buckets up to these edges."""
-    scalars = [f"{name}={format_edges(values)}" for name, values in edges.items()]
-    return (
-        f"clearml-serving --id ID metrics add --endpoint {shell_quoted(SERVING_ENDPOINT)} "
-        f"--variable-scalar {' '.join(map(shell_quoted, scalars))}"
-    )
-
-
 def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
     """Write the booster with all that serving needs to know: serving gets the file, not ClearML's metadata.
 
     The names of the features are in every model file. The bytes depend on the trees and the threshold
     alone: the same data, parameters and seed give the same file.
     """
-    booster.set_attr(**{THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
+    booster.set_attr(**{evaluation.THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
-def upload_model(
-    task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, list[float]]
-) -> str:
+def upload_model(task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, str]) -> str:
     """Register the booster as the task's model MODEL_NAME, with its metadata; return the model's id."""
     about = {"threshold": threshold, "xgboost_version": xgboost.__version__}
     metadata = {**about, "features": ", ".join(FEATURES), "trees": booster.num_boosted_rounds()}
-    metadata |= {f"deciles of {name}": format_edges(values) for name, values in edges.items()}
+    metadata |= {f"{EDGES}{name}": text for name, text in edges.items()}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{MODEL_FILE_STEM}.ubj")
+        path = Path(folder, f"{config.MODEL_FILE_STEM}.ubj")
         save_model(booster, path, threshold)
-        configuration = {**about, "features": FEATURES}
-        return register_model(task, MODEL_NAME, path, "xgboost", CLASS_NAMES, configuration, metadata).id
-
-
-def format_edges(edges: list[float]) -> str:
-    """Return the edges of buckets as clearml-serving and the model's metadata have them."""
-    return ",".join(f"{edge:.6g}" for edge in edges)
+        names, about = config.CLASS_NAMES, {**about, "features": FEATURES}
+        return register_model(task, config.MODEL_NAME, path, "xgboost", names, about, metadata).id
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    add, name = parser.add_argument, PREPROCESSED_DATASET_NAME.replace("%", "%%")
+    add, name = parser.add_argument, config.PREPROCESSED_DATASET_NAME.replace("%", "%%")
     add("--dataset-id", help=f"version of {name} to take; without it, the newest")
     add("--random-state", type=int, default=42, help="seed of the split and of XGBoost's sampling")
-    add(
-        "--validation-size",
-        type=float,
-        default=0.2,
-        help=f"share of the {GROUPS.replace('%', '%%')} outside the test set",
-    )
+    share = f"share of the {config.GROUPS.replace('%', '%%')} outside the test set"
+    add("--validation-size", type=float, default=0.2, help=share)
     add("--num-boost-round", type=int, default=1000, help="most trees there may be")
     add("--early-stopping-rounds", type=int, default=50, help="rounds without progress on validation data")
     add("--eta", type=float, default=0.05, help="learning rate")
@@ -193,7 +145,7 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
         # The last one decides when to stop: PR-AUC is near 1 after a few trees, long before the
         # probabilities are right.
         "eval_metric": ["aucpr", "logloss"],
-        "monotone_constraints": MONOTONE_CONSTRAINTS if arguments.monotone == "yes" else {},
+        "monotone_constraints": config.MONOTONE_CONSTRAINTS if arguments.monotone == "yes" else {},
         # Splits between any two rows, not at 256 bins: the definition of hazardous has sharp limits.
         "tree_method": "exact",
         "seed": arguments.random_state,
@@ -206,7 +158,7 @@ def split_rows(labels: np.ndarray, groups: pd.Series, validation_size: float, ra
     """Split the rows, and print how many each part has. UserError if a part has only one class."""
     rows = split_by_group(groups, validation_size, random_state)
     for name, numbers in zip(("training", "validation", "test"), rows, strict=True):
-        print(f"{name} data: {len(numbers)} rows of {groups.iloc[numbers].nunique()} {GROUPS}")
+        print(f"{name} data: {len(numbers)} rows of {groups.iloc[numbers].nunique()} {config.GROUPS}")
         if set(labels[numbers]) != {0, 1}:
             raise UserError(f"the {name} data have only one class: take more rows into the dataset")
     return rows
@@ -218,52 +170,48 @@ def main() -> None:
     check_arguments(arguments)
     check_configuration()
     connect()
-    task = start_task(TRAINING_TASK_NAME, Task.TaskTypes.training)
+    task = start_task(config.TRAINING_TASK_NAME, Task.TaskTypes.training)
     logger = task.get_logger()
-    dataset = get_dataset(PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
+    dataset = get_dataset(config.PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     features, labels, groups = read_training_data(dataset)
     train_rows, validation_rows, test_rows = split_rows(
         labels, groups, arguments.validation_size, arguments.random_state
     )
     # Of all rows but the test set's, so that the edges do not depend on the seed.
     seen = features.iloc[np.concatenate([train_rows, validation_rows])]
-    edges = {name: decile_edges(seen[name]) for name in WATCHED_FEATURES}
+    edges = {name: format_edges(decile_edges(seen[name])) for name in config.WATCHED_FEATURES}
 
+    parameters, rounds = xgboost_parameters(arguments), arguments.num_boost_round
     booster, curves = train(
-        features,
-        labels,
-        train_rows,
-        validation_rows,
-        xgboost_parameters(arguments),
-        arguments.num_boost_round,
-        arguments.early_stopping_rounds,
+        features, labels, train_rows, validation_rows, parameters, rounds, arguments.early_stopping_rounds
     )
     if not booster.get_score():
         raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
     probabilities = booster.predict(xgboost.DMatrix(features))
     validation_labels, validation_probabilities = labels[validation_rows], probabilities[validation_rows]
-    threshold = choose_threshold(validation_labels, validation_probabilities)
-    validation_scores = score(validation_labels, validation_probabilities, threshold)
+    threshold = evaluation.choose_threshold(validation_labels, validation_probabilities)
+    validation_scores = evaluation.score(validation_labels, validation_probabilities, threshold)
 
     test_labels, test_probabilities = labels[test_rows], probabilities[test_rows]
-    by_rule = rule_of_thumb(features.iloc[test_rows])
-    scores = compare_with_baselines(test_labels, test_probabilities, threshold, by_rule)
+    by_rule = evaluation.rule_of_thumb(features.iloc[test_rows])
+    scores = evaluation.compare_with_baselines(test_labels, test_probabilities, threshold, by_rule)
     print(f"{booster.num_boosted_rounds()} trees, threshold {threshold:.3f}; on the test set:")
     print(scores.round(4))
 
-    report_learning_curves(logger, curves)
-    report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
-    report_importance(logger, booster)
-    report_comparison(logger, scores)
-    logger.report_single_value(VALIDATION_SCORE, validation_scores["PR-AUC"])
+    with delayed_interrupt():
+        plots.report_learning_curves(logger, curves)
+        plots.report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
+        plots.report_importance(logger, booster)
+        plots.report_comparison(logger, scores)
+    logger.report_single_value(evaluation.VALIDATION_SCORE, validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)
     # Later models are compared with this one on these rows.
-    test_set = features.iloc[test_rows].assign(**{LABEL_COLUMN: test_labels})
+    test_set = features.iloc[test_rows].assign(**{config.LABEL_COLUMN: test_labels})
     with storage_errors("the test set"):
-        task.upload_artifact(TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
+        task.upload_artifact(config.TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
     model_id = upload_model(task, booster, threshold, edges)
-    print(f"model '{MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
-    print(metrics_command({**edges, "y": [0, 1]}))
+    print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
+    print(metrics_add_command("ID", config.SERVING_ENDPOINT, {**edges, "y": "0,1"}))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,9 @@ from clearml_tools.checkout import check_for_agents, record_edits, uncommitted_e
 from clearml_tools.connection import connect, watch_server
 from clearml_tools.datasets import dataset_id_of_step
 from clearml_tools.interrupts import delayed_interrupt
-from clearml_tools.local_steps import stop_local_steps
 from clearml_tools.name_limits import check_names
-from clearml_tools.parameters import apply_edited_parameters
 from clearml_tools.pipeline_progress import follow, print_outcome_of
-from clearml_tools.pipeline_steps import ScriptPipeline
+from clearml_tools.pipeline_steps import ScriptPipeline, apply_edited_parameters, stop_local_steps
 from clearml_tools.queues import print_agent_commands, queues_without_agent
 from clearml_tools.sdk_internals import executed_task
 from clearml_tools.tasks import keep_reason
@@ -108,6 +106,7 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
+    # Empty, not None, which would reach a step as the text "None".
     add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")

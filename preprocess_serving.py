@@ -140,17 +140,11 @@ def refuse_misread(path: Path, version: str) -> None:
     """
     # Between key and value stand `":"` in JSON, and in UBJSON "SL", a string with a length of eight bytes.
     is_list = re.search(rb'base_score("\s*:\s*"|SL.{8})\[', path.read_bytes(), re.DOTALL)
-    if is_list and version_numbers(version) < (3, 1):
+    if is_list and tuple(map(int, version.split(".")[:2])) < (3, 1):
         raise ValueError(
             f"the model was saved by xgboost 3.1 or newer, which xgboost {version} here would "
             "misread without an error: train with xgboost below 3.1, or serve with 3.1 or newer"
         )
-
-
-def version_numbers(version: str) -> tuple[int, int]:
-    """Return major and minor of a version: (3, 0) for "3.0.5"."""
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
 
 
 class Preprocess:

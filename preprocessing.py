@@ -18,25 +18,13 @@ import numpy as np
 import pandas as pd
 from clearml import Dataset, Logger, Task
 
+import global_config as config
 from asteroids.configuration import check_configuration
 from asteroids.ids import normalized_id
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy, new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.tasks import keep_reason, start_task
-from global_config import (
-    CLASS_NAMES,
-    FEATURES_FILE_NAME,
-    GROUP_COLUMN,
-    GROUPS_FILE_NAME,
-    LABEL_COLUMN,
-    LABEL_VALUES,
-    LABELS_FILE_NAME,
-    PREPROCESSED_DATASET_NAME,
-    PREPROCESSING_TASK_NAME,
-    RAW_DATASET_NAME,
-    RAW_FILE_NAME,
-)
 from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
 
 
@@ -45,7 +33,7 @@ def find_problems(table: pd.DataFrame) -> list[str]:
 
     The rules for a value are those of the serving hook: no row that would be refused there is trained on.
     """
-    needed = [*RAW_COLUMNS, GROUP_COLUMN, LABEL_COLUMN]
+    needed = [*RAW_COLUMNS, config.GROUP_COLUMN, config.LABEL_COLUMN]
     problems = [f"column '{name}' is missing" for name in needed if name not in table]
     if table.empty:
         problems.append("there are no rows")
@@ -58,16 +46,20 @@ def find_problems(table: pd.DataFrame) -> list[str]:
         problems += describe(f"'{name}' is not {words}", is_number & ~is_valid(numbers[name]))
     for low, high in ORDERED_COLUMNS:
         problems += describe(f"'{high}' is below '{low}'", numbers[high] < numbers[low])
-    ids = table[GROUP_COLUMN]
+    ids = table[config.GROUP_COLUMN]
     is_empty = ids.isna() | (ids.astype(str).str.strip() == "")
     is_wrong = ids.map(normalized_id).isna() & ~is_empty
-    problems += describe(f"'{GROUP_COLUMN}' is empty", is_empty)
+    problems += describe(f"'{config.GROUP_COLUMN}' is empty", is_empty)
     for example in ids[is_wrong].head(1):
-        problems += describe(f"'{GROUP_COLUMN}' is no whole number or name, but '{example}',", is_wrong)
+        problems += describe(
+            f"'{config.GROUP_COLUMN}' is no whole number or name, but '{example}',", is_wrong
+        )
     labels = read_labels(table)
-    problems += describe(f"'{LABEL_COLUMN}' is none of {', '.join(LABEL_VALUES)}", labels.isna())
+    problems += describe(
+        f"'{config.LABEL_COLUMN}' is none of {', '.join(config.LABEL_VALUES)}", labels.isna()
+    )
     if labels.nunique() == 1:
-        name = CLASS_NAMES[int(labels.dropna().iloc[0])]
+        name = config.CLASS_NAMES[int(labels.dropna().iloc[0])]
         problems.append(f"all rows are of the class '{name}', and there is nothing to learn from that")
     return problems
 
@@ -92,13 +84,13 @@ def read_labels(table: pd.DataFrame) -> pd.Series:
     def fold(value: object) -> str:
         return re.sub(r"\.0+$", "", str(value).strip().casefold())  # whole numbers may come as floats
 
-    classes = {fold(text): number for text, number in LABEL_VALUES.items()}
-    return table[LABEL_COLUMN].map(fold).map(classes)
+    classes = {fold(text): number for text, number in config.LABEL_VALUES.items()}
+    return table[config.LABEL_COLUMN].map(fold).map(classes)
 
 
 def make_labels(table: pd.DataFrame) -> pd.DataFrame:
     """Return y, the class of each row, as a table of one column."""
-    return pd.DataFrame({LABEL_COLUMN: read_labels(table).astype(int)})
+    return pd.DataFrame({config.LABEL_COLUMN: read_labels(table).astype(int)})
 
 
 def read_raw_table(dataset: Dataset) -> pd.DataFrame:
@@ -106,15 +98,15 @@ def read_raw_table(dataset: Dataset) -> pd.DataFrame:
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     try:
         # As text, or "0012" would become 12, another group, and one empty cell would turn all into floats.
-        as_text = {GROUP_COLUMN: str, LABEL_COLUMN: str}
-        table = pd.read_csv(local_copy(dataset) / RAW_FILE_NAME, dtype=as_text)
+        as_text = {config.GROUP_COLUMN: str, config.LABEL_COLUMN: str}
+        table = pd.read_csv(local_copy(dataset) / config.RAW_FILE_NAME, dtype=as_text)
     except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{source} holds no readable {RAW_FILE_NAME}: {str(error).strip()}") from error
+        raise UserError(f"{source} holds no readable {config.RAW_FILE_NAME}: {str(error).strip()}") from error
     problems = find_problems(table)
     if problems:
         raise UserError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
     # get_data.py has done this, but a dataset may come from elsewhere.
-    table[GROUP_COLUMN] = table[GROUP_COLUMN].map(normalized_id)
+    table[config.GROUP_COLUMN] = table[config.GROUP_COLUMN].map(normalized_id)
     return table
 
 
@@ -136,13 +128,13 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
     logger.report_table("X", "first rows", iteration=0, table_plot=features.head(20))
     logger.report_table("y", "first rows", iteration=0, table_plot=labels.head(20))
     for name in FEATURES:
-        shares, edges = class_shares(features[name], labels[LABEL_COLUMN])
+        shares, edges = class_shares(features[name], labels[config.LABEL_COLUMN])
         logger.report_histogram(
             "Feature distributions",
             name,
             values=shares,
             iteration=0,
-            labels=list(CLASS_NAMES),
+            labels=list(config.CLASS_NAMES),
             xlabels=[f"{center:.4g}" for center in (edges[:-1] + edges[1:]) / 2],
             xaxis=name,
             yaxis="share of the class",
@@ -151,7 +143,7 @@ def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    name = RAW_DATASET_NAME.replace("%", "%%")
+    name = config.RAW_DATASET_NAME.replace("%", "%%")
     parser.add_argument("--dataset-id", help=f"version of {name} to take (the newest)")
     return parser.parse_args()
 
@@ -161,26 +153,26 @@ def main() -> None:
     arguments = parse_arguments()
     check_configuration()
     connect()
-    task = start_task(PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
-    raw = get_dataset(RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
+    task = start_task(config.PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
+    raw = get_dataset(config.RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
     table = read_raw_table(raw)
     features, labels = make_features(table), make_labels(table)
     report_features(task.get_logger(), features, labels)
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        new_dataset_version(PREPROCESSED_DATASET_NAME, parents=[raw]) as dataset,
+        new_dataset_version(config.PREPROCESSED_DATASET_NAME, parents=[raw]) as dataset,
     ):
-        features.to_csv(Path(folder, FEATURES_FILE_NAME), index=False)
-        labels.to_csv(Path(folder, LABELS_FILE_NAME), index=False)
-        table[[GROUP_COLUMN]].to_csv(Path(folder, GROUPS_FILE_NAME), index=False)
+        features.to_csv(Path(folder, config.FEATURES_FILE_NAME), index=False)
+        labels.to_csv(Path(folder, config.LABELS_FILE_NAME), index=False)
+        table[[config.GROUP_COLUMN]].to_csv(Path(folder, config.GROUPS_FILE_NAME), index=False)
         # A child begins with the files of its parents. This one holds what is in the folder, and no more.
         with storage_errors("the tables"):
             dataset.remove_files("*")
             dataset.add_files(folder)
     print(
-        f"{PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
-        f"{len(FEATURES)} features, {labels[LABEL_COLUMN].mean():.1%} {CLASS_NAMES[1]}"
+        f"{config.PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
+        f"{len(FEATURES)} features, {labels[config.LABEL_COLUMN].mean():.1%} {config.CLASS_NAMES[1]}"
     )
 
 

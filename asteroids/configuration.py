@@ -12,6 +12,8 @@ from preprocess_serving import FEATURES, RAW_COLUMNS
 # another such mark is watched. Names of metrics have '_' in place of all that is no letter or digit.
 WATCHABLE = re.compile(r"[A-Za-z0-9_.-]([A-Za-z0-9_. -]*[A-Za-z0-9_.-])?")
 
+COUNTED_ANYWAY = {"y", "_latency", "_count"}  # the answer, and what clearml-serving counts by itself
+
 
 def check_configuration() -> None:
     """Raise UserError with the first value of global_config.py that does not fit, and what would."""
@@ -66,5 +68,7 @@ def find_unwatchable(features: Iterable[str]) -> Iterator[str]:
                 "preprocess_serving.py, or do not watch it"
             )
         metric = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        if metric in COUNTED_ANYWAY:
+            yield f"WATCHED_FEATURES names '{name}', which is another metric's name: do not watch it"
         if metrics.setdefault(metric, name) != name:
             yield f"WATCHED_FEATURES names '{name}' and '{metrics[metric]}', which would be one metric"

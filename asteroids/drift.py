@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 DECILES = np.arange(1, 10) / 10
+EDGES = "deciles of "  # begins the keys in a model's metadata under which the edges of its buckets are kept
 
 
 def decile_edges(values: pd.Series) -> list[float]:
@@ -26,3 +27,8 @@ def decile_edges(values: pd.Series) -> list[float]:
             f"them into ten buckets (only {len(edges)} of 9 deciles differ): take it out"
         )
     return edges
+
+
+def format_edges(edges: list[float]) -> str:
+    """Return the edges of buckets as clearml-serving and the model's metadata have them."""
+    return ",".join(f"{edge:.6g}" for edge in edges)

@@ -1,4 +1,4 @@
-"""How model_training.py shows a training run in ClearML."""
+"""How model_training.py shows a training run: each function takes the logger of a ClearML task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xgboost
-from clearml import Logger
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
 from asteroids.evaluation import baseline_metric, rule_text
-from clearml_tools.interrupts import delayed_interrupt
 from global_config import CLASS_NAMES
 
+Logger = Any  # clearml.Logger: this folder imports nothing of ClearML's
 Points = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]  # x and y values
 Curves = dict[str, dict[str, list[float]]]  # {"train" or "validation": {metric: [value of each round]}}
 
 
-@delayed_interrupt()
 def report_learning_curves(logger: Logger, curves: Curves) -> None:
     """Draw each metric over the rounds, training beside validation."""
     for data, metrics in curves.items():
@@ -27,7 +25,6 @@ def report_learning_curves(logger: Logger, curves: Curves) -> None:
                 logger.report_scalar(metric, data, value=value, iteration=round_number)
 
 
-@delayed_interrupt()
 def report_lines(logger: Logger, title: str, xaxis: str, yaxis: str, lines: Mapping[str, Points]) -> None:
     """Draw one plot with a line, or a single point, for each name."""
     style = {"type": "scatter", "mode": "lines+markers"}
@@ -39,7 +36,6 @@ def report_lines(logger: Logger, title: str, xaxis: str, yaxis: str, lines: Mapp
     logger.report_plotly(title, f"{title} on the test set", figure={"data": traces, "layout": layout})
 
 
-@delayed_interrupt()
 def report_test_plots(
     logger: Logger, labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
 ) -> None:
@@ -69,7 +65,6 @@ def report_test_plots(
     )
 
 
-@delayed_interrupt()
 def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
     """Draw each feature's share of the total gain, the largest first."""
     gain: dict[str, Any] = booster.get_score(importance_type="total_gain")
@@ -85,7 +80,6 @@ def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
     )
 
 
-@delayed_interrupt()
 def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     """Report the scores as a table and as single values; the model's have plain names, to compare runs by."""
     logger.report_table("Test set", "model beside baselines", iteration=0, table_plot=scores.round(4))

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,10 @@ def decode(diff: bytes) -> str:
         name = os.fsdecode(part.partition(b"\n")[0]).rpartition(" b/")[2]
         if re.search(rb"^[+-]Subproject commit ", part, re.MULTILINE):
             submodules.append(name)
-        try:
-            part.decode()
-        except UnicodeDecodeError:
-            is_text = False
-        else:
-            is_text = b"\0" not in part
-        if not is_text:
-            binary.append(name)
+        with suppress(UnicodeDecodeError):
+            if "\0" not in part.decode():
+                continue
+        binary.append(name)
     if submodules:
         raise UserError(
             f"the submodule {listing(submodules)} was edited, and agents would run it without that: commit "

@@ -18,14 +18,9 @@ from clearml_tools.errors import EXPLANATIONS, UserError, note_full_disks
 import requests
 from clearml import Task
 
+from clearml_tools import network
 from clearml_tools import sdk_internals as sdk
 from clearml_tools.interrupts import is_script, print_line, raise_interrupts
-from clearml_tools.network import (
-    LOOPBACK_HOSTS,
-    connection_error_text,
-    exempt_loopback_from_proxies,
-    without_password,
-)
 
 DEVELOPMENT_SETTINGS = {
     # Report from a thread. The SDK's reporting process is a fork. It holds the pipes of its parent's
@@ -56,7 +51,7 @@ EXPLANATIONS[sdk.SendError] = lambda error: (
 )
 EXPLANATIONS[sdk.APIError] = lambda error: f"the ClearML server refused a request: {error}"
 EXPLANATIONS[requests.RequestException] = lambda error: (
-    f"the connection to the ClearML server failed: {connection_error_text(error)}"
+    f"the connection to the ClearML server failed: {network.connection_error_text(error)}"
 )
 
 
@@ -79,7 +74,7 @@ def connect() -> None:
     for name in {name for name, _ in sdk.NOISE}:
         logging.getLogger(name).addFilter(is_no_noise)
     note_full_disks()
-    exempt_loopback_from_proxies()
+    network.exempt_loopback_from_proxies()
     api_server, files_server = sdk.Session.get_api_server_host(), sdk.Session.get_files_server_host()
     if Task.running_locally():  # an agent has just talked to them
         check_api_server(api_server, require_answer("api_server", api_server, "/debug.ping"))
@@ -130,13 +125,8 @@ def use_sdk_settings() -> None:
 
 def require_answer(setting: str, server: str, path: str = "") -> requests.Response:
     """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
-    try:
-        parts = urlsplit(server)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # an impossible port, say
-        is_address = False
-    address, place = without_password(server), f"see {setting} in clearml.conf"
-    if not is_address:
+    address, place = network.without_password(server), f"see {setting} in clearml.conf"
+    if not network.is_http_address(server):
         raise UserError(f"'{address}' is no address such as http://127.0.0.1:8008: {place}")
     is_local = is_on_this_machine(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
@@ -158,9 +148,8 @@ def require_answer(setting: str, server: str, path: str = "") -> requests.Respon
         ) from failure
     if isinstance(failure, requests.exceptions.SSLError):
         place = "see api.verify_certificate in clearml.conf, or name its certificate in REQUESTS_CA_BUNDLE"
-    raise UserError(
-        f"no {what} answers at {address}: {proxy_text(server)}{connection_error_text(failure)}; {place}"
-    ) from failure
+    why = proxy_text(server) + network.connection_error_text(failure)
+    raise UserError(f"no {what} answers at {address}: {why}; {place}") from failure
 
 
 def get(url: str) -> requests.Response:
@@ -183,14 +172,14 @@ def check_api_server(url: str, answer: requests.Response) -> None:
         is_clearml = False
     if not is_clearml:
         raise UserError(
-            f"what answers at {without_password(url)} is no ClearML server's API: give api_server in "
+            f"what answers at {network.without_password(url)} is no ClearML server's API: give api_server in "
             "clearml.conf its address, which is not that of the web pages"
         )
 
 
 def is_on_this_machine(server: str) -> bool:
     """Return whether a server's address is one of this machine."""
-    return urlsplit(server).hostname in LOOPBACK_HOSTS
+    return urlsplit(server).hostname in network.LOOPBACK_HOSTS
 
 
 def watch_server() -> None:
@@ -212,7 +201,7 @@ def watch(server: str) -> None:
             heard, noticed = time.monotonic(), False
             continue
         seconds = time.monotonic() - heard
-        place = f"the server at {without_password(server)} has not answered for {seconds:.0f} s"
+        place = f"the server at {network.without_password(server)} has not answered for {seconds:.0f} s"
         if seconds >= PATIENCE_SECONDS:
             print_line(f"error: {place}")
             os._exit(1)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
 # The names of this machine for itself.
@@ -29,6 +30,15 @@ def connection_error_text(error: BaseException | None) -> str:
             return "no answer in time"
         error = error.__context__
     return "the connection ended"
+
+
+def is_http_address(text: str) -> bool:
+    """Return whether requests can be sent to it."""
+    try:
+        parts = urlsplit(text)
+        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:  # an impossible port, for example
+        return False
 
 
 def without_password(text: str) -> str:

@@ -1,13 +1,24 @@
-"""A ClearML pipeline whose steps are scripts: each runs the very code that the pipeline was started with."""
+"""A ClearML pipeline whose steps are scripts: each runs the very code that the pipeline was started with.
 
+How such a pipeline is made, takes parameters that were edited, and is stopped where its steps run here.
+"""
+
+import argparse
 import atexit
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from clearml_tools.errors import UserError
+
+import psutil
 from clearml import PipelineController, Task
+from clearml.automation.job import LocalClearmlJob
 
 from clearml_tools.checkout import FOLDER
 from clearml_tools.dead_agents import on_status_change
@@ -18,6 +29,8 @@ from global_config import PIPELINE_NAME, PROJECT_NAME
 # How often the controller looks at its steps. ClearML's own 12 s would be most of the time that the pipeline
 # takes; a request a second is little even for a server that many share.
 POLL_SECONDS = 1.0
+
+GRACE_SECONDS = 5  # for a step on this machine to end when the pipeline is interrupted
 
 
 class ScriptPipeline:
@@ -99,3 +112,69 @@ def number_run(task: Task) -> None:
     )
     if len(runs) > 1:
         task.set_name(f"{task.name} #{len(runs)}")
+
+
+def apply_edited_parameters(
+    arguments: argparse.Namespace, edited: Mapping[str, str], skip: Collection[str] = ()
+) -> None:
+    """Replace the arguments, but for those in `skip`, by the parameters "Args/…" of a run.
+
+    ClearML does that, too, but takes the default, without a word, where it cannot read what was typed.
+    UserError names it.
+    """
+    for name, value in list(vars(arguments).items()):
+        text = edited.get(f"Args/{name}")
+        if text is None or name in skip:
+            continue
+        try:
+            if isinstance(value, list):
+                wanted = "whole numbers, such as 41 42"
+                setattr(arguments, name, parse_int_list(text))
+            else:
+                wanted = "a whole number"
+                setattr(arguments, name, int(text) if isinstance(value, int) else text)
+        except ValueError as error:
+            raise UserError(f"the parameter {name} of this run is '{text}': give {wanted}") from error
+
+
+def parse_int_list(text: str) -> list[int]:
+    """Return the whole numbers in a line, with or without commas and brackets; ValueError if it has none."""
+    numbers = [int(part) for part in text.strip().strip("[]").replace(",", " ").split()]
+    if not numbers:
+        raise ValueError(text)
+    return numbers
+
+
+def stop_local_steps(pipeline: PipelineController) -> None:
+    """Stop a pipeline whose steps run on this machine, and their processes.
+
+    ClearML leaves the processes alone: one that is just starting would call its task running again, and
+    nobody would ever say otherwise.
+    """
+    if pipeline.is_running():  # not while it is still being made
+        pipeline.stop(mark_aborted=True)
+    nodes = pipeline.get_pipeline_dag().values()
+    jobs = [node.job for node in nodes if isinstance(node.job, LocalClearmlJob)]
+    processes = step_processes({Path(job.task.data.script.entry_point).name for job in jobs})
+    for process in processes:
+        with suppress(psutil.Error):  # it has ended
+            process.terminate() if sys.platform == "win32" else process.send_signal(signal.SIGINT)
+    codes = [job.wait_for_process(timeout=GRACE_SECONDS) for job in jobs]
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    for job, code in zip(jobs, codes, strict=True):
+        was_interrupted = code or job.wait_for_process()
+        job.task.reload()
+        if was_interrupted or job.task.status == "in_progress":
+            job.task.mark_stopped(force=True)  # ClearML may have called it failed
+
+
+def step_processes(scripts: set[str]) -> list[psutil.Process]:
+    """Return the child processes that run one of these scripts."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if scripts.intersection(Path(argument).name for argument in process.cmdline()):
+                found.append(process)
+    return found

@@ -4,17 +4,17 @@ Requests leave when they are due, however long the answers take, and latency cou
 server that stalls cannot improve its figures by delaying the requests that would have measured it.
 """
 
-import math
 import queue
 import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import requests
 
 from clearml_tools.network import LOOPBACK_HOSTS, connection_error_text
@@ -124,12 +124,6 @@ def send(
         stop.set()
 
 
-def percentiles(values: Iterable[float], ranks: Sequence[float]) -> list[float]:
-    """Return for each rank, 0 to 100, the smallest value that so many per cent of them do not exceed."""
-    ordered = sorted(values)
-    return [ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)] for rank in ranks]
-
-
 class Tally:
     """Counts and latencies of the results so far."""
 
@@ -177,7 +171,9 @@ class Tally:
         lines += [f"  {kind:<20}{self.counts[kind]:>8}{self.counts[kind] / total:>9.1%}" for kind in kinds]
         if self.latencies:
             ranks = (50, 95, 99)
-            values = zip(ranks, percentiles(self.latencies, ranks), strict=True)
+            # For each rank, the smallest value that so many per cent of them do not exceed.
+            found = np.percentile(self.latencies, ranks, method="inverted_cdf")
+            values = zip(ranks, found, strict=True)
             lines += ["  latency  " + "  ".join(f"p{rank} {value * 1000:.1f} ms" for rank, value in values)]
         if total > rate and total / seconds < 0.9 * rate:
             lines += [f"  slower than the {rate:g} asked for: all of --concurrency were waiting for answers"]

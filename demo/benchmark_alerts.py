@@ -21,7 +21,6 @@ from demo.simulated_traffic import (
     Alarms,
     Drift,
     H,
-    Series,
     metric_name,
     promtool,
     simulate,
@@ -70,11 +69,14 @@ def reference_rules(folder: Path, endpoints: list[str]) -> Path:
     return file
 
 
-def watch_both(folder: Path, traffic: dict[str, Series]) -> Alarms:
-    """Return the alarms of both sets of rules on the traffic of each endpoint."""
-    ours = watch(*traffic.values())
-    theirs = watch(*traffic.values(), rules=reference_rules(folder, list(traffic)))
-    return Alarms(ours.on | theirs.on)
+def simulate_runs(
+    folder: Path, rate: float, hours: float, runs: int, drift: Drift | None = None
+) -> tuple[list[str], Alarms]:
+    """Return the endpoints, one for each run, and the alarms of both sets of rules at all of them."""
+    endpoints = [f"asteroid_{seed}" for seed in range(runs)]
+    traffic = [simulate(rate, hours, drift, seed=n, endpoint=name) for n, name in enumerate(endpoints)]
+    theirs = watch(*traffic, rules=reference_rules(folder, endpoints))
+    return endpoints, Alarms(watch(*traffic).on | theirs.on)
 
 
 def print_false_alarms(folder: Path, days: int) -> None:
@@ -82,12 +84,7 @@ def print_false_alarms(folder: Path, days: int) -> None:
     print(f"False alarms on normal traffic, {days} days each. How often a day · share of the time it is on:")
     print(f"{'requests/s':>10}", *(f"{alert:>22}" for alert in alerts))
     for rate in RATES:
-        endpoints = [f"asteroid_{day}" for day in range(days)]
-        traffic = {
-            endpoint: simulate(rate, 24, seed=seed, endpoint=endpoint)
-            for seed, endpoint in enumerate(endpoints)
-        }
-        alarms = watch_both(folder, traffic)
+        endpoints, alarms = simulate_runs(folder, rate, 24, days)
         shown = []
         for alert in alerts:
             of_alert = [alarms.at(endpoint).of(alert) for endpoint in endpoints]
@@ -104,12 +101,7 @@ def print_detection(folder: Path, seeds: int) -> None:
     print(f"{'':>34} {'requests/s':>10}", *(f"{alert:>20}" for alert in alerts))
     for name, drift in DRIFTS.items():
         for rate in RATES:
-            endpoints = [f"asteroid_{seed}" for seed in range(seeds)]
-            traffic = {
-                endpoint: simulate(rate, 3, drift, seed=seed, endpoint=endpoint)
-                for seed, endpoint in enumerate(endpoints)
-            }
-            alarms = watch_both(folder, traffic)
+            endpoints, alarms = simulate_runs(folder, rate, 3, seeds, drift)
             shown = [summary(alarms, alert, endpoints) for alert in alerts]
             print(f"{name:>34} {rate:>10}", *(f"{text:>20}" for text in shown), flush=True)
 

@@ -9,11 +9,10 @@ import os
 
 from clearml import Model
 
+from asteroids.drift import EDGES
 from clearml_tools.serving_commands import metrics_add_command, model_add_command
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT
 from local_stack.serving import SYNC_SECONDS
-
-EDGES = "deciles of "  # begins the keys under which model_training.py keeps the edges with the model
 
 
 def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:

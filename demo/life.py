@@ -2,13 +2,15 @@
 
 import itertools
 import json
+import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,9 +20,8 @@ from rich.table import Table
 from demo.pulse import Pulse
 from global_config import CONTROLLER_QUEUE, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
 from local_stack import prometheus
-from local_stack.errors import HomeInUse, ProcessError
-from local_stack.prometheus import Fetch
-from local_stack.serving import SYNC_SECONDS, Ports, Serving, fetch_prometheus
+from local_stack.errors import HomeInUse, ProcessError, PrometheusNotFound
+from local_stack.serving import SYNC_SECONDS, Ports, Serving, check_packages, find_broker
 from local_stack.settings import HOME_NAME
 from local_stack.stack import Stack, display_path
 
@@ -52,26 +53,30 @@ class DemoRun:
     """One run of the demo: the stack that it runs on, and what its summary shows."""
 
     stack: Stack
-    prometheus: Fetch | None = None  # None: it is fetched when serving starts
-    started_serving: Serving | None = None
+    fetching: "Future[None] | None" = None  # of Prometheus; None: it is fetched when serving starts
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
     psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
     alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
 
-    @property
+    @cached_property
     def serving(self) -> Serving:
         """Serving and its monitoring, started at first use; it may take a while until they are ready."""
-        if not self.started_serving:
-            say("    Starting clearml-serving and its monitoring")
-            self.started_serving = Serving(
-                self.stack,
-                Ports(inference=0, prometheus=0, grafana=0),
-                name=SERVING_NAME,
-                rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
-                dashboard=REPOSITORY / "asteroid.json",
-            )
-        return self.started_serving
+        say("    Starting clearml-serving and its monitoring")
+        return Serving(
+            self.stack,
+            Ports(inference=0, prometheus=0, grafana=0),
+            name=SERVING_NAME,
+            rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
+            dashboard=REPOSITORY / "asteroid.json",
+        )
+
+    def has_prometheus(self) -> bool:
+        """Return whether Prometheus has been fetched; PrometheusNotFound if that failed."""
+        if not (self.fetching and self.fetching.done()):
+            return False
+        self.fetching.result()
+        return True
 
     @property
     def endpoint_url(self) -> str:
@@ -82,41 +87,54 @@ def run_demo(home: Path | None) -> int:
     """Run all steps and return 0; StackError says which step failed and where its log is."""
     began, took = time.monotonic(), {}
     say(f"Starting a fresh local ClearML, with {AGENTS} agents and one for controllers")
-    with pulse, fetch_prometheus(lambda line: say(f"    {line}")) as fetch, fresh_stack(home) as stack:
-        run = DemoRun(stack, fetch)
+    check_packages()
+    find_broker()
+    with pulse, ThreadPoolExecutor() as background, fresh_stack(home) as stack:
+        run = DemoRun(stack, background.submit(fetch_prometheus, stack))
         say(f"It is running at {stack.url}")
         for number, (name, purpose, step) in enumerate(STEPS, 1):
             console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
             started = time.monotonic()
-            fetch.tools()  # fail now, not minutes later, if they cannot be fetched
+            run.has_prometheus()  # fail now, not minutes later, if it cannot be fetched
             with console.status(f"{name} …"):  # on a terminal alone
-                step(run)
+                step(run) if step else run_script(run, name)
             took[name] = time.monotonic() - started
     say("\nDone. Everything that was started has been stopped.")
     summarize(run, {**took, "all": time.monotonic() - began})
     return 0
 
 
+def fetch_prometheus(stack: Stack) -> None:
+    """Fetch Prometheus, if need be, while the first steps run; PrometheusNotFound says why it cannot be."""
+    printed = [""]
+
+    def show(line: str) -> None:
+        printed.append(line)
+        show_line(line)
+
+    command = [sys.executable, "-m", "local_stack.prometheus"]
+    if stack.processes.run("fetch", command, env=os.environ, each_line=show, cwd=REPOSITORY):
+        raise PrometheusNotFound(printed[-1])
+
+
+def show_line(line: str) -> None:
+    say(f"    {line}")
+
+
 def run_script(
-    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], object] | None = None
+    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], None] = show_line
 ) -> None:
-    """Run a script of the example to its end, showing what it prints."""
+    """Run a script of the example to its end; `each_line` gets what it prints."""
     run_command(run, script, [sys.executable, str(REPOSITORY / script), *arguments], each_line)
 
 
 def run_command(
-    run: DemoRun, name: str, command: list[str], each_line: Callable[[str], object] | None = None
+    run: DemoRun, name: str, command: list[str], each_line: Callable[[str], None] = show_line
 ) -> None:
-    """Run a command to its end, showing what it prints; ProcessError if it fails."""
+    """Run a command to its end; ProcessError if it fails."""
     processes = run.stack.processes
     pulse.doing = f"{name} is running"
-
-    def show(line: str) -> None:
-        say(f"    {line}")
-        if each_line:
-            each_line(line)
-
-    if processes.run(name, command, env=run.stack.environment(), each_line=show, cwd=REPOSITORY):
+    if processes.run(name, command, env=run.stack.environment(), each_line=each_line, cwd=REPOSITORY):
         raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
 
 
@@ -125,10 +143,11 @@ def run_pipeline(run: DemoRun) -> None:
     printed = []
 
     def each_line(line: str) -> None:
+        show_line(line)
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
-        if line.startswith(f"{SELECTION}:") and run.prometheus and run.prometheus.tools():
+        if line.startswith(f"{SELECTION}:") and run.has_prometheus():
             _ = run.serving  # the trainings have ended: a core is free
 
     run_script(run, "pipeline.py", "--wait", each_line=each_line)
@@ -149,10 +168,10 @@ def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
 
 def deploy(run: DemoRun) -> None:
     """Serve the champion, by the commands that a user would type."""
-    if run.prometheus and not run.prometheus.tools():
+    if run.fetching and not run.has_prometheus():
         say("    Waiting for Prometheus, which is still being fetched")
         pulse.doing = "Prometheus is being fetched"
-        run.prometheus.wait()
+        run.fetching.result()
     serving = run.serving
     pulse.doing = "clearml-serving is starting"
     serving.wait()
@@ -232,37 +251,14 @@ def drift_alarms(run: DemoRun) -> dict[str, str]:
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
 
 
-STEPS: tuple[tuple[str, str, Callable[[DemoRun], None]], ...] = (
-    (
-        "get_data.py",
-        "query the asteroid table and version the rows as a dataset",
-        lambda run: run_script(run, "get_data.py"),
-    ),
-    (
-        "preprocessing.py",
-        "turn the rows into features and labels, a dataset of their own",
-        lambda run: run_script(run, "preprocessing.py"),
-    ),
-    (
-        "model_training.py",
-        "train the classifier and score it on the frozen test set",
-        lambda run: run_script(run, "model_training.py"),
-    ),
-    (
-        "pipeline.py",
-        "all of it as a pipeline on ClearML agents, three trainings in parallel",
-        run_pipeline,
-    ),
-    (
-        "clearml-serving",
-        "deploy the champion on real clearml-serving processes, and watch it",
-        deploy,
-    ),
-    (
-        "inference.py",
-        "normal traffic, then drifted, and what Prometheus makes of both",
-        show_drift,
-    ),
+# What each shows as its name, what it is for, and what it does: None runs the script of this name.
+STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
+    ("get_data.py", "query the asteroid table and version the rows as a dataset", None),
+    ("preprocessing.py", "turn the rows into features and labels, a dataset of their own", None),
+    ("model_training.py", "train the classifier and score it on the frozen test set", None),
+    ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel", run_pipeline),
+    ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it", deploy),
+    ("inference.py", "normal traffic, then drifted, and what Prometheus makes of both", show_drift),
 )
 
 
@@ -274,11 +270,7 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
     show_table("The models of the pipeline, on asteroids that none has seen", header, rows)
     say(f"{run.decision}\n")
     rows = [
-        [
-            variable,
-            *(f"{psi[kind]:.3f}" for kind in TRAFFIC),
-            run.alarms.get(variable, "silent"),
-        ]
+        [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
         for variable, psi in sorted(run.psi.items())
     ]
     show_table("Population stability index", ["", "normal traffic", "drifted", "alarm"], rows)

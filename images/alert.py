@@ -9,23 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from demo.benchmark_alerts import REFERENCE_THRESHOLD
+from images import style
 from images.panels import moments, on_moments, stretches
-from images.style import (
-    AMBER,
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    LARGE,
-    NORMAL,
-    PANEL,
-    PINK,
-    RED,
-    SETTINGS,
-    SMALL,
-    WIDTH,
-    Card,
-)
 from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic
 from local_stack.prometheus import INTERVAL_SECONDS
 
@@ -37,9 +22,9 @@ BOX_HEIGHT, PLOT_HEIGHT, STRIPS_HEIGHT = 336, 176, 34
 TICK_MINUTES = 5
 VERDICT_X = (28, 240, 640)
 LAST_MINUTES = 2  # of the drift
-COLOURS = dict(zip(FEATURES, (BLUE, PINK), strict=True))
+COLOURS = dict(zip(FEATURES, (style.BLUE, style.PINK), strict=True))
 QUIET, PENDING, ON = range(3)
-STATES = {QUIET: GREEN, PENDING: AMBER, ON: RED}
+STATES = {QUIET: style.GREEN, PENDING: style.AMBER, ON: style.RED}
 
 
 class Alert(NamedTuple):
@@ -96,29 +81,29 @@ def theirs(traffic: Traffic, times: np.ndarray) -> Alert:
     )
 
 
-def draw_alerts(traffic: Traffic) -> Card:
+def draw_alerts(traffic: Traffic) -> style.Card:
     """Draw both alerts over the same time, in minutes from the first request."""
     start = traffic.legs[0][1]
     times = moments(traffic.start, traffic.end)
-    with matplotlib.rc_context(SETTINGS):
-        card = Card(HEIGHT)
-        card.text(28, 38, "Which alarm is right?", fontsize=LARGE, fontweight="bold")
+    with matplotlib.rc_context(style.SETTINGS):
+        card = style.Card(HEIGHT)
+        card.text(28, 38, "Which alarm is right?", fontsize=style.LARGE, fontweight="bold")
         about = f"The same real requests, {traffic.rate} a second. Absolute magnitude and MOID are doubled"
         ends = [round((begun - start) / 60) for _, begun in traffic.legs[1:]]
         about += f" from minute {ends[0]} to {ends[1]}."
-        card.text(28, 62, about, fontsize=NORMAL, color=FAINT)
+        card.text(28, 62, about, fontsize=style.NORMAL, color=style.FAINT)
         for y, alert in ((78, ours(traffic, times)), (78 + BOX_HEIGHT + 8, theirs(traffic, times))):
             draw_alert(card, y, alert, traffic, times)
     return card
 
 
-def draw_alert(card: Card, y: float, alert: Alert, traffic: Traffic, times: np.ndarray) -> None:
+def draw_alert(card: style.Card, y: float, alert: Alert, traffic: Traffic, times: np.ndarray) -> None:
     """Draw an alert's values with its threshold, and below them when it is on, by feature."""
-    width = WIDTH - LEFT - RIGHT
-    card.box(14, y, WIDTH - 28, BOX_HEIGHT)
-    card.text(28, y + 24, alert.title, fontsize=NORMAL, fontweight="bold")
-    card.text(WIDTH - RIGHT, y + 24, alert.note, fontsize=SMALL, color=FAINT, ha="right")
-    card.text(28, y + 43, alert.formula, fontsize=SMALL, color=FAINT)
+    width = style.WIDTH - LEFT - RIGHT
+    card.box(14, y, style.WIDTH - 28, BOX_HEIGHT)
+    card.text(28, y + 24, alert.title, fontsize=style.NORMAL, fontweight="bold")
+    card.text(style.WIDTH - RIGHT, y + 24, alert.note, color=style.FAINT, ha="right")
+    card.text(28, y + 43, alert.formula, color=style.FAINT)
     plot = card.axes(LEFT, y + 56, width, PLOT_HEIGHT, label=alert.title)
     strips = card.axes(LEFT, y + 56 + PLOT_HEIGHT + 4, width, STRIPS_HEIGHT)
     minutes = (times - traffic.legs[0][1]) / 60
@@ -128,10 +113,10 @@ def draw_alert(card: Card, y: float, alert: Alert, traffic: Traffic, times: np.n
     draw_values(plot, alert, minutes)
     mark_legs(plot, traffic, alert.limits[1])
     draw_states(strips, alert, minutes)
-    card.text(LEFT - 5, y + 286, "minute", fontsize=SMALL, color=FAINT, ha="right")
+    card.text(LEFT - 5, y + 286, "minute", color=style.FAINT, ha="right")
     for x, (when, what) in zip(VERDICT_X, verdict(alert, traffic, times).items(), strict=True):
-        card.text(x, y + 307, when, fontsize=SMALL, color=FAINT)
-        card.text(x, y + 324, what, fontsize=NORMAL)
+        card.text(x, y + 307, when, color=style.FAINT)
+        card.text(x, y + 324, what, fontsize=style.NORMAL)
 
 
 def draw_values(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
@@ -146,10 +131,10 @@ def draw_values(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
         axes.plot(minutes, np.maximum(alert.values[feature], low), label=name, **look)
         if feature in alert.long_values:
             axes.plot(minutes, np.maximum(alert.long_values[feature], low), linestyle=(0, (1, 1.2)), **look)
-    axes.axhline(alert.threshold, color=RED, linewidth=1.1, linestyle=(0, (5, 3)))
+    axes.axhline(alert.threshold, color=style.RED, linewidth=1.1, linestyle=(0, (5, 3)))
     label = f"threshold {alert.threshold:g}"
-    ground = {"facecolor": PANEL, "edgecolor": "none", "alpha": 0.8, "pad": 1}
-    axes.text(axes.get_xlim()[0], 1.3 * alert.threshold, f" {label}", color=RED, bbox=ground)
+    ground = {"facecolor": style.PANEL, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+    axes.text(axes.get_xlim()[0], 1.3 * alert.threshold, f" {label}", color=style.RED, bbox=ground)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1.01), ncols=2)
 
 
@@ -160,10 +145,10 @@ def mark_legs(axes: Axes, traffic: Traffic, top: float) -> None:
     names = ("normal traffic", "drift", "normal again")
     for name, begin, end in zip(names, bounds, bounds[1:], strict=False):
         if name == "drift":
-            axes.axvspan(begin, end, color=INK, alpha=0.07, linewidth=0)
+            axes.axvspan(begin, end, color=style.INK, alpha=0.07, linewidth=0)
             for moment in (begin, end):
-                axes.axvline(moment, color=FAINT, linewidth=0.9)
-        axes.text((begin + end) / 2, 0.55 * top, name, ha="center", va="top", color=INK, fontsize=SMALL)
+                axes.axvline(moment, color=style.FAINT, linewidth=0.9)
+        axes.text((begin + end) / 2, 0.55 * top, name, ha="center", va="top", color=style.INK)
 
 
 def draw_states(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
@@ -176,7 +161,7 @@ def draw_states(axes: Axes, alert: Alert, minutes: np.ndarray) -> None:
                 row, length, 0.78, left=minutes[first], color=STATES[known[first]], alpha=0.75, linewidth=0
             )
             if known[first] == ON and length > 2:
-                axes.text(minutes[first] + 0.15, row, "ALARM", va="center", color="black", fontsize=SMALL)
+                axes.text(minutes[first] + 0.15, row, "ALARM", va="center", color="black")
     axes.set_yticks(range(len(FEATURES)), ["magnitude", "MOID"])
     for label, colour in zip(axes.get_yticklabels(), COLOURS.values(), strict=True):
         label.set_color(colour)

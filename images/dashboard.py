@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from demo.dashboard import COLUMNS, ENDPOINT, Document, load, panels
 from images.panels import DRAW, Series, legend_rows, moments, on_moments
-from images.style import FAINT, LARGE, NORMAL, SETTINGS, SMALL, WIDTH, Card
+from images.style import FAINT, LARGE, NORMAL, SETTINGS, WIDTH, Card
 from images.traffic import Traffic
 
 WHAT_IT_IS = "rendered from asteroid.json by images/make_images.py; not a Grafana screenshot"
@@ -41,7 +41,7 @@ def draw_dashboard(traffic: Traffic) -> Card:
         card.text(WIDTH - MARGIN - 4, 31, about, fontsize=NORMAL, color=FAINT, ha="right")
         for panel in shown:
             draw_panel(card, panel, traffic)
-        card.text(WIDTH / 2, card.height - 12, WHAT_IT_IS, fontsize=SMALL, color=FAINT, ha="center")
+        card.text(WIDTH / 2, card.height - 12, WHAT_IT_IS, color=FAINT, ha="center")
     return card
 
 

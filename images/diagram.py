@@ -5,10 +5,13 @@ The upper two share seven columns, so that a step of the pipeline stands below t
 
 import itertools
 from collections.abc import Iterable
-from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
-from images.style import AMBER, BLUE, CARD, EDGE, FAINT, GREEN, INK, PANEL, VIOLET, WIDTH
+from jinja2 import Template
+
+from images import style
+from images.style import AMBER, BLUE, GREEN, VIOLET
 
 HEIGHT = 658
 FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"  # the first two are equally wide
@@ -171,83 +174,5 @@ def arrows() -> list[Arrow]:
 
 def svg() -> str:
     """Return the whole picture as SVG."""
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="{FONT}" font-size="{SMALL_SIZE}" fill="{FAINT}">',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
-        f'orient="auto"><path d="M0 0.5 L8 4 L0 7.5 Z" fill="{FAINT}"/></marker></defs>',
-        rectangle(0.5, 0.5, WIDTH - 1, HEIGHT - 1, CARD, EDGE, rounding=14),
-    ]
-    for band in BANDS:
-        parts.append(rectangle(14, band.y, WIDTH - 28, band.height, PANEL, EDGE, rounding=10))
-        title = f'<tspan font-size="14.5" font-weight="bold" fill="{INK}">{escape(band.title)}</tspan>'
-        parts.append(
-            f'<text x="{LEFT}" y="{band.y + 25}">{title}<tspan dx="14">{escape(band.text)}</tspan></text>'
-        )
-    parts.append(rectangle(*AGENTS, "none", AMBER, rounding=9, dashed=True))
-    parts += [text(x, y, line, anchor) for x, y, anchor, line in MORE_TEXT]
-    for arrow in arrows():
-        parts += draw_arrow(arrow)
-    for box in BOXES:
-        parts += draw_box(box)
-    return "\n".join([*parts, *legend(), "</svg>"])
-
-
-def rectangle(
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    fill: str,
-    edge: str,
-    rounding: float,
-    dashed: bool = False,
-    opacity: float = 1,
-) -> str:
-    """Return a rectangle; `opacity` is that of its fill."""
-    dashes = ' stroke-dasharray="2 4"' if dashed else ""
-    return (
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{rounding}" fill="{fill}" '
-        f'fill-opacity="{opacity}" stroke="{edge}"{dashes}/>'
-    )
-
-
-def text(x: float, y: float, line: str, anchor: str = "start", more: str = "") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}"{more}>{escape(line)}</text>'
-
-
-def draw_box(box: Box) -> list[str]:
-    """Return the box filled with a shade of its colour, and its lines in its middle."""
-    x, y = box.middle
-    y -= LINE * (len(box.name) + len(box.text)) / 2 - 11
-    parts = [
-        rectangle(*box[:4], PANEL, box.colour, rounding=7),
-        rectangle(*box[:4], box.colour, "none", rounding=7, opacity=0.16),
-    ]
-    bold = f' font-weight="bold" font-size="{SIZE}" fill="{INK}"'
-    for number, line in enumerate([*box.name, *box.text]):
-        parts.append(text(x, y + LINE * number, line, "middle", bold if number < len(box.name) else ""))
-    return parts
-
-
-def draw_arrow(arrow: Arrow) -> list[str]:
-    points = " ".join(f"{x},{y}" for x, y in arrow.points)
-    dashes = ' stroke-dasharray="4 4"' if arrow.dashed else ""
-    parts = [
-        f'<polyline points="{points}" fill="none" stroke="{FAINT}" stroke-width="1.4"{dashes} '
-        'marker-end="url(#tip)"/>'
-    ]
-    if arrow.label:
-        (x, y), (to, _) = arrow.points[:2]
-        parts.append(text((x + to) / 2, y - 6, arrow.label, "middle"))
-    return parts
-
-
-def legend() -> list[str]:
-    """Return the colours with their meanings, in a row below the bands."""
-    parts, y = [], BANDS[-1].y + BANDS[-1].height + 25
-    for x, (kind, colour) in zip(LEGEND_X, KINDS.items(), strict=True):
-        parts.append(rectangle(x, y - 10, 12, 12, colour, colour, rounding=3, opacity=0.4))
-        parts.append(text(x + 18, y, kind))
-    parts.append(text(RIGHT, y, "arrows follow the data", "end"))
-    return parts
+    template = Template(Path(__file__).with_name("diagram.svg.jinja").read_text(), autoescape=True)
+    return template.render({**vars(style), **globals()})

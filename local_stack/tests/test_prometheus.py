@@ -1,6 +1,8 @@
 """local_stack.prometheus: where the programs come from, and what is said when there are none."""
 
 import json
+import os
+import sys
 from email.message import Message
 from io import BytesIO
 from pathlib import Path
@@ -10,8 +12,9 @@ import psutil
 import pytest
 
 from local_stack import prometheus
-from local_stack.prometheus import Fetch, PrometheusNotFound, Tools, find_tools, prometheus_command
-from local_stack.waiting import wait_until
+from local_stack.processes import PACKAGE_PARENT, is_alive
+from local_stack.prometheus import PrometheusNotFound, Tools, find_tools, prometheus_command
+from local_stack.waiting import Child, wait_until
 
 FAILING_APT = """#!/bin/sh
 echo "E: Unable to locate package prometheus"
@@ -63,30 +66,19 @@ def test_a_package_that_cannot_be_fetched_is_told_in_one_line_and_leaves_nothing
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_the_package_is_fetched_in_the_background_its_size_is_told_and_leaving_stops_it(
-    programs, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("APT_PID", str(tmp_path / "pid"))
+@pytest.mark.e2e
+def test_a_fetch_tells_the_size_and_leaves_nothing_when_it_is_stopped(programs, tmp_path):
     make_program(programs / "apt-get", ENDLESS_APT)
     make_program(programs / "dpkg")
-    told = []
-    with Fetch(told.append, tmp_path / "cache") as fetch:
-        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "apt-get's start")
-        assert fetch.tools() is None
-    assert len(told) == 1
-    assert "Debian's package, 19 MB" in told[0]
-    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_a_fetch_that_failed_is_known_without_waiting_for_it(programs, tmp_path):
-    make_program(programs / "apt-get", FAILING_APT)
-    make_program(programs / "dpkg")
-    with Fetch(print, tmp_path / "cache") as fetch:
-        with pytest.raises(PrometheusNotFound):
-            fetch.wait()
-        with pytest.raises(PrometheusNotFound, match="Unable to locate package"):
-            fetch.tools()
+    environment = {**os.environ, "APT_PID": str(tmp_path / "pid"), "PYTHONPATH": str(PACKAGE_PARENT)}
+    with Child([sys.executable, "-m", "local_stack.prometheus"], cwd=tmp_path, env=environment) as process:
+        process.wait_for("Fetching Prometheus .Debian's package, 19 MB")
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "apt-get")
+        process.terminate()
+        assert process.wait_for_end() == 130
+    alive = {each.pid for each in psutil.process_iter() if is_alive(each)}
+    assert int((tmp_path / "pid").read_text()) not in alive
+    assert list((tmp_path / ".local_stack" / "tools").iterdir()) == []
 
 
 def test_a_package_that_was_unpacked_before_is_used_again(programs, tmp_path):

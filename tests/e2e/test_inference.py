@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import random
 import re
 import signal
 import sys
@@ -19,7 +18,7 @@ import pytest
 import inference
 from asteroids.traffic import SCENARIOS, mock_rows, read_rows
 from clearml_tools import send_requests
-from clearml_tools.send_requests import Result, Tally, percentiles, send
+from clearml_tools.send_requests import Result, Tally, send
 from inference import show_progress
 from local_stack.waiting import Child, run, wait_until
 from tests.support.checkouts import REPOSITORY
@@ -35,15 +34,6 @@ def table() -> list[dict]:
 
 
 # Figures
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [(range(1, 1001), [500, 950, 990]), ([7], [7, 7, 7]), ([3, 1, 2], [2, 3, 3])],
-)
-def test_percentiles_are_values_that_occurred(values, expected):
-    shuffled = random.Random(0).sample(list(values), len(values))
-    assert percentiles(shuffled, (50, 95, 99)) == expected
 
 
 def test_the_table_counts_by_class_and_status_and_leaves_no_one_out():

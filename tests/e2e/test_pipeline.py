@@ -236,15 +236,15 @@ def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelin
 def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment) -> dict[str, str]:
     """Controllers of pipelines that ran at once: two of one project, and one that fails in its first step.
 
-    "late" fails in its training. "bad date" is from a checkout whose commit no remote has, with a remote that
-    cannot be reached.
+    "whole" takes all rows, and fails in its training. "bad date" is from a checkout whose commit no remote
+    has, with a remote that cannot be reached.
     """
     cloned = tmp_path_factory.mktemp("cloned") / "asteroids"
     unreachable = Checkout(cloned, clearml_environment, remote="https://git.invalid/asteroids.git")
     seed = ["--training-seeds", "1"]
     launched = {
         "early": pipelines.launch(checkout, *seed, "--query-date", "1999-01-01"),
-        "late": pipelines.launch(checkout, *seed, "--query-date", "2012-01-01", "--num-boost-round", 0),
+        "whole": pipelines.launch(checkout, *seed, "--num-boost-round", 0),
         "bad date": pipelines.launch(unreachable, *seed, "--query-date", "soon"),
     }
     for controller in launched.values():
@@ -253,9 +253,9 @@ def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment)
 
 
 def test_pipelines_that_run_at_once_never_mix(pipelines, crowd, sdk):
-    early, late = (sdk.Task.get_task(crowd[name]).data for name in ("early", "late"))
-    assert early.started < late.completed and late.started < early.completed
-    for name, year in (("early", 1998), ("late", 2011)):
+    early, whole = (sdk.Task.get_task(crowd[name]).data for name in ("early", "whole"))
+    assert early.started < whole.completed and whole.started < early.completed
+    for name, year in (("early", 1998), ("whole", 2016)):
         steps = pipelines.steps(crowd[name])
         raw = steps["get_data"].artifacts["dataset_id"].get()
         assert steps["preprocess_data"].get_parameter("Args/dataset_id") == raw
@@ -270,7 +270,7 @@ def test_pipelines_that_run_at_once_never_mix(pipelines, crowd, sdk):
     ("name", "step", "why"),
     [
         ("bad date", "get_data", "--query-date 'soon' is not a date: give one as YYYY-MM-DD"),
-        ("late", "model_training_0", "--num-boost-round and --early-stopping-rounds must be"),
+        ("whole", "model_training_0", "--num-boost-round and --early-stopping-rounds must be"),
     ],
 )
 def test_a_step_that_fails_tells_why_also_from_a_commit_that_was_not_pushed(
@@ -296,8 +296,7 @@ class Rerun:
 @pytest.fixture(scope="module")
 def rerun(crowd, checkout, sdk) -> Rerun:
     before = champions(sdk, checkout)
-    parameters = ["--training-seeds", "1", "--query-date", "2012-01-01", "--num-boost-round", "1"]
-    done = checkout.run("pipeline.py", "--local", *parameters)
+    done = checkout.run("pipeline.py", "--local", "--training-seeds", "1", "--num-boost-round", "1")
     return Rerun(re.search(r"created new task id=(\w+)", done.stdout)[1], done.stdout.splitlines(), before)
 
 

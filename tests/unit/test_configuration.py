@@ -44,10 +44,18 @@ def test_what_does_not_fit_is_named_with_the_remedy(monkeypatch, constant, value
         check_configuration()
 
 
-def test_two_features_that_would_be_one_metric_are_named(monkeypatch):
-    monkeypatch.setattr("asteroids.configuration.FEATURES", ["a b", "a_b", *model_training.FEATURES])
-    monkeypatch.setattr(global_config, "WATCHED_FEATURES", ["a b", "a_b"])
-    with pytest.raises(UserError, match="names 'a_b' and 'a b', which would be one metric"):
+@pytest.mark.parametrize(
+    ("watched", "told"),
+    [
+        (["a b", "a_b"], "'a_b' and 'a b', which would be one metric"),
+        (["y"], "'y', which is another metric's name"),
+        (["-count"], "'-count', which is another metric's name"),
+    ],
+)
+def test_features_that_cannot_have_a_metric_of_their_own_are_named(monkeypatch, watched, told):
+    monkeypatch.setattr("asteroids.configuration.FEATURES", [*watched, *model_training.FEATURES])
+    monkeypatch.setattr(global_config, "WATCHED_FEATURES", watched)
+    with pytest.raises(UserError, match=f"names {told}"):
         check_configuration()
 
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import xgboost
 
-from asteroids.drift import decile_edges
+from asteroids.drift import decile_edges, format_edges
 from asteroids.evaluation import score
 from asteroids.frozen_test_set import split_by_group
+from clearml_tools.serving_commands import metrics_add_command
 from model_training import (
     check_arguments,
-    metrics_command,
     parse_arguments,
     read_training_data,
     save_model,
@@ -221,15 +221,7 @@ def test_a_feature_with_fewer_than_ten_buckets_cannot_be_watched(values, distinc
 
 
 def test_the_metrics_command_is_what_clearml_serving_takes():
-    command = metrics_command({"Absolute Magnitude": [18.123456789, 22.0], "y": [0, 1]})
-    expected = [
-        "clearml-serving",
-        "--id",
-        "ID",
-        "metrics",
-        "add",
-        "--endpoint",
-        "asteroid",
-        "--variable-scalar",
-    ]
-    assert shlex.split(command) == [*expected, "Absolute Magnitude=18.1235,22", "y=0,1"]
+    edges = {"Absolute Magnitude": format_edges([18.123456789, 22.0]), "y": "0,1"}
+    command = "clearml-serving --id ID metrics add --endpoint asteroid --variable-scalar"
+    scalars = ["Absolute Magnitude=18.1235,22", "y=0,1"]
+    assert shlex.split(metrics_add_command("ID", "asteroid", edges)) == [*command.split(), *scalars]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import preprocessing
+import global_config
 from asteroids.frozen_test_set import is_test_group
 from get_data import query_table
 from preprocess_serving import FEATURES, RAW_COLUMNS, Preprocess
@@ -49,7 +49,7 @@ def test_features_are_the_models_in_its_order_as_serving_makes_them_of_each_row(
     ],
 )
 def test_labels_become_1_and_0_however_they_are_written(table, monkeypatch, values, true, false):
-    monkeypatch.setattr(preprocessing, "LABEL_VALUES", values)
+    monkeypatch.setattr(global_config, "LABEL_VALUES", values)
     hazardous = table["Hazardous"].copy()
     table["Hazardous"] = hazardous.map({True: true, False: false})
     assert find_problems(table) == []

@@ -98,6 +98,12 @@ def test_every_python_file_has_a_room():
     assert [str(file) for file in files if room_of(file.with_suffix("").parts) is None] == []
 
 
+def test_asteroids_take_nothing_of_clearml_but_the_error_of_users():
+    files = [file for file in tracked_files() if file.parts[0] == "asteroids" and file.suffix == ".py"]
+    taken = {module for file in files for module in imported_modules(file) if "clearml" in module[0]}
+    assert taken == {("clearml_tools", "errors", "UserError")}
+
+
 def test_local_stack_does_not_speak_of_the_example():
     said = {
         f"{file}:{number}": line.strip()
