@@ -5,6 +5,7 @@ instead. The tests of the local server itself always run on a local one.
 """
 
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Let what the tests start be interrupted, and reach this machine without a proxy."""
-    be_interruptible()
+    if sys.platform != "win32":
+        be_interruptible()
     os.environ.update(without_proxies())
 
 
