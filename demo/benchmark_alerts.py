@@ -3,7 +3,7 @@
     python -m demo.benchmark_alerts              # five simulated days for each rate, some minutes
     python -m demo.benchmark_alerts --days 10
 
-The README quotes what this prints. Requests are simulated; promtool evaluates both sets of rules on them.
+docs/measurements.md quotes what this prints. Requests are simulated; promtool evaluates both sets of rules on them.
 """
 
 import argparse
