@@ -211,7 +211,7 @@ def main() -> None:
         task.upload_artifact(config.TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
     model_id = upload_model(task, booster, threshold, edges)
     print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
-    print(metrics_add_command("ID", config.SERVING_ENDPOINT, {**edges, "y": "0,1"}))
+    print(metrics_add_command("ID", config.SERVING_ENDPOINT, edges))
 
 
 if __name__ == "__main__":

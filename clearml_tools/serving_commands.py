@@ -17,8 +17,12 @@ def model_add_command(
 
 
 def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, str]) -> str:
-    """Return the command that counts an endpoint's variables; `buckets` has the text of each one's edges."""
-    variables = " ".join(shell_quoted(f"{name}={edges}") for name, edges in buckets.items())
+    """Return the command that counts an endpoint's features and its answer `y`, which is 0 or 1.
+
+    `buckets` has the text of each feature's edges.
+    """
+    counted = {**buckets, "y": "0,1"}
+    variables = " ".join(shell_quoted(f"{name}={edges}") for name, edges in counted.items())
     return (
         f"clearml-serving --id {service_id} metrics add --endpoint {shell_quoted(endpoint)} "
         f"--variable-scalar {variables}"

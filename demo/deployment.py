@@ -26,7 +26,7 @@ def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:
         project=PROJECT_NAME,
         tag=CHAMPION_TAG,
     )
-    return [model, metrics_add_command(service_id, SERVING_ENDPOINT, {**edges, "y": "0,1"})]
+    return [model, metrics_add_command(service_id, SERVING_ENDPOINT, edges)]
 
 
 def champion_edges() -> dict[str, str] | None:

@@ -221,7 +221,7 @@ def test_a_feature_with_fewer_than_ten_buckets_cannot_be_watched(values, distinc
 
 
 def test_the_metrics_command_is_what_clearml_serving_takes():
-    edges = {"Absolute Magnitude": format_edges([18.123456789, 22.0]), "y": "0,1"}
+    edges = {"Absolute Magnitude": format_edges([18.123456789, 22.0])}
     command = "clearml-serving --id ID metrics add --endpoint asteroid --variable-scalar"
     scalars = ["Absolute Magnitude=18.1235,22", "y=0,1"]
     assert shlex.split(metrics_add_command("ID", "asteroid", edges)) == [*command.split(), *scalars]
