@@ -1,9 +1,10 @@
-"""Measure how soon and how rightly alerts are raised: ours, and that of the reference example.
+"""Measure how soon alerts are raised, and how often falsely: ours, and that of the reference example.
 
     python -m demo.benchmark_alerts              # five simulated days for each rate, some minutes
     python -m demo.benchmark_alerts --days 10
 
-docs/measurements.md quotes what this prints. Requests are simulated; promtool evaluates both sets of rules on them.
+docs/measurements.md quotes what this prints. Requests are simulated; promtool evaluates both sets of rules on
+them.
 """
 
 import argparse
@@ -13,14 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from asteroids.physics import MAGNITUDE, MOID
 from demo.simulated_traffic import (
     HOUR,
-    MOID,
     RULES,
     STEP,
     Alarms,
     Drift,
-    H,
     metric_name,
     promtool,
     simulate,
@@ -38,9 +38,9 @@ REFERENCE_THRESHOLD = 15
 START, END = HOUR, 3 * HOUR
 DRIFTS = {
     "MOID doubled": Drift(START, END, factors={MOID: 2}),
-    "both doubled": Drift(START, END, factors={MOID: 2, H: 2}),
+    "both doubled": Drift(START, END, factors={MOID: 2, MAGNITUDE: 2}),
     "MOID doubled within an hour": Drift(START, END, factors={MOID: 2}, ramp=HOUR),
-    "both doubled in 30 % of requests": Drift(START, END, factors={MOID: 2, H: 2}, share=0.3),
+    "both doubled in 30 % of requests": Drift(START, END, factors={MOID: 2, MAGNITUDE: 2}, share=0.3),
     "MOID doubled in 30 % of requests": Drift(START, END, factors={MOID: 2}, share=0.3),
 }
 RATES = (0.5, 1, 50)
@@ -61,7 +61,7 @@ def reference_rules(folder: Path, endpoints: list[str]) -> Path:
             "labels": {"variable": name, "endpoint": endpoint},
         }
         for endpoint in endpoints
-        for name in map(metric_name, (H, MOID))
+        for name in map(metric_name, (MAGNITUDE, MOID))
         for metric in [f"{endpoint}:{name}"]
     ]
     file = folder / "reference.yml"

@@ -33,8 +33,6 @@ TOOLS_CACHE = default_home() / "tools"
 STEP = 30  # seconds between two scrapes and between two evaluations
 HOUR = 3600
 
-H, MOID = WATCHED_FEATURES
-
 Series = dict[str, str]  # of a promtool test: a series, and its values with a blank between two
 Steps = npt.NDArray[np.floating[Any]]
 

@@ -5,10 +5,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from asteroids.physics import MAGNITUDE, MOID
 from demo import dashboard
 from demo.benchmark_alerts import reference_expression
 from demo.dashboard import ENDPOINT
 from demo.life import DemoRun, run_script, say
+from demo.simulated_traffic import metric_name
 from local_stack import prometheus
 
 # Few enough to show chance: with fifty a second the reference's alarm would be silent before the drift.
@@ -18,7 +20,8 @@ REQUESTS_A_SECOND = 5
 LEGS = (("normal", 5 * 60), ("major", 12 * 60), ("normal", 10.5 * 60))
 SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
 
-FEATURES = dict(zip(dashboard.FEATURES, ("absolute magnitude", "MOID"), strict=True))
+# What is drawn of them, and its name there.
+FEATURES = {metric_name(MAGNITUDE): "absolute magnitude", metric_name(MOID): "MOID"}
 PSI = f'endpoint_variable:psi:2m{{endpoint="{ENDPOINT}"}}'
 PSI_10_MINUTES = f'endpoint_variable:psi:10m{{endpoint="{ENDPOINT}"}}'
 ALARM = f'ALERTS{{alertname="MajorDrift",endpoint="{ENDPOINT}"}}'
