@@ -56,8 +56,8 @@ def query_table(table_path: Path, query_date: str | None = None) -> pd.DataFrame
     """Return the rows of a CSV or Parquet file whose date is not after `query_date` (YYYY-MM-DD), if given.
 
     Rows and columns keep the file's order. Dates become texts such as 1995-01-08 and ids texts such as
-    2446862, however the file has them: one table gives one dataset. UserError if `query_date` is no date, if
-    a column is missing, if a row has no date or no id, or if no row is left.
+    2446862, however the file has them: one table gives one dataset. UserError if `query_date` is not a date,
+    if a column is missing, if a row has no date or no id, or if no row is left.
     """
     last_day = parse_date(query_date).isoformat() if query_date and DATE_COLUMN else "9999-12-31"
     day, text, group = "''", "''", quote_name(GROUP_COLUMN)  # without dates, all rows are of the day ''
@@ -99,7 +99,7 @@ def query_table(table_path: Path, query_date: str | None = None) -> pd.DataFrame
 
 
 def parse_date(text: str) -> date:
-    """Return a YYYY-MM-DD text as a date; UserError if it is none."""
+    """Return a YYYY-MM-DD text as a date; UserError for another text."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -72,8 +72,8 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            what = "no whole number" if kind is int else "no number"
-            raise argparse.ArgumentTypeError(f"'{text}' is {what} from {least:,} to {most:,}")
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what} from {least:,} to {most:,}")
         return value
 
     return parse
@@ -82,7 +82,7 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
 def http_address(text: str) -> str:
     """Return the text if requests can be sent to it: an argparse type."""
     if not is_http_address(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no address such as {URL}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an address such as {URL}")
     return text
 
 

@@ -39,7 +39,7 @@ def find_trainings(task_ids: list[str]) -> list[Task]:
     for task_id in task_ids:
         task = found.get(task_id)
         if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
-            raise UserError(f"--candidates: '{task_id}' is no task of model_training.py that has completed")
+            raise UserError(f"--candidates: '{task_id}' is not a completed task of model_training.py")
     return [found[task_id] for task_id in task_ids]
 
 

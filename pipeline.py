@@ -31,7 +31,7 @@ from clearml_tools.sdk_internals import executed_task
 from clearml_tools.tasks import keep_reason
 from global_config import CONTROLLER_QUEUE, STEP_QUEUE
 
-# Options that say how to launch a run. They are no parameters of it, for a clone to take over.
+# Options that say how to launch a run. A clone does not get them as parameters.
 LAUNCH_OPTIONS = ("local", "wait", "require_agents", "controller_queue")
 
 LAST_STEP = "select_best_model"

@@ -52,7 +52,7 @@ def find_problems(table: pd.DataFrame) -> list[str]:
     problems += describe(f"'{config.GROUP_COLUMN}' is empty", is_empty)
     for example in ids[is_wrong].head(1):
         problems += describe(
-            f"'{config.GROUP_COLUMN}' is no whole number or name, but '{example}',", is_wrong
+            f"'{config.GROUP_COLUMN}' is not a whole number or name, but '{example}',", is_wrong
         )
     labels = read_labels(table)
     problems += describe(

@@ -9,7 +9,7 @@ import global_config as config
 from preprocess_serving import FEATURES, RAW_COLUMNS
 
 # clearml-serving cannot read its own configuration again, for good, once a variable with a parenthesis or
-# another such mark is watched. Names of metrics have '_' in place of all that is no letter or digit.
+# another such mark is watched. Names of metrics have '_' in place of all that is not a letter or digit.
 WATCHABLE = re.compile(r"[A-Za-z0-9_.-]([A-Za-z0-9_. -]*[A-Za-z0-9_.-])?")
 
 COUNTED_ANYWAY = {"y", "_latency", "_count"}  # the answer, and what clearml-serving counts by itself

@@ -20,13 +20,13 @@ TEST_SHARE = 0.2
 
 
 def is_test_group(group_id: object) -> bool:
-    """Return whether a group belongs to the test set: its id alone decides, for ever and on any machine.
+    """Return whether a group belongs to the test set: its id alone decides, at any time and on any machine.
 
-    The id may be written in any way that normalized_id knows. UserError if it is no id.
+    The id may be written in any way that normalized_id knows. UserError for anything else.
     """
     text = normalized_id(group_id)
     if text is None:
-        raise UserError(f"{group_id!r} in '{GROUP_COLUMN}' is no id: give a whole number or a name")
+        raise UserError(f"{group_id!r} in '{GROUP_COLUMN}' is not an id: give a whole number or a name")
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
 

@@ -124,7 +124,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def read_header(file: TextIO, needed: Collection[str]) -> list[str]:
-    """Return the names of the columns from the first line; a Fault if it is no header."""
+    """Return the names of the columns from the first line; a Fault if it is not a header."""
     line = next(check_lines(file), "")
     names = split(line, ",")
     if not set(names) & set(needed):
@@ -196,10 +196,10 @@ def check_rows(file: TextIO, needed: Collection[str]) -> None:
                 if first == done
                 else f"lines {first} to {done}, one by their quotes, have"
             )
-            # DuckDB passes over blank lines, and over superfluous commas at the end.
+            # DuckDB skips blank lines, and commas that are too many at the end.
             if row and (len(row) < len(header) or any(row[len(header) :])):
                 raise Fault(f"{where} {len(row)} cells, and the header {len(header)}")
-            # A text with as many commas as the lines that it goes over is no text, but rows.
+            # A text over several lines that has as many commas as rows have is not a text.
             commas = sum(cell.count(",") for cell in row)
             is_several = commas >= (len(header) - 1) * (done - first)
             if first < done and (is_several or any(set("\r\n") & set(row[at]) for at in no_text)):

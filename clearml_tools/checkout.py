@@ -143,7 +143,7 @@ def refuse_hidden_files() -> None:
 
 
 def decode(diff: bytes) -> str:
-    """Return the diff as text; UserError names edited submodules, and files in it that are no text."""
+    """Return the diff as text; UserError names edited submodules, and files in it that are not text."""
     parts = [b"diff --git " + part for part in (b"\n" + diff).split(b"\ndiff --git ")[1:]]
     binary, submodules = [], []
     for part in parts:
@@ -161,7 +161,7 @@ def decode(diff: bytes) -> str:
         )
     if binary:
         raise UserError(
-            f"{listing(binary)} was edited and is no UTF-8 text, which is all that ClearML keeps of edits: "
+            f"{listing(binary)} was edited and is not UTF-8 text, and ClearML keeps edits of such text only: "
             "commit the edit, or take it back with `git checkout`"
         )
     return diff.decode()

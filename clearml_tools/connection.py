@@ -127,7 +127,7 @@ def require_answer(setting: str, server: str, path: str = "") -> requests.Respon
     """Return what the server that `setting` of clearml.conf names answers; UserError if it does not."""
     address, place = network.without_password(server), f"see {setting} in clearml.conf"
     if not network.is_http_address(server):
-        raise UserError(f"'{address}' is no address such as http://127.0.0.1:8008: {place}")
+        raise UserError(f"'{address}' is not an address such as http://127.0.0.1:8008: {place}")
     is_local = is_on_this_machine(server)
     what = "ClearML server" if setting == "api_server" else "ClearML file server"
     for attempt in range(1 if is_local else ATTEMPTS):
@@ -172,8 +172,8 @@ def check_api_server(url: str, answer: requests.Response) -> None:
         is_clearml = False
     if not is_clearml:
         raise UserError(
-            f"what answers at {network.without_password(url)} is no ClearML server's API: give api_server in "
-            "clearml.conf its address, which is not that of the web pages"
+            f"what answers at {network.without_password(url)} is not a ClearML server's API: give api_server "
+            "in clearml.conf its address, which is not that of the web pages"
         )
 
 
@@ -211,7 +211,7 @@ def watch(server: str) -> None:
 
 
 def answers(url: str) -> bool:
-    """Return whether a server answers, be it with a refusal."""
+    """Return whether a server answers; a refusal is an answer, too."""
     try:
         return not has_failed(get(url))
     except OSError:

@@ -18,7 +18,7 @@ def on_status_change(
 ) -> None:
     """Print why a step failed; put a step whose agent died back into `queue`.
 
-    ClearML itself leaves the latter to an autoscaler, and would wait for it for ever.
+    ClearML itself leaves the latter to an autoscaler, and would wait for it without end.
     """
     if node.job is None:  # it was skipped, as a step before it failed
         return

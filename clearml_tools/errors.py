@@ -23,7 +23,7 @@ FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, e
 
 MOST_FULL_DISKS = 30  # a script that does not repeat itself gives up long before
 
-# What has been logged of full disks: libraries go on without the file, and fail for the lack of it.
+# What has been logged about full disks: libraries go on without the file, and fail later.
 logged_full_disks: list[str] = []
 
 
@@ -31,7 +31,7 @@ class UserError(ValueError):
     """Something that the user can correct. The message says what is wrong, and how to correct it."""
 
 
-# What to say of an error that is no fault of the program, by its kind. Modules add kinds of their libraries.
+# What to say about errors that are not bugs of the program, by kind. Modules add those of their libraries.
 EXPLANATIONS: dict[type[BaseException], Callable[[BaseException], str]] = {
     UserError: str,
     BrokenPipeError: lambda _: "what read the output of this script has ended",
@@ -71,7 +71,7 @@ def _report(
 
 
 def explanation(error: BaseException) -> str | None:
-    """Return in one line what is wrong, without anybody's password; None if it is a fault of the program."""
+    """Return in one line what is wrong, without anybody's password; None if it is a bug of the program."""
     explain = next((text for known, text in EXPLANATIONS.items() if isinstance(error, known)), None)
     text = full_disk(error) or (explain(error) if explain else None)
     if text is None:
@@ -85,7 +85,7 @@ def explanation(error: BaseException) -> str | None:
 
 
 def full_disk(error: BaseException | None) -> str | None:
-    """Return which disk is full, if that is what is below an error: libraries hand it on in many kinds."""
+    """Return which disk is full, if that caused the error: libraries wrap it in errors of many kinds."""
     while error:
         if isinstance(error, OSError) and error.errno in FULL:
             where = error.filename or "a disk that this script writes to"

@@ -1,4 +1,4 @@
-"""How a pipeline gets on, and how it ended, in lines for a terminal."""
+"""Print the progress of a pipeline, and how it ended, for a terminal."""
 
 import time
 

@@ -70,7 +70,7 @@ def keep_reason(text: str) -> None:
 
 
 def set_failure_reason(task: Task, text: str) -> None:
-    """Store why a task failed; nothing where `text` is empty."""
+    """Store why a task failed; an empty text takes the reason away."""
     task.reload()
     APIClient().tasks.edit(
         task=task.id, runtime={**(task.data.runtime or {}), ERROR_PROPERTY: text}, force=True

@@ -196,7 +196,7 @@ def deployment_commands(run: DemoRun) -> list[str]:
 
 
 def show_drift(run: DemoRun) -> None:
-    """Send both kinds of traffic, and show what Prometheus makes of either."""
+    """Send both kinds of traffic, and show what Prometheus computes from each."""
     sent = 0
     for kind, (count, rate) in TRAFFIC.items():
         drift = ["--drift"] if kind == "drifted" else []
@@ -258,7 +258,7 @@ STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
     ("model_training.py", "train the classifier and score it on the frozen test set", None),
     ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel", run_pipeline),
     ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it", deploy),
-    ("inference.py", "normal traffic, then drifted, and what Prometheus makes of both", show_drift),
+    ("inference.py", "normal traffic, then drifted, and what Prometheus computes from both", show_drift),
 )
 
 

@@ -1,4 +1,4 @@
-"""Send half an hour of real traffic with a drift in it, and record what a real Prometheus makes of it."""
+"""Send half an hour of real traffic with a drift in it, and record what Prometheus computes from it."""
 
 import json
 import time

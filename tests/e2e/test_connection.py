@@ -129,7 +129,7 @@ def test_a_server_on_this_machine_is_never_asked_through_a_proxy(run, stack):
 
 def test_what_is_no_clearml_server_is_named(run, web_server):
     error = error_of(run(CONNECT, configuration(web_server)))
-    assert f"{web_server} is no ClearML server" in error and "api_server in clearml.conf" in error
+    assert f"{web_server} is not a ClearML server" in error and "api_server in clearml.conf" in error
 
 
 def test_offline_mode_is_refused(run, stack):

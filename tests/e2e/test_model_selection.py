@@ -87,5 +87,5 @@ def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatc
 @pytest.mark.parametrize("kind", ["no task", "no training"])
 def test_a_candidate_that_is_no_training_is_named(sdk, kind):
     task_id = "no such id" if kind == "no task" else sdk.Task.create("Contests", "a task").id
-    with pytest.raises(UserError, match=f"--candidates: '{task_id}' is no task of model_training.py"):
+    with pytest.raises(UserError, match=f"--candidates: '{task_id}' is not a completed task"):
         find_trainings([task_id])

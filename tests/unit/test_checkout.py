@@ -174,7 +174,7 @@ def edit_submodule(repository: Path) -> None:
     (repository / "code" / "sub" / "module.py").write_text("edited = 1\n")
 
 
-NO_TEXT = "was edited and is no UTF-8 text"
+NO_TEXT = "was edited and is not UTF-8 text"
 REFUSED = {
     "a binary file": (lambda top: (top / "code/picture.png").write_bytes(b"\x89PNG\0\xff"), NO_TEXT),
     "a file with NULs": (lambda top: (top / "code/script.py").write_text("'\0'\n"), NO_TEXT),

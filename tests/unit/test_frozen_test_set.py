@@ -33,7 +33,7 @@ def test_the_split_is_the_same_row_for_row_however_ids_are_written(asteroids, sp
 
 @pytest.mark.parametrize("value", [None, np.nan, "", "2446862.5"])
 def test_what_is_no_id_cannot_be_split(value):
-    with pytest.raises(UserError, match="in 'Neo Reference ID' is no id"):
+    with pytest.raises(UserError, match="in 'Neo Reference ID' is not an id"):
         split_by_group(pd.Series([2000001, 2000002, value]), 0.25, 42)
 
 

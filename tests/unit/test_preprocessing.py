@@ -82,7 +82,7 @@ NO_LABELS = ["maybe", "", None, np.nan, 1, 0, "1", "yes"]
         ("Minimum Orbit Intersection", -0.001, "is not 0 or more"),
         ("Est Dia in KM(max)", 1e-9, "is below 'Est Dia in KM(min)'"),
         ("Neo Reference ID", None, "is empty"),
-        *(("Neo Reference ID", value, f"is no whole number or name, but '{value}',") for value in NO_IDS),
+        *(("Neo Reference ID", value, f"is not a whole number or name, but '{value}',") for value in NO_IDS),
         *(("Hazardous", value, "is none of True, False") for value in NO_LABELS),
     ],
 )
