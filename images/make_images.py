@@ -31,7 +31,6 @@ from local_stack.stack import Stack
 
 FOLDER = Path(__file__).resolve().parent
 PICTURES = ("diagram", "pipeline", "dashboard", "alert")
-SCRIPTS = ("get_data.py", "preprocessing.py", "model_training.py")
 
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
 # Whether a part of the steps or the tables shows only when one scrolls sideways.
@@ -45,7 +44,7 @@ def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
     """Run the demo's steps, photograph the pipeline, and return the traffic that was sent, if any."""
     with life.fresh_stack(None) as stack:
         run = life.DemoRun(stack)
-        for script in SCRIPTS:
+        for script in [name for name, _, step in life.STEPS if step is None]:
             life.run_script(run, script)
         life.run_pipeline(run)
         if picture_pipeline:

@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "preprocess_serving": set(),
     "clearml_tools": {"global_config"},
     "asteroids": {"global_config", "preprocess_serving", "clearml_tools"},
-    "data": {"asteroids"},
+    "data": set(),
     "scripts": {"asteroids", "clearml_tools", "preprocess_serving", "global_config"},
     "local_stack": set(),
     "local_stack.tests": {"local_stack"},
