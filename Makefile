@@ -31,7 +31,7 @@ up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 test: lint unit          ## lint, check types and test, as CI does
 	$(BIN)/python -m pytest -m "(e2e or browser) and not slow" $(PARALLEL)
 
-unit: $(VENV)/.tests     ## the quick tests alone: no process, no browser, no network
+unit: $(VENV)/.tests     ## the quick tests alone: no server, no browser, no network
 	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL)
 
 test-slow: $(VENV)/.tests  ## run the tests that take minutes each

@@ -1,16 +1,12 @@
-"""What asteroid.json asks Prometheus, and which of its questions have an answer."""
+"""The panels of asteroid.json as Grafana shows them, and what they ask Prometheus."""
 
 import json
-import math
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from demo.simulated_traffic import metric_name
 from global_config import SERVING_ENDPOINT, WATCHED_FEATURES
-from local_stack import prometheus
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "asteroid.json"
 COLUMNS = 24  # of Grafana's grid
@@ -51,24 +47,3 @@ def expressions() -> Iterator[tuple[str, str]]:
     for panel in panels():
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
-
-
-def without_a_value(prometheus_url: str) -> list[str]:
-    """Return the expressions in the dashboard that have no value now, each with its panel.
-
-    Not a number is no value: it is what shares are while there are no requests.
-    """
-    return [
-        f"{title}: {expression}"
-        for title, expression in expressions()
-        if not any(math.isfinite(value) for _, value in prometheus.query(prometheus_url, expression))
-    ]
-
-
-def label_values(prometheus_url: str, selector: str, label: str) -> list[str]:
-    """Return the values that a label has in the series of a selector, as Grafana's label_values does."""
-    parameters = urllib.parse.urlencode({"match[]": selector})
-    address = f"{prometheus_url}/api/v1/label/{label}/values?{parameters}"
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        values: list[str] = json.load(answer)["data"]
-    return values
