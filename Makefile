@@ -20,7 +20,7 @@ endif
 .PHONY: help install demo up test unit test-slow lint hooks images lock clean
 
 help:            ## print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
 	$(BIN)/python -m demo
