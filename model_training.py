@@ -28,7 +28,7 @@ from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.models import register_model
-from clearml_tools.serving_commands import metrics_add_command
+from clearml_tools.shell_commands import metrics_add_command
 from clearml_tools.tasks import keep_reason, start_task
 from preprocess_serving import FEATURES
 

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -129,8 +128,3 @@ def storage_errors(what: str) -> Iterator[None]:
             yield
     except (ValueError, OSError) as error:
         raise UserError(f"ClearML could not store {what}: {error}") from error
-
-
-def shell_quoted(text: str) -> str:
-    """Return the text in quotes, as a shell takes it."""
-    return shlex.quote(text) if re.search(r'[$`"\\!]', text) else f'"{text}"'

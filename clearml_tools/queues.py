@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from clearml_tools.errors import shell_quoted
-
 from clearml_tools.sdk_internals import APIClient
+from clearml_tools.shell_commands import shell_quoted
 
 
 def queues_without_agent(queues: Iterable[str]) -> list[str]:

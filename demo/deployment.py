@@ -10,7 +10,7 @@ import os
 from clearml import Model
 
 from asteroids.drift import EDGES
-from clearml_tools.serving_commands import metrics_add_command, model_add_command
+from clearml_tools.shell_commands import metrics_add_command, model_add_command
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT
 from local_stack.serving import SYNC_SECONDS
 

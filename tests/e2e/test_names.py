@@ -5,13 +5,12 @@ import subprocess
 import uuid
 from urllib.parse import unquote, urlsplit
 
-from clearml_tools.errors import shell_quoted
-
 import pytest
 from clearml.utilities.config import text_to_config_dict
 
 import global_config
 from clearml_tools.name_limits import NAMES
+from clearml_tools.shell_commands import shell_quoted
 from local_stack.stack import Stack
 from tests.support.checkouts import Checkout
 from tests.support.deployment import clean_environment

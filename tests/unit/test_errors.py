@@ -9,7 +9,6 @@ from clearml_tools.errors import (
     UserError,
     explanation,
     report_errors_in_one_line,
-    shell_quoted,
     storage_errors,
 )
 
@@ -18,6 +17,7 @@ import pytest
 from clearml_tools import errors
 from clearml_tools.interrupts import SIGNALS, delayed_interrupt
 from clearml_tools.network import connection_error_text, without_password
+from clearml_tools.shell_commands import shell_quoted
 from local_stack.waiting import run
 from tests.support.checkouts import REPOSITORY
 

@@ -16,7 +16,7 @@ import xgboost
 from asteroids.drift import decile_edges, format_edges
 from asteroids.evaluation import score
 from asteroids.frozen_test_set import split_by_group
-from clearml_tools.serving_commands import metrics_add_command
+from clearml_tools.shell_commands import metrics_add_command
 from model_training import (
     check_arguments,
     parse_arguments,

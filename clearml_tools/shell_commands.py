@@ -1,8 +1,13 @@
-"""The command lines of clearml-serving that deploy a model and let it be watched, for a shell."""
+"""Command lines that the scripts print for a shell: those that deploy a model and let it be watched."""
 
+import re
+import shlex
 from collections.abc import Mapping
 
-from clearml_tools.errors import shell_quoted
+
+def shell_quoted(text: str) -> str:
+    """Return the text in quotes, as a shell takes it."""
+    return shlex.quote(text) if re.search(r'[$`"\\!]', text) else f'"{text}"'
 
 
 def model_add_command(
