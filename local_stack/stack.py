@@ -225,6 +225,7 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
+        write_private(self.home / ".gitignore", "*\n")  # `git add --all` must not take the credentials along
         git = {}
         if self.agents:
             git = git_environment(self._project or find_project(Path.cwd())[0], self.home) or {}

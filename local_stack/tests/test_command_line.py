@@ -197,10 +197,12 @@ def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
     assert configurations[0] == configurations[1]
 
 
-def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
+def test_what_holds_the_credentials_is_for_its_owner_only_and_not_for_git(up, tmp_path):
     home = tmp_path / "home"
     secret = [home, home / "clearml.conf", home / "server" / "credentials.json"]
     assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
+    waiting.run(["git", "init", "--quiet", tmp_path], check=True)
+    assert waiting.run(["git", "status", "--porcelain"], cwd=tmp_path).stdout == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["up"]])
