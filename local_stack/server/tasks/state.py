@@ -77,6 +77,14 @@ def new_task(name: str, type: str, **fields: Any) -> Document:
     return task
 
 
+def check_editable(
+    task: Document, request: Document, states: tuple[str, ...] = ("created", "in_progress")
+) -> None:
+    """Raise the API's error unless the task is in one of the states or the request forces the change."""
+    if task["status"] not in states and not request.get("force"):
+        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
+
+
 def settable_fields(store: Store, request: Document) -> Document:
     """Return the task's fields in the request, once their values are checked."""
     fields = chosen(SETTABLE, request)
