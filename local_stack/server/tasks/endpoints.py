@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..documents import Document, chosen
+from ..documents import Document, present_fields
 from ..projects.state import find_or_create_project, project_to_move_to
 from ..query import next_scroll, search
 from ..registry import Service
@@ -123,7 +123,7 @@ def update_task(store: Store, request: Document) -> Document:
     """Rename, move, tag or comment a task, in any state."""
     task = store.edit("task", request["task"])
     allowed = ("name", "comment", "project", "tags", "system_tags")
-    fields = state.settable_fields(store, chosen(allowed, request))
+    fields = state.settable_fields(store, present_fields(allowed, request))
     if "output__error" in request:
         fields["output"] = {**task["output"], "error": request["output__error"]}
     task.update(fields)
