@@ -157,7 +157,7 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
         return None
     deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
     if not deployment.published_models():
-        print("No model is published yet. What to type to deploy one will stand here.\n")
+        print("No model is published yet. When there is one, the deployment_command runs.\n")
     return deployment
 
 
