@@ -241,6 +241,17 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
                 assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"
 
 
+def test_an_agent_that_dies_is_started_again_and_no_other(tmp_path, capsys):
+    with Stack(tmp_path / "home", port=0, agents=1) as stack:
+        dead, other = (stack.processes.running[name] for name in stack.agents)
+        dead.kill()
+        dead.wait()
+        stack.restart_dead_agents()
+        assert capsys.readouterr().out == "agent-1 died: starting it again.\n"
+        assert stack.processes.running["agent-1"].poll() is None
+        assert stack.processes.running["agent-services"] is other
+
+
 def exposed(stack: Stack) -> list[Path]:
     """The files of agents in the folder that all users share, and that hold this stack's secret key."""
     secret = json.loads((stack.home / "server" / "credentials.json").read_text())["secret_key"]
