@@ -56,7 +56,7 @@ lock: $(VENV)/.tests     ## take the newest versions that the requirements allow
 		requirements.txt local_stack/requirements.txt tests/requirements.txt
 
 clean:           ## delete the environment and all local stacks
-	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache
+	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache .mypy_cache local_stack/build local_stack/*.egg-info
 
 $(BIN)/python:
 	@version=`$(PYTHON) -c 'import sys; print("%d.%02d" % sys.version_info[:2])' 2>/dev/null`; \
