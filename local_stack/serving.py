@@ -43,8 +43,10 @@ PORT_RELEASE_SECONDS = 30
 
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the package has an extra
-INSTALL = f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install 'local_stack[serving]'"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the extra, not from PyPI
+INSTALL = (
+    f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install './local_stack[serving]'"
+)
 
 
 @dataclass
