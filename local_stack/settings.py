@@ -60,7 +60,7 @@ class Settings:
         if unknown := table.keys() - known.keys():
             raise StackError(
                 f"{project / 'pyproject.toml'}: {TABLE} has no key {', '.join(sorted(unknown))}. "
-                f"There are {', '.join(known)}."
+                f"The keys are {', '.join(known)}."
             )
         found: dict[str, Any] = {}
         for name, value in table.items():
