@@ -97,6 +97,7 @@ def unpack_package(folder: Path, say: Callable[[str], object]) -> None:
         run(["dpkg", "-x", str(archive), str(unpacked)], work)
         try:
             unpacked.rename(folder)
+            folder.with_name(".gitignore").write_text("*\n")  # a stack's home may be elsewhere
         except OSError:  # another process was faster
             if not folder.exists():
                 raise
