@@ -56,7 +56,8 @@ lock: $(VENV)/.tests     ## take the newest versions that the requirements allow
 		requirements.txt local_stack/requirements.txt tests/requirements.txt
 
 clean:           ## delete the environment and all local stacks
-	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) .local_stack .pytest_cache .ruff_cache .mypy_cache .coverage \
+		local_stack/build local_stack/*.egg-info
 
 $(BIN)/python:
 	@version=`$(PYTHON) -c 'import sys; print("%d.%02d" % sys.version_info[:2])' 2>/dev/null`; \

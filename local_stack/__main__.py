@@ -132,7 +132,8 @@ def start_serving(settings: Settings, stack: Stack) -> Serving:
 def introduce_stack(stack: Stack) -> None:
     """Print how clients and browsers reach the stack."""
     print(f"A local ClearML is running at {stack.url}. In another terminal:\n")
-    print(f"    export CLEARML_CONFIG_FILE={display_path(stack.config_file)}{proxy_exemption()}\n")
+    # The whole path: the other terminal may be in another folder. Without the file, clients use app.clear.ml.
+    print(f"    export CLEARML_CONFIG_FILE={shlex.quote(str(stack.config_file))}{proxy_exemption()}\n")
     print(f"    Pages: {stack.pages_link()}\n")
     if stack.last_port not in (None, stack.port):
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
@@ -156,7 +157,7 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
         return None
     deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
     if not deployment.published_models():
-        print("No model is published yet. What to type to deploy one will stand here.\n")
+        print("No model is published yet. When there is one, the deployment_command runs.\n")
     return deployment
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 def git_environment(checkout: Path, folder: Path) -> dict[str, str] | None:
     """Return environment variables that do so, with a file of git settings in `folder`.
 
-    None where the folder `checkout` is in no commit of git's.
+    None if the last commit does not have the folder `checkout`, or there is no git.
     """
     git_folder = _git(checkout, "rev-parse", "--absolute-git-dir")
     top = _git(checkout, "rev-parse", "--show-toplevel")
@@ -60,7 +60,7 @@ def own_settings(folder: Path) -> dict[str, str]:
 
 
 def literal(path: str) -> str:
-    """Return the path as a pattern of git's that matches nothing else."""
+    """Return a git pattern that matches the path and nothing else."""
     return re.sub(r"([*?[\\])", r"\\\1", path)
 
 

@@ -10,7 +10,7 @@ open_loopback = urllib.request.build_opener(urllib.request.ProxyHandler({})).ope
 
 
 def without_proxies() -> dict[str, str]:
-    """Environment variables that keep a child's requests to this machine from going to a proxy."""
+    """Return environment variables that keep a child's requests to this machine from going to a proxy."""
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     value = "*" if exempt == "*" else ",".join(filter(None, [exempt, HOST, "localhost"]))
     return {"no_proxy": value, "NO_PROXY": value}

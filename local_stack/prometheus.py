@@ -2,8 +2,8 @@
 
     python -m local_stack.prometheus        # fetches it if need be
 
-It is taken from PATH. On Debian and its relatives the distribution's own package is unpacked into a cache
-otherwise: that takes no root, installs nothing and starts no service.
+It is taken from PATH. Otherwise the package of Debian or Ubuntu is unpacked into a cache. This needs no root,
+installs nothing and starts no service.
 """
 
 import json
@@ -34,8 +34,8 @@ REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up 
 
 PACKAGE = "prometheus"
 
-# The lists alone that are needed. A mirror that does not answer is asked four times otherwise, for a minute
-# each time.
+# Fetch only the lists that are needed, and give up early on a mirror that does not answer: the defaults are
+# four attempts of a minute each.
 APT_GET = [
     "apt-get",
     *("-o", "Acquire::Languages=none"),
@@ -84,7 +84,7 @@ def find_tools(cache: Path | None = None, say: Callable[[str], object] = print) 
         except OSError as error:
             raise PrometheusNotFound(
                 f"Prometheus's package cannot be unpacked into {cache} ({error.strerror}): "
-                f"mend that, or {INSTALL}."
+                f"correct that, or {INSTALL}."
             ) from error
     return Tools(*(folder / "usr" / "bin" / name for name in Tools._fields))
 
@@ -97,6 +97,7 @@ def unpack_package(folder: Path, say: Callable[[str], object]) -> None:
         run(["dpkg", "-x", str(archive), str(unpacked)], work)
         try:
             unpacked.rename(folder)
+            folder.with_name(".gitignore").write_text("*\n")  # a stack's home may be elsewhere
         except OSError:  # another process was faster
             if not folder.exists():
                 raise

@@ -34,7 +34,7 @@ from .stack import Stack, bind
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
 SYNC_SECONDS = 2
 
-# A part that dies so young so often will not live.
+# A part that dies so soon after its start, so often, is given up.
 SHORT_LIFE_SECONDS = 5
 MOST_SHORT_LIVES = 3
 
@@ -43,8 +43,10 @@ PORT_RELEASE_SECONDS = 30
 
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the package has an extra
-INSTALL = f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install 'local_stack[serving]'"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the extra, not from PyPI
+INSTALL = (
+    f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install './local_stack[serving]'"
+)
 
 
 @dataclass
@@ -181,7 +183,7 @@ class Serving:
     def restart_dead_processes(self) -> None:
         """Start again what has died, and what reads from it; to be called now and then.
 
-        ProcessError for a part that does not become ready, or that dies young time and again.
+        ProcessError for a part that does not become ready, or that dies again and again soon after its start.
         """
         for part in self.parts:
             if self._process(part).poll() is None:

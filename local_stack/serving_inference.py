@@ -1,4 +1,4 @@
-"""clearml-serving's inference app, mended in two places.
+"""clearml-serving's inference app, corrected in two places.
 
     uvicorn local_stack.serving_inference:app        # serving.py sets the environment variables it reads
 

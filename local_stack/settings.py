@@ -37,7 +37,7 @@ class Settings:
     port: int | None = port_setting(None, f"port of the server, by default the last one or {DEFAULT_PORT}")
     agents: int | None = setting(None, int, "agents on the agent queues, by default 0, with --serving 2")
     agent_queues: tuple[str, ...] = setting(("default",), list, "queues of tasks")
-    controller_queue: str = setting("services", str, "queue of pipelines; with agents it has one of its own")
+    controller_queue: str = setting("services", str, "queue of pipeline controllers, with its own agent")
     task_timeout: int = setting(
         TASK_TIMEOUT, int, "seconds after which a running task that does not report is stopped", least=1
     )
@@ -60,7 +60,7 @@ class Settings:
         if unknown := table.keys() - known.keys():
             raise StackError(
                 f"{project / 'pyproject.toml'}: {TABLE} has no key {', '.join(sorted(unknown))}. "
-                f"There are {', '.join(known)}."
+                f"The keys are {', '.join(known)}."
             )
         found: dict[str, Any] = {}
         for name, value in table.items():

@@ -80,9 +80,9 @@ class Stack:
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
 
-        So many `agents` listen to the `agent_queues`, and one more to that of pipeline controllers. They are
-        led to the git checkout of `project`, by default the current folder's. A task that does not report for
-        `task_timeout` seconds counts as dead.
+        `agents` is how many listen to the `agent_queues`; if any, one more listens to the `controller_queue`.
+        They take code from the git checkout of `project`, by default the current folder's. A task that does
+        not report for `task_timeout` seconds is stopped.
         """
         self.home = Path(home).resolve()
         self.config_file = self.home / "clearml.conf"
@@ -225,6 +225,7 @@ class Stack:
         server_home = self.home / "server"
         server_home.mkdir(exist_ok=True)
         write_private(self._port_file, str(self.port))
+        write_private(self.home / ".gitignore", "*\n")  # `git add --all` must not take the credentials along
         git = {}
         if self.agents:
             git = git_environment(self._project or find_project(Path.cwd())[0], self.home) or {}

@@ -93,7 +93,7 @@ class Child(subprocess.Popen[str]):
         self.printed = Printed(cast(IO[str], self.stdout))  # both are pipes
         self.errors = Printed(cast(IO[str], self.stderr)) if apart else self.printed
 
-    def told(self) -> str:
+    def output(self) -> str:
         """Return all that it has printed."""
         return str(self.printed) + (str(self.errors) if self.errors is not self.printed else "")
 
@@ -103,10 +103,10 @@ class Child(subprocess.Popen[str]):
         def found() -> re.Match[str] | None:
             ended = self.printed.ended  # asked first: what it printed last is looked at, too
             match = re.search(pattern, str(self.printed))
-            assert match or not ended, f"{self.command} ended without {pattern!r}{end_of(self.told)}"
+            assert match or not ended, f"{self.command} ended without {pattern!r}{end_of(self.output)}"
             return match
 
-        return wait_until(found, f"{pattern!r} from {self.command}", self.told, seconds)
+        return wait_until(found, f"{pattern!r} from {self.command}", self.output, seconds)
 
     def wait_for_end(self, seconds: float = SECONDS) -> int:
         """Return its exit code, when it and all that print through it have ended."""
@@ -118,7 +118,7 @@ class Child(subprocess.Popen[str]):
         while not has_ended():
             if time.monotonic() > deadline:
                 self.give_up_on()
-                raise AssertionError(f"{self.command} did not end within {seconds:g} s{end_of(self.told)}")
+                raise AssertionError(f"{self.command} did not end within {seconds:g} s{end_of(self.output)}")
             time.sleep(POLL_SECONDS)
         return self.returncode
 

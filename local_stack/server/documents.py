@@ -21,8 +21,8 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def chosen(fields: Iterable[str], request: Document) -> Document:
-    """Return those fields of the request that it holds."""
+def present_fields(fields: Iterable[str], request: Document) -> Document:
+    """Return those of the fields that the request has."""
     return {field: request[field] for field in fields if field in request}
 
 

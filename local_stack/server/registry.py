@@ -54,7 +54,7 @@ class Service(dict[str, Endpoint]):
         return register
 
 
-def each(store: Store, request: Document, act: Callable[[str], Document]) -> Document:
+def for_each_id(store: Store, request: Document, act: Callable[[str], Document]) -> Document:
     """Answer a `…_many` call: `act` on every id, and list the failures beside the successes."""
     succeeded, failed = [], []
     for key in request["ids"]:

@@ -197,10 +197,12 @@ def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
     assert configurations[0] == configurations[1]
 
 
-def test_what_holds_the_credentials_is_for_its_owner_only(up, tmp_path):
+def test_what_holds_the_credentials_is_for_its_owner_only_and_not_for_git(up, tmp_path):
     home = tmp_path / "home"
     secret = [home, home / "clearml.conf", home / "server" / "credentials.json"]
     assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
+    waiting.run(["git", "init", "--quiet", tmp_path], check=True)
+    assert waiting.run(["git", "status", "--porcelain"], cwd=tmp_path).stdout == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["up"]])
@@ -237,6 +239,17 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
             assert exposed(stack) == []
             for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s
                 assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"
+
+
+def test_an_agent_that_dies_is_started_again_and_no_other(tmp_path, capsys):
+    with Stack(tmp_path / "home", port=0, agents=1) as stack:
+        dead, other = (stack.processes.running[name] for name in stack.agents)
+        dead.kill()
+        dead.wait()
+        stack.restart_dead_agents()
+        assert capsys.readouterr().out == "agent-1 died: starting it again.\n"
+        assert stack.processes.running["agent-1"].poll() is None
+        assert stack.processes.running["agent-services"] is other
 
 
 def exposed(stack: Stack) -> list[Path]:

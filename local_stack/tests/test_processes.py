@@ -85,8 +85,8 @@ with Processes(Path(sys.argv[1])) as processes:
 """
     with Child([*python(code), tmp_path], cwd=PACKAGE_PARENT) as parent:
         mark = parent.wait_for(r"(\w+)\n")[1]
-        wait_until(lambda: len(marked(mark)) == 2, "the child and its child", parent.told)
-    wait_until(lambda: marked(mark) == [], "the end of both", parent.told)
+        wait_until(lambda: len(marked(mark)) == 2, "the child and its child", parent.output)
+    wait_until(lambda: marked(mark) == [], "the end of both", parent.output)
 
 
 def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(logs):

@@ -127,7 +127,7 @@ class Reporter(Child):
         super().__init__([sys.executable, script, name, points, pause], env=stack.environment())
 
     def check_that_nothing_is_lost(self, api: Api) -> None:
-        assert self.wait_for_end() == 0, self.told()
+        assert self.wait_for_end() == 0, self.output()
         (task,) = api("tasks.get_all", name=f"^{self.name}$")["tasks"]
         series = api("events.scalar_metrics_iter_histogram", task=task["id"])["m"]["v"]
         assert series["x"] == list(range(self.points))

@@ -45,7 +45,7 @@ def clients(stack, tmp_path_factory) -> dict[str, Client]:
 
 @pytest.mark.parametrize("name", [*AT_ONCE, "reading"])
 def test_the_sdk_reads_back_what_it_recorded_and_every_answer_fits_its_schema(clients, name):
-    assert clients[name].returncode == 0, clients[name].told()
+    assert clients[name].returncode == 0, clients[name].output()
     calls = [json.loads(line) for line in clients[name].calls.read_text().splitlines()]
     assert len({call for call, _ in calls}) > 8
     assert [call for call in calls if call[1]] == []

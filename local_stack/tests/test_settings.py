@@ -52,7 +52,7 @@ def test_an_option_wins_over_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("prot = 1", "has no key prot. There are home, port,"),
+        ("prot = 1", "has no key prot. The keys are home, port,"),
         ('port = "8008"', "port: '8008' is not a whole number from 0 to 65535"),
         ("port = true", "port: True is not a whole number"),
         ("task_timeout = 0", "task_timeout: 0 is not a whole number from 1 up"),

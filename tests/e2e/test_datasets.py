@@ -55,7 +55,7 @@ def test_ctrl_c_leaves_no_version_behind(checkout, sdk):
     with Child(command, cwd=checkout.folder, env=checkout.environment) as process:
         process.wait_for("ClearML dataset page")
         process.send_signal(signal.SIGINT)
-        assert process.wait_for_end() == -signal.SIGINT, process.told()
+        assert process.wait_for_end() == -signal.SIGINT, process.output()
     assert versions(sdk, checkout) == []
     (task,) = sdk.Task.get_tasks(project_name=checkout.project, task_name="get data")
     assert task.status == "stopped"

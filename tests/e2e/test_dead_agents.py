@@ -41,7 +41,7 @@ class Up(Child):
             tasks = self.api("tasks.get_all", search_hidden=True, **wanted)["tasks"]
             return next((task for task in tasks if task.get("last_worker")), None)
 
-        return wait_until(found, f"a task with {wanted} on an agent", self.told)
+        return wait_until(found, f"a task with {wanted} on an agent", self.output)
 
     def kill_agent(self, worker: str) -> None:
         """Kill the agent and all that it runs, as a machine that loses its power."""

@@ -281,7 +281,7 @@ def test_ctrl_c_ends_with_the_table(stand_in):
     with Child(command, cwd=REPOSITORY, apart=True) as process:
         process.wait_for(r"http://.*, until Ctrl-C\n")
         # More than the 16 that are under way at most: the others have been answered, and counted.
-        wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.told)
+        wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.output)
         process.send_signal(signal.SIGINT)
         assert (process.wait_for_end(), str(process.errors)) == (0, "")
     assert re.search(r"^  not hazardous +\d+ +100\.0%$", str(process.printed), re.MULTILINE)

@@ -97,16 +97,16 @@ def test_ctrl_c_ends_the_steps_on_this_machine_as_well(checkout, sdk, to):
     command = [sys.executable, "pipeline.py", "--local", "--query-date", "2004-01-01"]
     settings = {"cwd": checkout.folder, "env": checkout.environment, "start_new_session": True}
     with Child(command, **settings) as process:
-        steps = wait_until(lambda: running_steps(checkout, sdk), "a step that runs", process.told)
+        steps = wait_until(lambda: running_steps(checkout, sdk), "a step that runs", process.output)
         time.sleep(1)  # its process has started, and its own part in ClearML not yet
         if to == "all of them":  # as a terminal does
             os.killpg(process.pid, signal.SIGINT)
         else:
             process.send_signal(signal.SIGINT)
-        assert process.wait_for_end() == -signal.SIGINT, process.told()
+        assert process.wait_for_end() == -signal.SIGINT, process.output()
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
-    assert "pipeline.py: interrupted" in process.told().splitlines()
+    assert "pipeline.py: interrupted" in process.output().splitlines()
     assert sdk.Task.get_task(steps[0]).status in ("stopped", "failed")  # whoever is first to say so
     assert running_steps(checkout, sdk) == []
 

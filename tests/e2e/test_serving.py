@@ -165,7 +165,7 @@ def canary_answers(deployment: Deployment) -> list[dict]:
         wait_until(
             lambda counts=counts, sent=sent: deployment.value(counts) == sent,
             f"{sent} requests in Prometheus's {counts}",
-            deployment.process.told,
+            deployment.process.output,
         )
     return answers
 
@@ -223,7 +223,7 @@ def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     _, challenger = deployment.model_files
     before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
     deployment.command(AUTO_UPDATE, ADD_LATEST)
-    told = deployment.process.told
+    told = deployment.process.output
     with deployment.traffic(ROW, "asteroid_latest") as answers:
         wait_until(lambda: answers, "a first answer", told)
         deployment.promote(challenger)
@@ -248,7 +248,7 @@ def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(d
         wait_until(
             lambda: answers[-1][1].get("y_raw") == pytest.approx(after, abs=1e-6),
             "the new champion's answer",
-            deployment.process.told,
+            deployment.process.output,
         )
     assert {status for status, _ in answers} == {200}
 
@@ -266,7 +266,7 @@ def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, par
         wait_until(
             lambda: deployment.value("asteroid:_count_created") > killed_at,
             "counts of a new statistics process",
-            deployment.process.told,
+            deployment.process.output,
         )
     assert len(answers) > killed + 20  # hundreds on a machine of its own, a tenth of that on a busy one
     assert {status for status, _ in answers} == {200}
@@ -285,7 +285,7 @@ def test_inference_is_started_again_with_the_models_it_had(deployment):
             return None
         return response.json() if response.status_code == 200 else None
 
-    wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.told)
+    wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.output)
     assert deployment.part("serving_inference").pid != dead.pid
 
 

@@ -1,10 +1,10 @@
 """The endpoints of models."""
 
-from ..documents import Document, by_key, chosen, set_archived
+from ..documents import Document, by_key, present_fields, set_archived
 from ..errors import ApiError, check_name, invalid_id, missing_field, model_is_published
 from ..projects.state import project_to_move_to
 from ..query import next_scroll, search
-from ..registry import Service, each
+from ..registry import Service, for_each_id
 from ..store import Store, now
 from ..tasks.state import publish_task_with_models
 from .state import change_model, new_model, publish_model, remove_model, tasks_that_use
@@ -24,7 +24,7 @@ service = Service()
 
 def _fields(store: Store, request: Document) -> Document:
     """Return the model's fields in the request, once their values are checked."""
-    fields = chosen(SETTABLE, request)
+    fields = present_fields(SETTABLE, request)
     if "name" in fields:
         check_name("model", fields["name"])
     for kind in ("project", "task"):
@@ -128,7 +128,7 @@ def publish_many_models(store: Store, request: Document) -> Document:
         options = {"publish_task": request.get("publish_tasks"), **request}
         return {**set_model_ready(store, {**options, "model": model_id}), "updated": True}
 
-    return each(store, request, publish)
+    return for_each_id(store, request, publish)
 
 
 @service.endpoint("models.add_or_update_metadata", "model", "metadata")
@@ -162,7 +162,7 @@ def delete_model(store: Store, request: Document) -> Document:
 
 @service.endpoint("models.delete_many", "ids")
 def delete_many_models(store: Store, request: Document) -> Document:
-    return each(store, request, lambda model_id: delete_model(store, {**request, "model": model_id}))
+    return for_each_id(store, request, lambda model_id: delete_model(store, {**request, "model": model_id}))
 
 
 def _set_archived(store: Store, model_id: str, archived: bool) -> Document:
@@ -172,12 +172,12 @@ def _set_archived(store: Store, model_id: str, archived: bool) -> Document:
 
 @service.endpoint("models.archive_many", "ids")
 def archive_many_models(store: Store, request: Document) -> Document:
-    return each(store, request, lambda model_id: _set_archived(store, model_id, True))
+    return for_each_id(store, request, lambda model_id: _set_archived(store, model_id, True))
 
 
 @service.endpoint("models.unarchive_many", "ids")
 def unarchive_many_models(store: Store, request: Document) -> Document:
-    return each(store, request, lambda model_id: _set_archived(store, model_id, False))
+    return for_each_id(store, request, lambda model_id: _set_archived(store, model_id, False))
 
 
 @service.endpoint("models.move", "ids")

@@ -1,6 +1,6 @@
 """The endpoints of projects, and the tags that are in use."""
 
-from ..documents import Document, chosen
+from ..documents import Document, present_fields
 from ..errors import ApiError, already_exists, validation_error
 from ..models.state import remove_model
 from ..query import PAGE_SIZE, next_scroll, search
@@ -43,7 +43,7 @@ def get_all_projects(store: Store, request: Document) -> Document:
 @service.endpoint("projects.update", "project")
 def update_project(store: Store, request: Document) -> Document:
     project = store.get_required("project", request["project"])
-    fields = chosen(EDITABLE, request)
+    fields = present_fields(EDITABLE, request)
     name = fields.pop("name", project["name"])
     if name != project["name"]:
         state.rename_project(store, project, name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..auth import OWNER
-from ..documents import Document, by_key, chosen
+from ..documents import Document, by_key, present_fields
 from ..errors import ApiError, already_exists, check_name, task_already_queued, task_not_in_queue
 from ..query import next_scroll, search
 from ..registry import Service
@@ -53,7 +53,7 @@ def get_default_queue(store: Store, request: Document) -> Document:
 @service.endpoint("queues.update", "queue")
 def update_queue(store: Store, request: Document) -> Document:
     queue = store.get_required("queue", request["queue"])
-    fields = chosen(("name", "tags", "system_tags"), request)
+    fields = present_fields(("name", "tags", "system_tags"), request)
     name = str(fields.get("name", queue["name"]))
     check_name("queue", name)
     other = state.find_queue(store, name)

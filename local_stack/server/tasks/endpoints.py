@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from ..documents import Document, chosen
-from ..errors import invalid_task_status
+from ..documents import Document, present_fields
 from ..projects.state import find_or_create_project, project_to_move_to
 from ..query import next_scroll, search
 from ..registry import Service
@@ -107,8 +106,7 @@ def move_tasks(store: Store, request: Document) -> Document:
 @service.endpoint("tasks.edit", "task")
 def edit_task(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
-    if task["status"] != "created" and not request.get("force"):
-        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
+    state.check_editable(task, request, ("created",))
     fields = state.settable_fields(store, request)
     for field in MERGED:
         if field in fields:
@@ -125,7 +123,7 @@ def update_task(store: Store, request: Document) -> Document:
     """Rename, move, tag or comment a task, in any state."""
     task = store.edit("task", request["task"])
     allowed = ("name", "comment", "project", "tags", "system_tags")
-    fields = state.settable_fields(store, chosen(allowed, request))
+    fields = state.settable_fields(store, present_fields(allowed, request))
     if "output__error" in request:
         fields["output"] = {**task["output"], "error": request["output__error"]}
     task.update(fields)
@@ -149,8 +147,7 @@ def _artifact_key(artifact: Document) -> tuple[str, str]:
 def add_or_update_task_artifacts(store: Store, request: Document) -> Document:
     """Add artifacts. One with the key and mode of an earlier one replaces it."""
     task = store.edit("task", request["task"])
-    if task["status"] not in ("created", "in_progress") and not request.get("force"):
-        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to add artifacts")
+    state.check_editable(task, request)
     held = {_artifact_key(artifact): artifact for artifact in task["execution"]["artifacts"]}
     for artifact in request["artifacts"]:
         held[_artifact_key(artifact)] = {"mode": "output", **artifact}

@@ -1,20 +1,14 @@
 """A task's hyperparameters and configuration objects."""
 
 from ..documents import Document
-from ..errors import invalid_task_status
 from ..registry import Service
 from ..schemas import CONFIGURATION, PARAMETER
 from ..store import Store
-from .state import complete_configuration, complete_parameters, save_task
+from .state import check_editable, complete_configuration, complete_parameters, save_task
 
 USER_PROPERTIES = "properties"  # a section that may be edited in every state: that is no change of the task
 
 service = Service()
-
-
-def _check_editable(task: Document, request: Document) -> None:
-    if task["status"] not in ("created", "in_progress") and not request.get("force"):
-        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
 
 
 @service.endpoint("tasks.get_hyper_params", "tasks")
@@ -33,7 +27,7 @@ def edit_task_hyper_params(store: Store, request: Document) -> Document:
     items = request["hyperparams"]
     only_properties = all(item["section"] == USER_PROPERTIES for item in items)
     if not only_properties:
-        _check_editable(task, request)
+        check_editable(task, request)
     sections = task["hyperparams"]
     match request.get("replace_hyperparams"):
         case "all":
@@ -55,7 +49,7 @@ def delete_task_hyper_params(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
     items = request["hyperparams"]
     if any(item["section"] != USER_PROPERTIES for item in items):
-        _check_editable(task, request)
+        check_editable(task, request)
     for item in items:
         section = task["hyperparams"].get(item["section"], {})
         if item.get("name"):
@@ -90,7 +84,7 @@ def get_task_configuration_names(store: Store, request: Document) -> Document:
 @service.endpoint("tasks.edit_configuration", "task", "configuration", configuration=[CONFIGURATION])
 def edit_task_configuration(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
-    _check_editable(task, request)
+    check_editable(task, request)
     held = {} if request.get("replace_configuration") else task["configuration"]
     given = {item["name"]: item for item in request["configuration"]}
     task["configuration"] = complete_configuration({**held, **given})
@@ -101,7 +95,7 @@ def edit_task_configuration(store: Store, request: Document) -> Document:
 @service.endpoint("tasks.delete_configuration", "task", "configuration", configuration=[str])
 def delete_task_configuration(store: Store, request: Document) -> Document:
     task = store.edit("task", request["task"])
-    _check_editable(task, request)
+    check_editable(task, request)
     for name in request["configuration"]:
         task["configuration"].pop(name, None)
     save_task(store, task)

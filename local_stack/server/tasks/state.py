@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ..documents import Document, chosen
+from ..documents import Document, present_fields
 from ..errors import check_name, invalid_task_status, validation_error
 from ..events.state import delete_events, image_urls
 from ..models.state import publish_model, remove_model, tasks_that_use
@@ -77,9 +77,17 @@ def new_task(name: str, type: str, **fields: Any) -> Document:
     return task
 
 
+def check_editable(
+    task: Document, request: Document, states: tuple[str, ...] = ("created", "in_progress")
+) -> None:
+    """Raise the API's error unless the task is in one of the states or the request forces the change."""
+    if task["status"] not in states and not request.get("force"):
+        raise invalid_task_status(f"task {task['id']} is {task['status']}; use force=true to edit it")
+
+
 def settable_fields(store: Store, request: Document) -> Document:
     """Return the task's fields in the request, once their values are checked."""
-    fields = chosen(SETTABLE, request)
+    fields = present_fields(SETTABLE, request)
     if "name" in fields:
         check_name("task", fields["name"])
     if "type" in fields:

@@ -6,7 +6,7 @@ from ..documents import Document, set_archived
 from ..errors import ApiError, invalid_task_status, task_already_queued, validation_error
 from ..events.state import delete_events
 from ..queues.state import append_to_queue, find_or_create_queue, is_queued_in, is_watched, remove_from_queues
-from ..registry import Handler, Service, each
+from ..registry import Handler, Service, for_each_id
 from ..store import Store, now
 from ..workers.state import is_run_by_worker
 from . import state
@@ -197,7 +197,7 @@ def _many(name: str, store: Store, request: Document) -> Document:
             kept["dequeued"] = bool(kept["dequeued"])
         return {**kept, **constants}
 
-    return each(store, request, act)
+    return for_each_id(store, request, act)
 
 
 for _name in MANY:
@@ -206,9 +206,9 @@ for _name in MANY:
 
 @service.endpoint("tasks.archive_many", "ids")
 def archive_many_tasks(store: Store, request: Document) -> Document:
-    return each(store, request, lambda task_id: _set_archived(store, task_id, True))
+    return for_each_id(store, request, lambda task_id: _set_archived(store, task_id, True))
 
 
 @service.endpoint("tasks.unarchive_many", "ids")
 def unarchive_many_tasks(store: Store, request: Document) -> Document:
-    return each(store, request, lambda task_id: _set_archived(store, task_id, False))
+    return for_each_id(store, request, lambda task_id: _set_archived(store, task_id, False))

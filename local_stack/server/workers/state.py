@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ..auth import COMPANY, USER
-from ..documents import Document, chosen
+from ..documents import Document, present_fields
 from ..query import HIDDEN
 from ..store import Store, now
 
@@ -41,7 +41,7 @@ def reporting_worker(store: Store, request: Document) -> Document:
         "tags": [],
         "system_tags": [],
     }
-    given = chosen(("queues", "tags", "system_tags"), request)
+    given = present_fields(("queues", "tags", "system_tags"), request)
     return {**known, **given, "last_activity_time": seen}
 
 
