@@ -103,7 +103,8 @@ def checked(each: Field[Any], value: object) -> object:
         right = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
         wanted = "a list of texts"
     else:
-        right, wanted = isinstance(value, str), "a text"
+        right = isinstance(value, str) and (value != "" or each.default == "")
+        wanted = "a text that is not empty"
     if not right:
         raise ValueError(f"{value!r} is not {wanted}")
     return {Path: Path, list: tuple}.get(kind, kind)(value)
@@ -146,7 +147,8 @@ def read_table(file: Path) -> dict[str, Any] | None:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise StackError(f"{file} cannot be read as TOML ({error}): correct it.") from error
-    table = content.get("tool", {}).get("local_stack")
+    tool = content.get("tool")
+    table = tool.get("local_stack") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
         raise StackError(f"{file}: tool.local_stack is not a table: write {TABLE}.")
     return table

@@ -59,6 +59,7 @@ def test_an_option_wins_over_the_table(tmp_path):
         ('agent_queues = "default"', "agent_queues: 'default' is not a list of texts"),
         ("agent_queues = []", "agent_queues: [] is not a list of texts"),
         ("rules = 1", "rules: 1 is not a text"),
+        ('serving_name = ""', "serving_name: '' is not a text that is not empty"),
         ("port =", "cannot be read as TOML"),
     ],
 )
@@ -75,7 +76,7 @@ def test_a_project_without_the_table_is_where_its_pyproject_or_its_git_folder_is
     for folder in (git / ".git", deep):
         folder.mkdir(parents=True)
     assert find_project(deep) == (git, {})
-    assert find_project(write(git / "a", "")) == (git / "a", {})
+    assert find_project(write(git / "a", "tool = 1")) == (git / "a", {})
     assert find_project(deep) == (git / "a", {})
 
 
