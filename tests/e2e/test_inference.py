@@ -283,7 +283,9 @@ def test_ctrl_c_ends_with_the_table(stand_in):
         # More than the 16 that are under way at most: the others have been answered, and counted.
         wait_until(lambda: len(server.rows) >= 50, "fifty requests", process.output)
         process.send_signal(signal.SIGINT)
-        assert (process.wait_for_end(), str(process.errors)) == (0, "")
+        assert process.wait_for_end() == 0, process.told()
+    # A machine that is busy for five seconds may have shown the progress.
+    assert re.sub(r".* requests answered, 0 failed\n", "", str(process.errors)) == ""
     assert re.search(r"^  not hazardous +\d+ +100\.0%$", str(process.printed), re.MULTILINE)
 
 
