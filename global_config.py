@@ -53,6 +53,7 @@ MODEL_FILE_STEM = "best_model"
 MODEL_NAME = f"{TRAINING_TASK_NAME} - {MODEL_FILE_STEM}"
 
 PIPELINE_NAME = "asteroid pipeline"
+SELECTION_STEP = "select_best_model"  # the pipeline's last step
 STEP_QUEUE = "CPU Queue"
 CONTROLLER_QUEUE = "services"
 CHAMPION_TAG = "champion"  # on the published model that serving uses now

@@ -30,7 +30,7 @@ from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SELECTION_TASK
 
 FORMER_CHAMPION_TAG = f"former {CHAMPION_TAG}"
 # A champion's metadata. See promote().
-NUMBER, PR_AUC = f"{CHAMPION_TAG} number", f"{CHAMPION_TAG} PR-AUC"
+CHAMPION_NUMBER, CHAMPION_PR_AUC = f"{CHAMPION_TAG} number", f"{CHAMPION_TAG} PR-AUC"
 
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
@@ -50,7 +50,11 @@ def find_champions(project: str = PROJECT_NAME) -> list[Model]:
     """
 
     def rank(model: Model) -> tuple[int, float, str]:
-        return int(model.get_metadata(NUMBER) or 0), float(model.get_metadata(PR_AUC) or 0), model.id
+        return (
+            int(model.get_metadata(CHAMPION_NUMBER) or 0),
+            float(model.get_metadata(CHAMPION_PR_AUC) or 0),
+            model.id,
+        )
 
     found = Model.query_models(
         project_name=project, model_name=MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
@@ -67,10 +71,10 @@ def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str
     the tag from all but the highest: of two that were compared with the same one, the better. One is left,
     the same one for all.
     """
-    number = int(Model(champion_id).get_metadata(NUMBER) or 0) if champion_id else 0
+    number = int(Model(champion_id).get_metadata(CHAMPION_NUMBER) or 0) if champion_id else 0
     winner = Model(winner_id)
-    winner.set_metadata(NUMBER, str(number + 1), "int")
-    winner.set_metadata(PR_AUC, str(pr_auc), "float")
+    winner.set_metadata(CHAMPION_NUMBER, str(number + 1), "int")
+    winner.set_metadata(CHAMPION_PR_AUC, str(pr_auc), "float")
     winner.publish()
     winner.tags = [*(tag for tag in winner.tags or [] if tag != FORMER_CHAMPION_TAG), CHAMPION_TAG]
     *others, champion = find_champions(project)
@@ -79,7 +83,7 @@ def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str
     return champion.id
 
 
-def score(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
+def score_on_test_set(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
     """Return the figures of a model of ClearML's on the test set."""
     return score_model(model.get_local_copy(raise_on_error=True), test_set)
 
@@ -94,9 +98,9 @@ def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
     winner: Model = trainings[best].models["output"][-1]
     test_set = trainings[best].artifacts[TEST_SET_ARTIFACT].get()
     champion = next(reversed(find_champions()), None)
-    winner_figures, champion_figures = score(winner, test_set), None
+    winner_figures, champion_figures = score_on_test_set(winner, test_set), None
     try:
-        champion_figures = score(champion, test_set) if champion else None
+        champion_figures = score_on_test_set(champion, test_set) if champion else None
         is_no_worse, reason = compare(winner_figures, champion_figures)
     except (KeyError, TypeError, ValueError) as error:
         is_no_worse = False

@@ -29,12 +29,10 @@ from clearml_tools.pipeline_steps import ScriptPipeline, apply_edited_parameters
 from clearml_tools.queues import print_agent_commands, queues_without_agent
 from clearml_tools.sdk_internals import executed_task
 from clearml_tools.tasks import keep_reason
-from global_config import CONTROLLER_QUEUE, STEP_QUEUE
+from global_config import CONTROLLER_QUEUE, SELECTION_STEP, STEP_QUEUE
 
 # Options that say how to launch a run. A clone does not get them as parameters.
 LAUNCH_OPTIONS = ("local", "wait", "require_agents", "controller_queue")
-
-LAST_STEP = "select_best_model"
 
 
 def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineController:
@@ -56,7 +54,7 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
         add_script(name, "model_training.py", kinds.training, ["preprocess_data"], parameters)
     candidates = {"candidates": ",".join(f"${{{name}.id}}" for name in trainings)}
     # Never reused: the champion may be another one by now.
-    add_script(LAST_STEP, "model_selection.py", kinds.qc, trainings, candidates, reuse=False)
+    add_script(SELECTION_STEP, "model_selection.py", kinds.qc, trainings, candidates, reuse=False)
     return pipeline.controller
 
 
@@ -65,7 +63,7 @@ def run_on_agent(arguments: argparse.Namespace) -> int:
     apply_edited_parameters(arguments, executed_task().get_parameters(), skip=LAUNCH_OPTIONS)
     pipeline = build_pipeline(arguments, reuse=True)
     pipeline.start()
-    return print_outcome_of(pipeline, LAST_STEP)
+    return print_outcome_of(pipeline, SELECTION_STEP)
 
 
 def run_here(arguments: argparse.Namespace, edits: str | None) -> int:
@@ -79,7 +77,7 @@ def run_here(arguments: argparse.Namespace, edits: str | None) -> int:
         with delayed_interrupt():
             stop_local_steps(pipeline)
         raise
-    return print_outcome_of(pipeline, LAST_STEP)
+    return print_outcome_of(pipeline, SELECTION_STEP)
 
 
 def enqueue(arguments: argparse.Namespace, edits: str) -> int:
@@ -97,7 +95,7 @@ def enqueue(arguments: argparse.Namespace, edits: str) -> int:
     if not arguments.wait:
         return 0
     try:
-        return follow(pipeline.task, LAST_STEP)
+        return follow(pipeline.task, SELECTION_STEP)
     except KeyboardInterrupt:
         print("The pipeline goes on: its page can abort it")
         raise

@@ -30,6 +30,10 @@ def find_configuration_problems() -> Iterator[str]:
     for scenario, factors in config.DRIFT_SCENARIOS.items():
         name = f"DRIFT_SCENARIOS['{scenario}']"
         yield from find_unknown(name, factors, RAW_COLUMNS, "RAW_COLUMNS of preprocess_serving.py")
+        given: Iterable[tuple[str, object]] = factors.items()
+        for column, factor in given:
+            if not isinstance(factor, int | float):
+                yield f"{name} has {factor!r} for '{column}': give a number"
         if scenario in ("normal", "share", "ramp"):
             yield f"{name} has the name of a scenario that there always is: give it another"
     for name in ("BASELINE_RULE", "DRIFT_SCENARIOS"):

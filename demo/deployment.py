@@ -31,7 +31,7 @@ def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:
 
 def champion_edges() -> dict[str, str] | None:
     """Return the champion's bucket edges by variable; None if there is no champion."""
-    champions = Model.query_models(  # the newest one first
+    champions = Model.query_models(  # the newest one first, as `model add` takes it
         PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
     )
     if not champions:

@@ -47,9 +47,11 @@ def install(options: list[str], again: bool) -> int:
         command = [uv, "pip", "install", "--compile-bytecode", "--python", sys.executable, *options]
         if run([*command, *(["--reinstall"] if again else [])], "uv is installing") == 0:
             return 0
-        say("uv could not install them, as it says above: trying pip, which takes longer")
+        say(
+            "uv could not install them, as it says above: trying pip, which takes longer and checks no hashes"
+        )
     else:
-        say("uv could not be fetched: pip installs, which takes longer")
+        say("uv could not be fetched: pip installs, which takes longer and checks no hashes")
     with tempfile.TemporaryDirectory() as folder:
         options = [without_hashes(option, Path(folder)) for option in options]
         command = [*PIP, "install", *options, *(["--force-reinstall"] if again else [])]

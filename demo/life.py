@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.pulse import Pulse
-from global_config import CONTROLLER_QUEUE, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
+from global_config import CONTROLLER_QUEUE, SELECTION_STEP, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
 from local_stack import prometheus
 from local_stack.errors import HomeInUse, ProcessError, PrometheusNotFound
 from local_stack.serving import SYNC_SECONDS, Ports, Serving, check_packages, find_broker
@@ -29,7 +29,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AGENTS = 2
 POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
-SELECTION = "select_best_model"  # the pipeline's last step
 TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
 # with, and here that is a good part of the normal traffic.
@@ -147,7 +146,7 @@ def run_pipeline(run: DemoRun) -> None:
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
-        if line.startswith(f"{SELECTION}:") and run.has_prometheus():
+        if line.startswith(f"{SELECTION_STEP}:") and run.has_prometheus():
             _ = run.serving  # the trainings have ended: a core is free
 
     run_script(run, "pipeline.py", "--wait", each_line=each_line)
