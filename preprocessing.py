@@ -56,7 +56,7 @@ def find_problems(table: pd.DataFrame) -> list[str]:
         )
     labels = read_labels(table)
     problems += describe(
-        f"'{config.LABEL_COLUMN}' is none of {', '.join(config.LABEL_VALUES)}", labels.isna()
+        f"'{config.LABEL_COLUMN}' is not among LABEL_VALUES ({', '.join(config.LABEL_VALUES)})", labels.isna()
     )
     if labels.nunique() == 1:
         name = config.CLASS_NAMES[int(labels.dropna().iloc[0])]

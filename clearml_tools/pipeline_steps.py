@@ -21,8 +21,8 @@ from clearml import PipelineController, Task
 from clearml.automation.job import LocalClearmlJob
 
 from clearml_tools.checkout import FOLDER
-from clearml_tools.dead_agents import on_status_change
 from clearml_tools.interrupts import delayed_interrupt, finish_first
+from clearml_tools.requeue_steps import on_status_change
 from clearml_tools.tasks import REQUIREMENTS
 from global_config import PIPELINE_NAME, PROJECT_NAME
 
@@ -42,7 +42,8 @@ class ScriptPipeline:
         """Create the controller. Its `parameters` can be edited in a clone; those in `forget` are deleted.
 
         `reuse` lets steps that would only repeat an earlier one take its results. ClearML knows the code by
-        its repository, commit and uncommitted changes, so where there is no repository it must not.
+        its repository, commit and uncommitted edits. Where it cannot know them, nothing must be reused, and
+        the steps run on this machine, from this folder.
         """
         self.step_queue, self.reuse = step_queue, reuse
         Task.force_requirements_env_freeze(requirements_file=REQUIREMENTS)
@@ -75,7 +76,7 @@ class ScriptPipeline:
         """Add a step that runs a script of this folder with these arguments."""
         self.controller.add_step(
             name,
-            base_task_factory=task_factory(script, kind),
+            base_task_factory=task_factory(script, kind, self.reuse),
             parents=list(parents),
             parameter_override={f"Args/{key}": value for key, value in parameters.items()},
             cache_executed_step=self.reuse and reuse,
@@ -83,20 +84,22 @@ class ScriptPipeline:
         )
 
 
-def task_factory(script: str, kind: Task.TaskTypes) -> Callable[[PipelineController.Node], Task]:
+def task_factory(
+    script: str, kind: Task.TaskTypes, is_known: bool
+) -> Callable[[PipelineController.Node], Task]:
     """Return what makes a step's task: it has the code of the controller's task, and begins at `script`.
 
     So no script needs to have run before, and every step runs the very code that the pipeline was started
-    with, uncommitted edits included.
+    with, uncommitted edits included. If ClearML cannot know them, that is the code in this folder.
     """
 
     def make(node: PipelineController.Node) -> Task:
         code: dict[str, Any] = Task.current_task().export_task()["script"]
-        if code.get("repository"):
+        if is_known:
             code["entry_point"] = str(PurePosixPath(code["entry_point"]).with_name(script))
         else:
-            # No repository, so ClearML stored this one file as if it were a diff: run the script from here.
-            code.update(diff="", entry_point=str(FOLDER / script))
+            # In place of the edits ClearML has stored a remark, or this one file as if it were a diff.
+            code.update(repository="", version_num="", diff="", entry_point=str(FOLDER / script))
         task: Task = Task.create(project_name=PROJECT_NAME, task_name=node.name, task_type=kind)
         task.update_task({"script": code})
         return task

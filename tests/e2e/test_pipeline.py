@@ -17,8 +17,8 @@ from unittest.mock import Mock
 import pytest
 from clearml.automation.job import LocalClearmlJob
 
-from clearml_tools.dead_agents import on_status_change
 from clearml_tools.pipeline_steps import number_run
+from clearml_tools.requeue_steps import on_status_change
 from clearml_tools.tasks import ENDED, failure_reason, set_failure_reason
 from local_stack.agents import start_agent
 from local_stack.processes import Processes
@@ -118,14 +118,25 @@ def running_steps(checkout: Checkout, sdk) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("state", ["without a remote", "no git checkout"])
-def test_code_that_agents_could_not_get_runs_where_it_is_and_says_why(checkout, state, tmp_path):
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("without a remote", "git knows no remote here: running on this machine"),
+        ("no git checkout", "it is in no git checkout: running on this machine"),
+        ("edits too large", "ClearML keeps 500,000: commit them"),
+    ],
+)
+def test_code_that_clearml_cannot_keep_runs_where_it_is_and_says_why(checkout, state, words, tmp_path):
     environment = {k: v for k, v in checkout.environment.items() if not k.startswith("GIT_CONFIG")}
+    options = ["--query-date", "soon"]
     if state == "no git checkout":
         environment["GIT_DIR"] = str(tmp_path / "nothing here")
-    done = checkout.run("pipeline.py", "--query-date", "soon", check=False, environment=environment)
-    why = "git knows no remote here" if state == "without a remote" else "it is in no git checkout"
-    assert f"Agents could not get this code, as {why}: running on this machine" in done.stdout
+    if state == "edits too large":
+        checkout = Checkout(tmp_path / "large", environment, remote="https://git.invalid/asteroids.git")
+        (checkout.folder / "LICENSE").write_text("long\n" * 200_000)
+        environment, options = checkout.environment, [*options, "--local"]
+    done = checkout.run("pipeline.py", *options, check=False, environment=environment)
+    assert words in done.stdout
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == (
         "Pipeline failed in step get_data: "

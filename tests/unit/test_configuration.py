@@ -36,11 +36,29 @@ def test_the_configuration_as_it_is_shipped_is_right():
         ("LABEL_VALUES", {"True": 1, "False": 2}, "has to give the class of each text, 0 or 1"),
         ("CLASS_NAMES", ("hazardous",), "has to be two names"),
         ("LABEL_COLUMN", "Inclination", "is among RAW_COLUMNS"),
+        ("GROUP_COLUMN", None, "has to be a column; a table without ids needs one"),
+        ("LABEL_VALUES", {1: 1, 0: 0}, "has 1: write it as a text, '1'; LABEL_VALUES has 0"),
+        ("DRIFT_SCENARIOS", {"up": {"Inclination": "2"}}, "has '2' for 'Inclination': give a number"),
+        ("RAW_DATASET_NAME", global_config.PREPROCESSED_DATASET_NAME, "are the same"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_remedy(monkeypatch, constant, value, told):
     monkeypatch.setattr(global_config, constant, value)
-    with pytest.raises(UserError, match=f"^global_config.py: {constant}.*{told}"):
+    with pytest.raises(UserError, match=f"^global_config.py and .*: {constant}.*{told}"):
+        check_configuration()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ORDERED_COLUMNS", [("low", "Inclination")], "ORDERED_COLUMNS .* names 'low'"),
+        ("FEATURES", ["Inclination"], "makes 19 features of a row, and FEATURES .* has 1"),
+        ("build_features", lambda row: row["width"], "needs 'width', which is not among RAW_COLUMNS"),
+    ],
+)
+def test_a_hook_that_does_not_fit_itself_is_named(monkeypatch, name, value, told):
+    monkeypatch.setattr(f"asteroids.configuration.{name}", value)
+    with pytest.raises(UserError, match=told):
         check_configuration()
 
 

@@ -83,7 +83,7 @@ NO_LABELS = ["maybe", "", None, np.nan, 1, 0, "1", "yes"]
         ("Est Dia in KM(max)", 1e-9, "is below 'Est Dia in KM(min)'"),
         ("Neo Reference ID", None, "is empty"),
         *(("Neo Reference ID", value, f"is not a whole number or name, but '{value}',") for value in NO_IDS),
-        *(("Hazardous", value, "is none of True, False") for value in NO_LABELS),
+        *(("Hazardous", value, "is not among LABEL_VALUES (True, False)") for value in NO_LABELS),
     ],
 )
 def test_what_cannot_be_is_counted_and_located(table, column, value, told):

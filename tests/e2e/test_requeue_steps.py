@@ -1,4 +1,4 @@
-"""dead_agents.py: an agent dies together with the step of a pipeline that it runs."""
+"""requeue_steps.py: an agent dies together with the step of a pipeline that it runs."""
 
 import signal
 import sys
