@@ -16,6 +16,7 @@ import tempfile
 import urllib.error
 import urllib.parse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -232,7 +233,7 @@ def ask(url: str, kind: str, **parameters: object) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     take_signals()
     try:
-        find_tools()
+        find_tools(say=partial(print, flush=True))
     except KeyboardInterrupt:
         sys.exit(130)
     except PrometheusNotFound as error:

@@ -72,8 +72,9 @@ def test_the_command_runs_without_any_settings_and_keeps_its_files_where_it_was_
 @pytest.mark.e2e
 def test_all_modules_and_all_files_of_the_server_are_in_the_package_and_no_tests(installed):
     files = [*FOLDER.rglob("*.py"), *(FOLDER / "server" / "pages").rglob("*.*")]
-    inside = {file.relative_to(FOLDER) for file in files if "build" not in file.relative_to(FOLDER).parts}
-    wanted = {file for file in inside if not {"tests", "__pycache__"} & set(file.parts)}
+    names = [file.relative_to(FOLDER) for file in files]
+    inside = {name for name in names if not {"build", "__pycache__"} & set(name.parts)}
+    wanted = {name for name in inside if "tests" not in name.parts}
     assert {file for file in inside if (installed / "local_stack" / file).is_file()} == wanted
 
 
