@@ -128,12 +128,16 @@ def run_script(
 
 
 def run_command(
-    run: DemoRun, name: str, command: list[str], each_line: Callable[[str], None] = show_line
+    run: DemoRun,
+    name: str,
+    command: list[str],
+    each_line: Callable[[str], None] = show_line,
+    **variables: str,
 ) -> None:
-    """Run a command to its end; ProcessError if it fails."""
-    processes = run.stack.processes
+    """Run a command to its end, with further variables of the environment; ProcessError if it fails."""
+    processes, environment = run.stack.processes, run.stack.environment() | variables
     pulse.doing = f"{name} is running"
-    if processes.run(name, command, env=run.stack.environment(), each_line=each_line, cwd=REPOSITORY):
+    if processes.run(name, command, env=environment, each_line=each_line, cwd=REPOSITORY):
         raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
 
 
@@ -188,9 +192,8 @@ def deploy(run: DemoRun) -> None:
 def deployment_commands(run: DemoRun) -> list[str]:
     """Return the commands that `up --serving` would show now."""
     printed: list[str] = []
-    environment = run.stack.environment() | {"CLEARML_SERVING_TASK_ID": run.serving.service_id}
-    command = [sys.executable, "-m", "demo.deployment"]
-    run.stack.processes.run("deployment", command, env=environment, each_line=printed.append, cwd=REPOSITORY)
+    command, service_id = [sys.executable, "-m", "demo.deployment"], run.serving.service_id
+    run_command(run, "deployment", command, printed.append, CLEARML_SERVING_TASK_ID=service_id)
     return [line.strip() for line in printed if line.startswith("    clearml-serving ")]
 
 
