@@ -54,8 +54,9 @@ def find_configuration_problems() -> Iterator[str]:
     for feature, direction in config.MONOTONE_CONSTRAINTS.items():
         if direction not in (-1, 1):
             yield f"MONOTONE_CONSTRAINTS has {direction!r} for '{feature}': give -1 or 1"
-    for text in config.LABEL_VALUES:
-        if str(text) is not text:
+    texts: Iterable[object] = config.LABEL_VALUES
+    for text in texts:
+        if not isinstance(text, str):
             yield f"LABEL_VALUES has {text!r}: write it as a text, '{text}'"
     if config.RAW_DATASET_NAME == config.PREPROCESSED_DATASET_NAME:
         yield "RAW_DATASET_NAME and PREPROCESSED_DATASET_NAME are the same: give them two names"
