@@ -14,9 +14,14 @@ RAW_FILE_NAME = "nasa.csv"
 FEATURES_FILE_NAME = "X.csv"
 LABELS_FILE_NAME = "y.csv"
 GROUPS_FILE_NAME = "groups.csv"
+GROUP_KEY_COLUMN = "designation"  # in groups.csv, beside the id: what splits the data
+# Up to so many rows, datasets hold CSV and training tries every split. Beyond, it is Parquet and histograms.
+LARGE_TABLE_ROWS = 50_000
 
 # Rows with the same value here are a group, and a group is never on both sides of a split.
 GROUP_COLUMN = "Neo Reference ID"
+# A text that keeps the group's designation when its id changes (asteroids/ids.py). None: ids never change.
+GROUP_NAME_COLUMN: str | None = "Name"
 GROUPS = "asteroids"  # what messages call the groups
 # get_data.py filters by it (--query-date). None: the table has no dates.
 DATE_COLUMN: str | None = "Close Approach Date"
