@@ -62,7 +62,7 @@ SELECTION_STEP = "select_best_model"  # the pipeline's last step
 STEP_QUEUE = "CPU Queue"
 CONTROLLER_QUEUE = "services"
 CHAMPION_TAG = "champion"  # on the published model that serving uses now
-TEST_SET_ARTIFACT = "test_set"
+OUT_OF_FOLD_ARTIFACT = "out_of_fold"  # of a training: what it predicts of rows that it has not learned from
 
 SERVING_NAME = "asteroid serving"
 SERVING_ENDPOINT = "asteroid"

@@ -1,16 +1,17 @@
-"""Choose the best of the trained models, and promote it if it is no worse than the champion.
+"""Choose the best of the trained models, and promote it if it is better than the champion for certain.
 
     python model_selection.py --candidates ID,ID     # ids of training tasks
 
 The last step of pipeline.py, which calls it select_best_model. The champion is the published model with the
-tag "champion". asteroids/promotion.py decides: by validation data among the candidates, and by the test set
-between the best of them and the champion.
+tag "champion". asteroids/promotion.py decides, by out-of-fold predictions: among the candidates, and between
+the best of them and the champion. A model that has learned from more data may also take an equal one's place.
 
 A training task must offer these, whatever script it runs:
 - an output model: an XGBoost file that holds its threshold as the attribute THRESHOLD_ATTRIBUTE
-- the artifact TEST_SET_ARTIFACT: a table of the model's features and LABEL_COLUMN
-- the single value VALIDATION_SCORE and, to be shown beside it, the scores of the model and, under the names
-  of baseline_metric(), of BASELINES
+- the artifact OUT_OF_FOLD_ARTIFACT: a table of GROUP_KEY_COLUMN, LABEL_COLUMN and, in all other columns,
+  probabilities of class 1 by boosters that have not learned from this group
+- the single values TRAINING_GROUPS and "threshold", and, to be shown, the scores of the model and, under the
+  names of baseline_metric(), of BASELINES
 (global_config.py and asteroids/evaluation.py have these names.)
 """
 
@@ -22,15 +23,23 @@ import pandas as pd
 from clearml import Model, Task
 
 from asteroids.configuration import check_configuration
-from asteroids.promotion import Figures, best_candidate, compare, comparison_table, score_model
+from asteroids.evaluation import TRAINING_GROUPS, VALIDATION_SCORES
+from asteroids.promotion import Evidence, Figures, best_candidate, compare, comparison_table
 from clearml_tools.connection import connect
 from clearml_tools.pipeline_progress import DECISION_PARAMETER
 from clearml_tools.tasks import keep_reason, start_task
-from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SELECTION_TASK_NAME, TEST_SET_ARTIFACT
+from global_config import (
+    CHAMPION_TAG,
+    GROUP_KEY_COLUMN,
+    MODEL_NAME,
+    OUT_OF_FOLD_ARTIFACT,
+    PROJECT_NAME,
+    SELECTION_TASK_NAME,
+)
 
 FORMER_CHAMPION_TAG = f"former {CHAMPION_TAG}"
 # A champion's metadata. See promote().
-CHAMPION_NUMBER, CHAMPION_PR_AUC = f"{CHAMPION_TAG} number", f"{CHAMPION_TAG} PR-AUC"
+CHAMPION_NUMBER, CHAMPION_LOG_LOSS = f"{CHAMPION_TAG} number", f"{CHAMPION_TAG} log loss"
 
 
 def find_trainings(task_ids: list[str]) -> list[Task]:
@@ -38,7 +47,7 @@ def find_trainings(task_ids: list[str]) -> list[Task]:
     found: dict[str, Task] = {task.id: task for task in Task.get_tasks(task_filter={"id": task_ids})}
     for task_id in task_ids:
         task = found.get(task_id)
-        if not task or not task.models["output"] or TEST_SET_ARTIFACT not in task.artifacts:
+        if not task or not task.models["output"] or OUT_OF_FOLD_ARTIFACT not in task.artifacts:
             raise UserError(f"--candidates: '{task_id}' is not a completed task of model_training.py")
     return [found[task_id] for task_id in task_ids]
 
@@ -52,7 +61,7 @@ def find_champions(project: str = PROJECT_NAME) -> list[Model]:
     def rank(model: Model) -> tuple[int, float, str]:
         return (
             int(model.get_metadata(CHAMPION_NUMBER) or 0),
-            float(model.get_metadata(CHAMPION_PR_AUC) or 0),
+            -float(model.get_metadata(CHAMPION_LOG_LOSS) or "inf"),
             model.id,
         )
 
@@ -62,10 +71,10 @@ def find_champions(project: str = PROJECT_NAME) -> list[Model]:
     return sorted(found, key=rank)
 
 
-def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str = PROJECT_NAME) -> str:
+def promote(winner_id: str, champion_id: str | None, log_loss: float, project: str = PROJECT_NAME) -> str:
     """Publish a model and give it the champion's tag; return the id of the model that is champion then.
 
-    `champion_id` is the champion that it was compared with, `pr_auc` its own figure on the test set. ClearML
+    `champion_id` is the champion that it was compared with, `log_loss` its own, out of fold. ClearML
     cannot do that in one step, so pipelines that promote at the same moment do not see each other's winner.
     Each winner is numbered one above the champion that it was compared with, and whoever finds several takes
     the tag from all but the highest: of two that were compared with the same one, the better. One is left,
@@ -74,7 +83,7 @@ def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str
     number = int(Model(champion_id).get_metadata(CHAMPION_NUMBER) or 0) if champion_id else 0
     winner = Model(winner_id)
     winner.set_metadata(CHAMPION_NUMBER, str(number + 1), "int")
-    winner.set_metadata(CHAMPION_PR_AUC, str(pr_auc), "float")
+    winner.set_metadata(CHAMPION_LOG_LOSS, str(log_loss), "float")
     winner.publish()
     winner.tags = [*(tag for tag in winner.tags or [] if tag != FORMER_CHAMPION_TAG), CHAMPION_TAG]
     *others, champion = find_champions(project)
@@ -83,37 +92,46 @@ def promote(winner_id: str, champion_id: str | None, pr_auc: float, project: str
     return champion.id
 
 
-def score_on_test_set(model: Model, test_set: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of a model of ClearML's on the test set."""
-    return score_model(model.get_local_copy(raise_on_error=True), test_set)
+def read_evidence(task: Task, reported: Figures) -> Evidence:
+    """Return what a training shows of its model; ValueError or KeyError if that is not what it should be."""
+    if OUT_OF_FOLD_ARTIFACT not in task.artifacts:
+        raise ValueError("its training kept no out-of-fold predictions")
+    file = task.artifacts[OUT_OF_FOLD_ARTIFACT].get_local_copy(raise_on_error=True)
+    predictions = pd.read_csv(file, dtype={GROUP_KEY_COLUMN: str})
+    return Evidence(predictions, reported["threshold"], int(reported[TRAINING_GROUPS]))
 
 
 def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
-    """Promote the best model if it is no worse than the champion.
+    """Promote the best model if it is better than the champion.
 
     Return the decision in words, and the figures of all candidates, the champion and the baselines as text.
     """
     reported = [task.get_reported_single_values() for task in trainings]
-    best = best_candidate(reported)
+    evidence = [read_evidence(task, figures) for task, figures in zip(trainings, reported, strict=True)]
+    best = best_candidate(evidence)
     winner: Model = trainings[best].models["output"][-1]
-    test_set = trainings[best].artifacts[TEST_SET_ARTIFACT].get()
     champion = next(reversed(find_champions()), None)
-    winner_figures, champion_figures = score_on_test_set(winner, test_set), None
-    try:
-        champion_figures = score_on_test_set(champion, test_set) if champion else None
-        is_no_worse, reason = compare(winner_figures, champion_figures)
-    except (KeyError, TypeError, ValueError) as error:
-        is_no_worse = False
-        reason = (
-            f"it cannot be compared on this test set ({error}); take its tag away to replace it all the same"
-        )
+    champion_figures: Figures = {}
+    replaces, reason = True, "there is no champion yet"
+    if champion:
+        try:
+            training = Task.get_task(task_id=champion.task)
+            champion_figures = training.get_reported_single_values()
+            comparison = compare(evidence[best], read_evidence(training, champion_figures), len(trainings))
+            replaces, reason = comparison.replaces, comparison.reason
+        except (KeyError, ValueError) as error:
+            replaces = False
+            reason = (
+                f"it cannot be compared ({error}); take the champion's tag away to replace it all the same"
+            )
 
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
-    elif champion and not is_no_worse:
+    elif champion and not replaces:
         decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
     else:
-        promoted = promote(winner.id, champion.id if champion else None, winner_figures["PR-AUC"])
+        log_loss = reported[best][VALIDATION_SCORES[0]]
+        promoted = promote(winner.id, champion.id if champion else None, log_loss)
         decision = f"Model {winner.id} is the new champion: {reason}"
         if promoted != winner.id:
             decision = f"Model {promoted} is the champion: it was promoted at the same moment as {winner.id}"
@@ -123,7 +141,7 @@ def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
         for number, (task, figures) in enumerate(zip(trainings, reported, strict=True))
     }
     if champion:
-        models[f"champion until now ({champion.id[:8]})"] = champion_figures or {}
+        models[f"champion until now ({champion.id[:8]})"] = champion_figures
     return decision, comparison_table(models, reported[best])
 
 

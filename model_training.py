@@ -3,8 +3,9 @@
     python model_training.py                          # the newest "preprocessed_asteroid_dataset"
     python model_training.py --random-state 7 --max-depth 4
 
-The validation data stop the training and choose the threshold. The model is scored on the test set, frozen
-for all runs (asteroids/frozen_test_set.py), beside two baselines (asteroids/evaluation.py).
+Cross-validation by asteroid says when to stop, chooses the threshold, and is what the model is compared by
+(asteroids/cross_validation.py). Then the model learns from all rows outside the test set. It is scored on the
+test set, frozen for all runs (asteroids/frozen_test_set.py), beside two baselines (asteroids/evaluation.py).
 """
 
 import argparse
@@ -22,8 +23,9 @@ from clearml import Dataset, Task
 import global_config as config
 from asteroids import evaluation, plots
 from asteroids.configuration import check_configuration
+from asteroids.cross_validation import OutOfFold, Table, cross_validate
 from asteroids.drift import EDGES, decile_edges, format_edges
-from asteroids.frozen_test_set import split_by_group
+from asteroids.frozen_test_set import draw
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.interrupts import delayed_interrupt
@@ -32,57 +34,23 @@ from clearml_tools.shell_commands import metrics_add_command
 from clearml_tools.tasks import keep_reason, start_task
 from preprocess_serving import FEATURES
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training, validation and test data
 
-
-def read_training_data(dataset: Dataset) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
-    """Return features (n, 19), labels (n,) and group (n,) of each row; UserError if the files are others."""
+def read_training_data(dataset: Dataset) -> tuple[Table, np.ndarray]:
+    """Return the table to learn from, and the key of each row's group; UserError if the files are others."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
     folder = local_copy(dataset)
     try:
         features = pd.read_csv(folder / config.FEATURES_FILE_NAME)
         labels = pd.read_csv(folder / config.LABELS_FILE_NAME)[config.LABEL_COLUMN].to_numpy()
-        groups = pd.read_csv(folder / config.GROUPS_FILE_NAME, dtype=str)[config.GROUP_COLUMN]
+        groups = pd.read_csv(folder / config.GROUPS_FILE_NAME, dtype=str)[config.GROUP_KEY_COLUMN]
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise UserError(f"{source} is not what preprocessing.py makes: {error}") from error
     if list(features.columns) != FEATURES or not len(features) == len(labels) == len(groups):
         raise UserError(
             f"{source} has other features or rows than preprocessing.py makes: run preprocessing.py again"
         )
-    return features, labels, groups
-
-
-def train(
-    features: pd.DataFrame,
-    labels: np.ndarray,
-    train_rows: np.ndarray,
-    validation_rows: np.ndarray,
-    parameters: dict[str, Any],
-    num_boost_round: int,
-    early_stopping_rounds: int,
-) -> tuple[xgboost.Booster, plots.Curves]:
-    """Return a booster with the trees up to its best round on the validation rows, and the learning curves.
-
-    UserError if XGBoost refuses a parameter.
-    """
-    if num_boost_round < 1 or early_stopping_rounds < 1:
-        raise UserError("--num-boost-round and --early-stopping-rounds must be 1 or more")
-    data = xgboost.DMatrix(features.iloc[train_rows], labels[train_rows])
-    validation = xgboost.DMatrix(features.iloc[validation_rows], labels[validation_rows])
-    curves: plots.Curves = {}
-    try:
-        booster = xgboost.train(
-            parameters,
-            data,
-            num_boost_round,
-            evals=[(data, "train"), (validation, "validation")],
-            evals_result=curves,
-            callbacks=[xgboost.callback.EarlyStopping(rounds=early_stopping_rounds, save_best=True)],
-            verbose_eval=False,
-        )
-    except xgboost.core.XGBoostError as error:
-        raise UserError(f"XGBoost refuses the parameters: {' '.join(str(error).split())}") from error
-    return booster, curves
+    keys = groups.to_numpy(object)
+    return Table(features.to_numpy(np.float32), labels, draw(keys)), keys
 
 
 def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
@@ -113,12 +81,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     add, name = parser.add_argument, config.PREPROCESSED_DATASET_NAME.replace("%", "%%")
     add("--dataset-id", help=f"version of {name} to take; without it, the newest")
-    add("--random-state", type=int, default=42, help="seed of the split and of XGBoost's sampling")
-    share = f"share of the {config.GROUPS.replace('%', '%%')} outside the test set"
-    add("--validation-size", type=float, default=0.2, help=share)
+    add("--random-state", type=int, default=42, help="seed of XGBoost's sampling")
     add("--num-boost-round", type=int, default=1000, help="most trees there may be")
-    add("--early-stopping-rounds", type=int, default=50, help="rounds without progress on validation data")
-    add("--eta", type=float, default=0.05, help="learning rate")
+    add("--early-stopping-rounds", type=int, default=20, help="rounds without progress out of fold")
+    add("--eta", type=float, default=0.2, help="learning rate")
     add("--max-depth", type=int, default=3, help="levels of a tree")
     add("--min-child-weight", type=float, default=5.0, help="least weight of the rows in a leaf")
     add("--subsample", type=float, default=0.5, help="share of the rows that each tree sees")
@@ -135,6 +101,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError(f"--random-state {arguments.random_state} is not from 0 to {2**32 - 1}")
     if not 0 < arguments.eta <= 1:
         raise UserError(f"--eta {arguments.eta:g} is not above 0, and 1 at most")
+    if arguments.num_boost_round < 1 or arguments.early_stopping_rounds < 1:
+        raise UserError("--num-boost-round and --early-stopping-rounds must be 1 or more")
 
 
 def xgboost_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -146,22 +114,39 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
         # probabilities are right.
         "eval_metric": ["aucpr", "logloss"],
         "monotone_constraints": config.MONOTONE_CONSTRAINTS if arguments.monotone == "yes" else {},
-        # Splits between any two rows, not at 256 bins: the definition of hazardous has sharp limits.
-        "tree_method": "exact",
         "seed": arguments.random_state,
-        "nthread": 1,  # the last digits of a sum over threads vary, and one seed must give one file
         **{name: getattr(arguments, name) for name in names},
     }
 
 
-def split_rows(labels: np.ndarray, groups: pd.Series, validation_size: float, random_state: int) -> Rows:
-    """Split the rows, and print how many each part has. UserError if a part has only one class."""
-    rows = split_by_group(groups, validation_size, random_state)
-    for name, numbers in zip(("training", "validation", "test"), rows, strict=True):
-        print(f"{name} data: {len(numbers)} rows of {groups.iloc[numbers].nunique()} {config.GROUPS}")
-        if set(labels[numbers]) != {0, 1}:
+def check_rows(table: Table) -> None:
+    """Print how many rows there are to learn from and to test with. UserError if one has only one class."""
+    for name, rows in (("training", table.other_rows), ("test", table.test_rows)):
+        print(f"{name} data: {len(rows)} rows of {table.count_groups(rows)} {config.GROUPS}")
+        if set(table.labels[rows]) != {0, 1}:
             raise UserError(f"the {name} data have only one class: take more rows into the dataset")
-    return rows
+
+
+def compare_with_rule(
+    table: Table, booster: xgboost.Booster, found: OutOfFold, threshold: float
+) -> tuple[pd.DataFrame, plots.Predictions]:
+    """Return the scores of model and baselines, validation scores first, and what is said of the test set."""
+
+    def by_rule(rows: np.ndarray) -> np.ndarray:
+        return evaluation.rule_of_thumb(pd.DataFrame(table.features[rows], columns=FEATURES))
+
+    labels = table.labels[table.test_rows]
+    of_test = plots.Predictions(
+        labels, table.predict(booster, table.test_rows), threshold, by_rule(table.test_rows)
+    )
+    test = evaluation.compare_with_baselines(labels, of_test.probabilities, threshold, of_test.by_rule)
+    seen = table.labels[found.rows]
+    baselines = {"rule": by_rule(found.rows), "majority class": np.zeros(len(found.rows))}
+    validation = {"model": evaluation.validation_scores(seen, found.probabilities, threshold)}
+    for name, predictions in baselines.items():
+        scores = evaluation.validation_scores(seen, predictions[:, None], 0.5)
+        validation[name] = scores | {"validation log loss": np.nan}
+    return pd.DataFrame(validation).T.join(test), of_test
 
 
 def main() -> None:
@@ -173,42 +158,38 @@ def main() -> None:
     task = start_task(config.TRAINING_TASK_NAME, Task.TaskTypes.training)
     logger = task.get_logger()
     dataset = get_dataset(config.PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
-    features, labels, groups = read_training_data(dataset)
-    train_rows, validation_rows, test_rows = split_rows(
-        labels, groups, arguments.validation_size, arguments.random_state
-    )
-    # Of all rows but the test set's, so that the edges do not depend on the seed.
-    seen = features.iloc[np.concatenate([train_rows, validation_rows])]
-    edges = {name: format_edges(decile_edges(seen[name])) for name in config.WATCHED_FEATURES}
+    table, keys = read_training_data(dataset)
+    check_rows(table)
+    edges = {
+        name: format_edges(decile_edges(name, table.features[table.other_rows, FEATURES.index(name)]))
+        for name in config.WATCHED_FEATURES
+    }
 
-    parameters, rounds = xgboost_parameters(arguments), arguments.num_boost_round
-    booster, curves = train(
-        features, labels, train_rows, validation_rows, parameters, rounds, arguments.early_stopping_rounds
-    )
+    parameters = xgboost_parameters(arguments)
+    found = cross_validate(table, parameters, arguments.num_boost_round, arguments.early_stopping_rounds)
+    booster = table.train(parameters, table.matrix(table.other_rows), found.rounds)
     if not booster.get_score():
         raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
-    probabilities = booster.predict(xgboost.DMatrix(features))
-    validation_labels, validation_probabilities = labels[validation_rows], probabilities[validation_rows]
-    threshold = evaluation.choose_threshold(validation_labels, validation_probabilities)
-    validation_scores = evaluation.score(validation_labels, validation_probabilities, threshold)
-
-    test_labels, test_probabilities = labels[test_rows], probabilities[test_rows]
-    by_rule = evaluation.rule_of_thumb(features.iloc[test_rows])
-    scores = evaluation.compare_with_baselines(test_labels, test_probabilities, threshold, by_rule)
-    print(f"{booster.num_boosted_rounds()} trees, threshold {threshold:.3f}; on the test set:")
-    print(scores.round(4))
+    threshold = evaluation.choose_threshold(table.labels[found.rows], found.probabilities.mean(axis=1))
+    scores, of_test = compare_with_rule(table, booster, found, threshold)
+    print(
+        f"{found.rounds} trees, threshold {threshold:.3f}; validation out of fold, the rest on the test set:"
+    )
+    print(scores.round(4).to_string(na_rep=""))
 
     with delayed_interrupt():
-        plots.report_learning_curves(logger, curves)
-        plots.report_test_plots(logger, test_labels, test_probabilities, threshold, by_rule)
+        plots.report_learning_curves(logger, found.curves)
+        plots.report_test_plots(logger, of_test)
         plots.report_importance(logger, booster)
         plots.report_comparison(logger, scores)
-    logger.report_single_value(evaluation.VALIDATION_SCORE, validation_scores["PR-AUC"])
     logger.report_single_value("threshold", threshold)
-    # Later models are compared with this one on these rows.
-    test_set = features.iloc[test_rows].assign(**{config.LABEL_COLUMN: test_labels})
-    with storage_errors("the test set"):
-        task.upload_artifact(config.TEST_SET_ARTIFACT, test_set, wait_on_upload=True)
+    logger.report_single_value(evaluation.TRAINING_GROUPS, table.count_groups(table.other_rows))
+    # Later models are compared with this one by these.
+    out_of_fold = pd.DataFrame(found.probabilities).add_prefix("probability ")
+    out_of_fold.insert(0, config.GROUP_KEY_COLUMN, keys[found.rows])
+    out_of_fold.insert(1, config.LABEL_COLUMN, table.labels[found.rows])
+    with storage_errors("the out-of-fold predictions"):
+        task.upload_artifact(config.OUT_OF_FOLD_ARTIFACT, out_of_fold, wait_on_upload=True)
     model_id = upload_model(task, booster, threshold, edges)
     print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
     print(metrics_add_command("ID", config.SERVING_ENDPOINT, edges))

@@ -9,21 +9,20 @@ the same distribution, and a drift from 0.1 on.
 from clearml_tools.errors import UserError
 
 import numpy as np
-import pandas as pd
 
 DECILES = np.arange(1, 10) / 10
 EDGES = "deciles of "  # begins the keys in a model's metadata under which the edges of its buckets are kept
 
 
-def decile_edges(values: pd.Series) -> list[float]:
-    """Return the nine deciles, with the six digits that `metrics add` gets, in rising order.
+def decile_edges(name: str, values: np.ndarray) -> list[float]:
+    """Return the nine deciles of a feature, with the six digits that `metrics add` gets, in rising order.
 
     UserError if two of them are the same: with fewer than ten buckets, nothing would be watched.
     """
     edges = sorted({float(f"{edge:.6g}") for edge in np.quantile(values, DECILES)})
     if len(edges) < len(DECILES):
         raise UserError(
-            f"global_config.py: WATCHED_FEATURES names '{values.name}', whose values repeat too often to cut "
+            f"global_config.py: WATCHED_FEATURES names '{name}', whose values repeat too often to cut "
             f"them into ten buckets (only {len(edges)} of 9 deciles differ): take it out"
         )
     return edges

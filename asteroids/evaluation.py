@@ -9,6 +9,7 @@ from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
     f1_score,
+    log_loss,
     precision_score,
     recall_score,
 )
@@ -16,7 +17,10 @@ from sklearn.metrics import (
 from global_config import BASELINE_RULE
 
 BASELINES = ("rule", "majority class")  # the rows beside the model's in the table of scores
-VALIDATION_SCORE = "validation PR-AUC"  # by which the best candidate is chosen
+# Of out-of-fold predictions; the other scores are of the test set.
+VALIDATION_SCORES = ("validation log loss", "validation F1")
+TEST_SCORES = ("accuracy", "recall", "precision", "F1", "PR-AUC", "Brier", "calibration error")
+TRAINING_GROUPS = "training groups"  # how many a model has learned from
 THRESHOLD_ATTRIBUTE = "threshold"  # of a model file: from this probability on the answer is class 1
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge}
@@ -39,10 +43,11 @@ def rule_of_thumb(features: pd.DataFrame) -> np.ndarray:
 
 
 def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the threshold nearest to 0.5 whose F1 is the best, or one mistake below the best.
+    """Return the threshold nearest to 0.5 whose F1 is the best, or below it by no more than chance explains.
 
-    The very best F1 often depends on one odd row, and its threshold may be near 0 or 1 and do worse on
-    other data. Candidates are 0.5 and the middle between any two neighbouring probabilities.
+    The very best F1 depends on a few odd rows, and its threshold may be near 0 or 1 and do worse on other
+    data. Of m mistakes, chance explains the square root of m, their standard error. Candidates are 0.5 and
+    the middle between any two neighbouring probabilities.
     """
     cuts = np.unique(np.concatenate([[0.0], probabilities, [1.0]]))
     candidates = np.append((cuts[:-1] + cuts[1:]) / 2, 0.5)
@@ -51,13 +56,24 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     found = len(positives) - np.searchsorted(np.sort(positives), candidates)
     f1 = 2 * found / (predicted + len(positives))
     best = np.argmax(f1)
-    with_one_missed = 2 * (found[best] - 1) / (predicted[best] - 1 + len(positives))
-    good = candidates[f1 >= with_one_missed - 1e-9]
+    chance = max(1.0, np.sqrt(predicted[best] - found[best] + len(positives) - found[best]))
+    with_more_missed = 2 * (found[best] - chance) / (predicted[best] - chance + len(positives))
+    good = candidates[f1 >= with_more_missed - 1e-9]
     return float(good[np.argmin(abs(good - 0.5))])
 
 
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> float:
+    """Return the expected calibration error: how far probabilities are from the shares that come true.
+
+    The rows are put into bins of equal width by their probability. Of each bin it takes the distance between
+    the mean probability and the share of class 1, and of these the mean over the rows (Naeini et al., 2015).
+    """
+    numbers = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return float(abs(np.bincount(numbers, probabilities - labels)).sum() / len(labels))
+
+
 def score(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, float]:
-    """Return the scores of a model or a baseline; a recall or precision of 0/0 counts as 0."""
+    """Return TEST_SCORES of a model or a baseline; a recall or precision of 0/0 counts as 0."""
     predictions = probabilities >= threshold
     return {
         "accuracy": accuracy_score(labels, predictions),
@@ -66,7 +82,17 @@ def score(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> di
         "F1": f1_score(labels, predictions, zero_division=0),
         "PR-AUC": average_precision_score(labels, probabilities),
         "Brier": brier_score_loss(labels, probabilities),
+        "calibration error": calibration_error(labels, probabilities),
     }
+
+
+def validation_scores(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, float]:
+    """Return VALIDATION_SCORES: their means over the repeats, the columns of `probabilities` (n, repeats)."""
+    of_repeats = [
+        (log_loss(labels, column), f1_score(labels, column >= threshold, zero_division=0))
+        for column in probabilities.T
+    ]
+    return dict(zip(VALIDATION_SCORES, np.mean(of_repeats, axis=0).tolist(), strict=True))
 
 
 def compare_with_baselines(

@@ -1,9 +1,10 @@
 """One key for each group, such as an asteroid, however its id is written and whatever its number is now.
 
 A hash of the key decides whether a group is in the test set (frozen_test_set.py). Software respells ids: a
-column with an empty cell becomes one of floats, 2446862.0, and exports put blanks around. And an asteroid gets
-another id when it is numbered: (2001 VB76) becomes 446862 (2001 VB76). Under another key, a group would change
-sides, and a model would be tested on what it has learned. An asteroid's designation stays, so that is its key.
+column with an empty cell becomes one of floats, 2446862.0, and exports put blanks around. And an asteroid
+gets another id when it is numbered: (2001 VB76) becomes 446862 (2001 VB76). Under another key, a group would
+change sides, and a model would be tested on what it has learned. An asteroid's designation stays, so that is
+its key.
 """
 
 import re

@@ -1,6 +1,7 @@
 """How model_training.py shows a training run: each function takes the logger of a ClearML task."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,22 @@ import xgboost
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
+from asteroids.cross_validation import Curves
 from asteroids.evaluation import baseline_metric, rule_text
 from global_config import CLASS_NAMES
 
 Logger = Any  # clearml.Logger: this folder imports nothing of ClearML's
 Points = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]  # x and y values
-Curves = dict[str, dict[str, list[float]]]  # {"train" or "validation": {metric: [value of each round]}}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of some rows, and the rule's 0s and 1s, beside the labels; arrays of shape (n,)."""
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    threshold: float
+    by_rule: np.ndarray
 
 
 def report_learning_curves(logger: Logger, curves: Curves) -> None:
@@ -36,12 +47,11 @@ def report_lines(logger: Logger, title: str, xaxis: str, yaxis: str, lines: Mapp
     logger.report_plotly(title, f"{title} on the test set", figure={"data": traces, "layout": layout})
 
 
-def report_test_plots(
-    logger: Logger, labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
-) -> None:
-    """Draw PR curve, calibration and confusion matrix on the test set; `by_rule` is the rule's 0s and 1s."""
+def report_test_plots(logger: Logger, of_test: Predictions) -> None:
+    """Draw PR curve, calibration and confusion matrix on the test set."""
+    labels, probabilities = of_test.labels, of_test.probabilities
     precision, recall, _ = precision_recall_curve(labels, probabilities, drop_intermediate=True)
-    rule_precision, rule_recall, _ = precision_recall_curve(labels, by_rule)
+    rule_precision, rule_recall, _ = precision_recall_curve(labels, of_test.by_rule)
     lines = {"model": (recall, precision), f"rule {rule_text()}": (rule_recall[1:2], rule_precision[1:2])}
     report_lines(logger, "Precision and recall", "recall", "precision", lines)
     positive_share, mean_probability = calibration_curve(labels, probabilities, n_bins=10)
@@ -55,7 +65,7 @@ def report_test_plots(
     logger.report_confusion_matrix(
         "Confusion matrix",
         "test set",
-        matrix=confusion_matrix(labels, probabilities >= threshold),
+        matrix=confusion_matrix(labels, probabilities >= of_test.threshold),
         iteration=0,
         xaxis="predicted",
         yaxis="actual",
@@ -82,9 +92,9 @@ def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
 
 def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     """Report the scores as a table and as single values; the model's have plain names, to compare runs by."""
-    logger.report_table("Test set", "model beside baselines", iteration=0, table_plot=scores.round(4))
+    logger.report_table("Scores", "model beside baselines", iteration=0, table_plot=scores.round(4))
     for row, values in scores.iterrows():
-        for name, value in values.items():
+        for name, value in values.dropna().items():
             logger.report_single_value(
                 str(name) if row == "model" else baseline_metric(str(name), str(row)), value
             )

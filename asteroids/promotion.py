@@ -1,63 +1,127 @@
 """Decide which of several trained models is the best, and whether it takes the champion's place.
 
+Two models are compared by their out-of-fold predictions: asteroid by asteroid, on all that both trainings
+have predicted. One small test set would be a coin: another seed, on the same data, would win two times in
+five. It is reported, and decides nothing. (tests/benchmark_promotion.py measures how often the decision is
+right.)
+
 model_selection.py gets the models and their figures from ClearML, and carries out what is decided here.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-import xgboost
 
-from asteroids.evaluation import BASELINES, THRESHOLD_ATTRIBUTE, VALIDATION_SCORE, baseline_metric, score
-from global_config import LABEL_COLUMN
+from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
+from global_config import GROUP_KEY_COLUMN, GROUPS, LABEL_COLUMN
 
-# A candidate must not be worse than the champion in any of these, on the test set.
-DECISIVE_FIGURES = ("PR-AUC", "F1")
-
-TABLE_COLUMNS = [VALIDATION_SCORE, "accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
+# A difference below this share of the reigning model's log loss is none. Seeds alone differ by as much.
+MARGIN = 0.1
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+# No probability counts as surer than this. Otherwise one odd asteroid would outweigh all others.
+LEAST_PROBABILITY = 1e-3
 
 Figures = Mapping[str, float]
 
 
-def best_candidate(reported: Sequence[Figures]) -> int:
-    """Return the number of the candidate with the best validation figure, from what each of them reported."""
-    return max(range(len(reported)), key=lambda number: reported[number][VALIDATION_SCORE])
+@dataclass(frozen=True)
+class Evidence:
+    """What a training shows of its model: out-of-fold predictions, and how many groups it has learned from.
 
-
-def score_model(model_file: str, test_set: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of a model on a test set, whose columns are features and label.
-
-    KeyError or TypeError if the model was trained on other features, or its file has no threshold.
+    `predictions` has a row for each row of the table: the group's key, the label, and in all other columns
+    the probabilities of class 1, one for each repeat.
     """
-    booster = xgboost.Booster(model_file=model_file)
-    probabilities = booster.predict(xgboost.DMatrix(test_set[booster.feature_names]))
-    threshold = float(booster.attr(THRESHOLD_ATTRIBUTE))  # type: ignore[arg-type]  # None is a TypeError
-    return score(test_set[LABEL_COLUMN].to_numpy(), probabilities, threshold)
+
+    predictions: pd.DataFrame
+    threshold: float
+    groups: int
+
+    def losses(self) -> pd.DataFrame:
+        """Return the mean log loss and share of errors of each group, and its mean label."""
+        labels = self.predictions[LABEL_COLUMN].to_numpy()[:, None]
+        probabilities = self.predictions.drop(columns=[GROUP_KEY_COLUMN, LABEL_COLUMN]).to_numpy()
+        sure = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), LEAST_PROBABILITY, 1)
+        wrong = (probabilities >= self.threshold) != (labels == 1)
+        rows = {"label": labels[:, 0], "loss": -np.log(sure).mean(axis=1), "errors": wrong.mean(axis=1)}
+        return pd.DataFrame(rows).groupby(self.predictions[GROUP_KEY_COLUMN].to_numpy()).mean()
 
 
-def compare(winner: Figures, champion: Figures | None) -> tuple[bool, str]:
-    """Return whether the winner may take the champion's place, and why: it must be no worse."""
-    if champion is None:
-        return True, "there is no champion yet"
-    parts, worse = [], []
-    for name in DECISIVE_FIGURES:
-        new, old, digits = winner[name], champion[name], 4
-        while new != old and digits < 17 and f"{new:.{digits}f}" == f"{old:.{digits}f}":
-            digits += 1  # as many as it takes to see which one is greater
-        parts.append(f"{name} {new:.{digits}f} against {old:.{digits}f}")
-        worse += [name] if new < old else []
-    reason = f"{', '.join(parts)} on the test set"
-    return not worse, f"{reason}: worse in {' and '.join(worse)}" if worse else reason
+@dataclass(frozen=True)
+class Comparison:
+    """Whether a model may take the place of the reigning one, and why, in words."""
+
+    replaces: bool
+    reason: str
+
+
+def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Comparison:
+    """Return whether `model` may take the place of the reigning one, and why.
+
+    It may if it is better: the whole interval of the difference in log loss is beyond the margin. If it has
+    learned from more groups, it is enough that it is not worse by the margin. And it must not make more
+    errors for certain. The interval is a bootstrap over the groups that both have predicted. It is the wider
+    the more `candidates` there were to choose from, as the best of many looks good by luck alone.
+    """
+    both = model.losses().join(reigning.losses(), how="inner", rsuffix=" of the other")
+    # Where labels differ, one is wrong, and nobody knows which: whoever has learned the wrong one would win.
+    shared = both[both["label"] == both["label of the other"]]
+    if len(shared) < 2:
+        return Comparison(
+            False, f"cannot be compared: {len(shared)} {GROUPS} were predicted by both, out of fold"
+        )
+    loss, other = shared["loss"].mean(), shared["loss of the other"].mean()
+    errors, other_errors = shared["errors"].sum(), shared["errors of the other"].sum()
+    confidence = 1 - (1 - CONFIDENCE) / candidates
+    low, high = interval(shared["loss of the other"] - shared["loss"], confidence)
+    makes_more_errors = interval(shared["errors"] - shared["errors of the other"], confidence)[0] > 0
+    margin = MARGIN * other
+    figures = (
+        f"log loss {loss:.4f} against {other:.4f}, an improvement between {low:.4f} and {high:.4f} "
+        f"({100 * confidence:.3g} % interval; margin {margin:.4f}), {errors:.4g} errors against "
+        f"{other_errors:.4g}, on {len(shared)} {GROUPS}, out of fold"
+    )
+    if left_out := len(both) - len(shared):
+        figures += f"; {left_out} more are left out, as their labels differ between the two trainings"
+    if makes_more_errors or high < -margin:
+        return Comparison(False, f"it is worse: {figures}")
+    if low > margin:
+        return Comparison(True, f"it is better: {figures}")
+    if model.groups > reigning.groups and low > -margin:
+        more = f"it is no worse and has learned from more {GROUPS}, {model.groups} against {reigning.groups}"
+        return Comparison(True, f"{more}: {figures}")
+    return Comparison(False, f"no difference that can be told: {figures}")
+
+
+def interval(differences: pd.Series, confidence: float) -> tuple[float, float]:
+    """Return the bootstrap interval of the mean of paired differences."""
+    values, generator = differences.to_numpy(), np.random.default_rng(0)
+    drawn = (generator.integers(len(values), size=len(values)) for _ in range(RESAMPLES))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile([values[rows].mean() for rows in drawn], [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def best_candidate(candidates: Sequence[Evidence]) -> int:
+    """Return the number of the best candidate: the first, unless another is better for certain."""
+    best = 0
+    for number, candidate in enumerate(candidates):
+        if number and compare(candidate, candidates[best], len(candidates)).replaces:
+            best = number
+    return best
 
 
 def comparison_table(models: Mapping[str, Figures], reported: Figures) -> pd.DataFrame:
-    """Return the figures of the models, by name, and of the baselines, as text.
+    """Return the figures of the models, by name, and of the baselines, as text; validation figures first.
 
     `reported` is what the best candidate's training has reported, its baselines' figures included.
     """
+    names = [*VALIDATION_SCORES, *TEST_SCORES]
     baselines = {
-        baseline: {name: reported.get(baseline_metric(name, baseline)) for name in TABLE_COLUMNS}
+        baseline: {name: reported.get(baseline_metric(name, baseline)) for name in names}
         for baseline in BASELINES
     }
-    table = pd.DataFrame({**models, **baselines}).T.reindex(columns=TABLE_COLUMNS)
+    table = pd.DataFrame({**models, **baselines}).T.reindex(columns=names)
     return table.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")

@@ -22,7 +22,7 @@ import pandas as pd
 from asteroids.drift import decile_edges
 from asteroids.evaluation import rule_of_thumb
 from asteroids.frozen_test_set import is_test_group
-from global_config import GROUP_COLUMN, SERVING_ENDPOINT, WATCHED_FEATURES
+from global_config import SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack.prometheus import STATISTICS_JOB, find_tools
 from local_stack.settings import default_home
 
@@ -45,8 +45,8 @@ def table() -> pd.DataFrame:
 @cache
 def training_edges() -> dict[str, list[float]]:
     """Return the edges in the commands that model_training.py prints: deciles of all but the test set."""
-    seen = table()[~table()[GROUP_COLUMN].map(is_test_group)]
-    return {name: decile_edges(seen[name]) for name in WATCHED_FEATURES}
+    seen = table()[~table()["Name"].map(is_test_group)]
+    return {name: decile_edges(name, seen[name].to_numpy()) for name in WATCHED_FEATURES}
 
 
 @dataclass
