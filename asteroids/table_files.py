@@ -204,9 +204,10 @@ def read_chunks(
 def read_csv_chunks(
     path: Path, columns: Collection[str] | None, text: Collection[str]
 ) -> Iterator[pd.DataFrame]:
-    wanted = None if columns is None else frozenset(columns).__contains__
-    with pd.read_csv(path, dtype=dict.fromkeys(text, str), usecols=wanted, chunksize=CHUNK_ROWS) as chunks:
-        yield from chunks
+    # All columns are read: with pandas' `usecols`, a row with a comma too many would be no error.
+    with pd.read_csv(path, dtype=dict.fromkeys(text, str), chunksize=CHUNK_ROWS) as chunks:
+        for chunk in chunks:
+            yield chunk if columns is None else chunk[[name for name in chunk if name in columns]]
 
 
 def read_parquet_chunks(
