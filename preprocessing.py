@@ -8,8 +8,8 @@ a new version of "preprocessed_asteroid_dataset", a child of the raw version tha
 """
 
 import argparse
-import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from clearml_tools.errors import UserError, report_errors_in_one_line, storage_errors
@@ -20,72 +20,43 @@ from clearml import Dataset, Logger, Task
 
 import global_config as config
 from asteroids.configuration import check_configuration
-from asteroids.ids import normalized_id
+from asteroids.table_checks import Check, read_labels
+from asteroids.table_files import TableWriter, read_chunks
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy, new_dataset_version
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.tasks import keep_reason, start_task
-from preprocess_serving import FEATURES, LARGEST_NUMBER, ORDERED_COLUMNS, RAW_COLUMNS, build_features
+from preprocess_serving import FEATURES, RAW_COLUMNS, build_features
+
+TEXT_COLUMNS = [config.GROUP_COLUMN, config.LABEL_COLUMN]
+TEXT_COLUMNS += [config.GROUP_NAME_COLUMN] if config.GROUP_NAME_COLUMN else []
+
+PREVIEW_ROWS = 20
 
 
-def find_problems(table: pd.DataFrame) -> list[str]:
-    """Return a text for each problem that keeps the table from becoming features and labels.
+class Sample:
+    """Rows for pictures: all of a small table, and LARGE_TABLE_ROWS of a large one, drawn by a fixed seed."""
 
-    The rules for a value are those of the serving hook: no row that would be refused there is trained on.
-    """
-    needed = [*RAW_COLUMNS, config.GROUP_COLUMN, config.LABEL_COLUMN]
-    problems = [f"column '{name}' is missing" for name in needed if name not in table]
-    if table.empty:
-        problems.append("there are no rows")
-    if problems:
-        return problems
-    numbers = table[list(RAW_COLUMNS)].apply(pd.to_numeric, errors="coerce")
-    for name, (words, is_valid) in RAW_COLUMNS.items():
-        is_number = numbers[name].abs() <= LARGEST_NUMBER
-        problems += describe(f"'{name}' is not a finite number", ~is_number)
-        problems += describe(f"'{name}' is not {words}", is_number & ~is_valid(numbers[name]))
-    for low, high in ORDERED_COLUMNS:
-        problems += describe(f"'{high}' is below '{low}'", numbers[high] < numbers[low])
-    ids = table[config.GROUP_COLUMN]
-    is_empty = ids.isna() | (ids.astype(str).str.strip() == "")
-    is_wrong = ids.map(normalized_id).isna() & ~is_empty
-    problems += describe(f"'{config.GROUP_COLUMN}' is empty", is_empty)
-    for example in ids[is_wrong].head(1):
-        problems += describe(
-            f"'{config.GROUP_COLUMN}' is not a whole number or name, but '{example}',", is_wrong
-        )
-    labels = read_labels(table)
-    problems += describe(
-        f"'{config.LABEL_COLUMN}' is not among LABEL_VALUES ({', '.join(config.LABEL_VALUES)})", labels.isna()
-    )
-    if labels.nunique() == 1:
-        name = config.CLASS_NAMES[int(labels.dropna().iloc[0])]
-        problems.append(f"all rows are of the class '{name}', and there is nothing to learn from that")
-    return problems
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(seed=0)
+        self.rows, self.lots = pd.DataFrame(), np.empty(0)
+        self.first = self.rows
 
-
-def describe(what: str, is_bad: pd.Series) -> list[str]:
-    """Return one text that says in how many rows `what` is so, and in which first; none if in no row."""
-    if not is_bad.any():
-        return []
-    return [f"{what} in {is_bad.sum()} of {len(is_bad)} rows, first in row {is_bad.argmax() + 1}"]
+    def add(self, rows: pd.DataFrame) -> None:
+        """Draw a lot for each of the next rows, and keep those with the lowest lots of all."""
+        if self.first.empty:
+            self.first = rows.head(PREVIEW_ROWS)
+        self.rows = pd.concat([self.rows, rows])
+        self.lots = np.concatenate([self.lots, self.random.random(len(rows))])
+        if len(self.lots) > config.LARGE_TABLE_ROWS:
+            kept = np.argpartition(self.lots, config.LARGE_TABLE_ROWS)[: config.LARGE_TABLE_ROWS]
+            self.rows, self.lots = self.rows.iloc[kept], self.lots[kept]
 
 
 def make_features(table: pd.DataFrame) -> pd.DataFrame:
     """Return X, the features of each row: shape (n, number of FEATURES), in the order of FEATURES."""
-    return pd.DataFrame(
-        build_features({name: table[name].to_numpy() for name in RAW_COLUMNS}), columns=FEATURES
-    )
-
-
-def read_labels(table: pd.DataFrame) -> pd.Series:
-    """Return the class of each row, 1 or 0; NaN where the label is none of LABEL_VALUES."""
-
-    def fold(value: object) -> str:
-        return re.sub(r"\.0+$", "", str(value).strip().casefold())  # whole numbers may come as floats
-
-    classes = {fold(text): number for text, number in config.LABEL_VALUES.items()}
-    return table[config.LABEL_COLUMN].map(fold).map(classes)
+    numbers = {name: pd.to_numeric(table[name]).to_numpy() for name in RAW_COLUMNS}
+    return pd.DataFrame(build_features(numbers), columns=FEATURES)
 
 
 def make_labels(table: pd.DataFrame) -> pd.DataFrame:
@@ -93,21 +64,44 @@ def make_labels(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({config.LABEL_COLUMN: read_labels(table).astype(int)})
 
 
-def read_raw_table(dataset: Dataset) -> pd.DataFrame:
-    """Return the table in a version of the raw dataset; UserError if it cannot be preprocessed."""
-    source = f"{dataset.name} {dataset.version} ({dataset.id})"
+def read_raw_table(dataset: Dataset) -> Iterator[pd.DataFrame]:
+    """Yield the table in a version of the raw dataset in chunks; UserError if it cannot be read."""
+    folder = local_copy(dataset)
+    columns = {*RAW_COLUMNS, *TEXT_COLUMNS}
     try:
-        # As text, or "0012" would become 12, another group, and one empty cell would turn all into floats.
-        as_text = {config.GROUP_COLUMN: str, config.LABEL_COLUMN: str}
-        table = pd.read_csv(local_copy(dataset) / config.RAW_FILE_NAME, dtype=as_text)
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{source} holds no readable {config.RAW_FILE_NAME}: {str(error).strip()}") from error
-    problems = find_problems(table)
-    if problems:
-        raise UserError(f"{source} cannot be preprocessed: {'; '.join(problems)}")
-    # get_data.py has done this, but a dataset may come from elsewhere.
-    table[config.GROUP_COLUMN] = table[config.GROUP_COLUMN].map(normalized_id)
-    return table
+        yield from read_chunks(folder, config.RAW_FILE_NAME, columns, text=TEXT_COLUMNS)
+    except UserError as error:
+        raise UserError(f"{full_name(dataset)} holds {error}") from error
+
+
+def full_name(dataset: Dataset) -> str:
+    return f"{dataset.name} {dataset.version} ({dataset.id})"
+
+
+def write_tables(raw: Dataset, folder: Path) -> tuple[Check, Sample]:
+    """Make the features, labels and groups of the raw dataset, and write them into the folder.
+
+    All rows are read once. UserError with all that is wrong with them, if anything is.
+    """
+    check, sample = Check(), Sample()
+    with (
+        TableWriter(folder, config.FEATURES_FILE_NAME) as features_file,
+        TableWriter(folder, config.LABELS_FILE_NAME) as labels_file,
+        TableWriter(folder, config.GROUPS_FILE_NAME) as groups_file,
+    ):
+        for table in read_raw_table(raw):
+            check.add(table)
+            if check.has_problems():
+                continue
+            features, labels = make_features(table), make_labels(table)
+            features_file.append(features)
+            labels_file.append(labels)
+            sample.add(pd.concat([features, labels], axis="columns"))
+        if problems := check.problems():
+            raise UserError(f"{full_name(raw)} cannot be preprocessed: {'; '.join(problems)}")
+        for groups in check.groups.chunks():
+            groups_file.append(groups)
+    return check, sample
 
 
 def class_shares(values: pd.Series, labels: pd.Series, bins: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -123,12 +117,12 @@ def class_shares(values: pd.Series, labels: pd.Series, bins: int = 30) -> tuple[
 
 
 @delayed_interrupt()
-def report_features(logger: Logger, features: pd.DataFrame, labels: pd.DataFrame) -> None:
+def report_features(logger: Logger, sample: Sample) -> None:
     """Show the first rows of X and y, and how each feature is distributed in each class."""
-    logger.report_table("X", "first rows", iteration=0, table_plot=features.head(20))
-    logger.report_table("y", "first rows", iteration=0, table_plot=labels.head(20))
+    logger.report_table("X", "first rows", iteration=0, table_plot=sample.first[FEATURES])
+    logger.report_table("y", "first rows", iteration=0, table_plot=sample.first[[config.LABEL_COLUMN]])
     for name in FEATURES:
-        shares, edges = class_shares(features[name], labels[config.LABEL_COLUMN])
+        shares, edges = class_shares(sample.rows[name], sample.rows[config.LABEL_COLUMN])
         logger.report_histogram(
             "Feature distributions",
             name,
@@ -155,24 +149,20 @@ def main() -> None:
     connect()
     task = start_task(config.PREPROCESSING_TASK_NAME, Task.TaskTypes.data_processing)
     raw = get_dataset(config.RAW_DATASET_NAME, arguments.dataset_id, made_by="get_data.py")
-    table = read_raw_table(raw)
-    features, labels = make_features(table), make_labels(table)
-    report_features(task.get_logger(), features, labels)
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        new_dataset_version(config.PREPROCESSED_DATASET_NAME, parents=[raw]) as dataset,
-    ):
-        features.to_csv(Path(folder, config.FEATURES_FILE_NAME), index=False)
-        labels.to_csv(Path(folder, config.LABELS_FILE_NAME), index=False)
-        table[[config.GROUP_COLUMN]].to_csv(Path(folder, config.GROUPS_FILE_NAME), index=False)
-        # A child begins with the files of its parents. This one holds what is in the folder, and no more.
-        with storage_errors("the tables"):
+    with tempfile.TemporaryDirectory() as folder:
+        check, sample = write_tables(raw, Path(folder))
+        report_features(task.get_logger(), sample)
+        with (
+            new_dataset_version(config.PREPROCESSED_DATASET_NAME, parents=[raw]) as dataset,
+            storage_errors("the tables"),
+        ):
+            # A child begins with the files of its parents. This one holds what is in the folder, and no more.
             dataset.remove_files("*")
             dataset.add_files(folder)
+    share = check.class_rows[1] / check.rows
     print(
-        f"{config.PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {len(features)} rows, "
-        f"{len(FEATURES)} features, {labels[config.LABEL_COLUMN].mean():.1%} {config.CLASS_NAMES[1]}"
+        f"{config.PREPROCESSED_DATASET_NAME} {dataset.version} ({dataset.id}): {check.rows} rows, "
+        f"{len(FEATURES)} features, {share:.1%} {config.CLASS_NAMES[1]}"
     )
 
 
