@@ -26,6 +26,7 @@ from asteroids.configuration import check_configuration
 from asteroids.cross_validation import OutOfFold, Table, cross_validate
 from asteroids.drift import EDGES, decile_edges, format_edges
 from asteroids.frozen_test_set import draw
+from asteroids.table_files import read_chunks, read_table
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.interrupts import delayed_interrupt
@@ -38,19 +39,25 @@ from preprocess_serving import FEATURES
 def read_training_data(dataset: Dataset) -> tuple[Table, np.ndarray]:
     """Return the table to learn from, and the key of each row's group; UserError if the files are others."""
     source = f"{dataset.name} {dataset.version} ({dataset.id})"
-    folder = local_copy(dataset)
+    folder, key = local_copy(dataset), config.GROUP_KEY_COLUMN
+    other = UserError(
+        f"{source} has other features or rows than preprocessing.py makes: run preprocessing.py again"
+    )
     try:
-        features = pd.read_csv(folder / config.FEATURES_FILE_NAME)
-        labels = pd.read_csv(folder / config.LABELS_FILE_NAME)[config.LABEL_COLUMN].to_numpy()
-        groups = pd.read_csv(folder / config.GROUPS_FILE_NAME, dtype=str)[config.GROUP_KEY_COLUMN]
-    except (FileNotFoundError, KeyError, ValueError) as error:
+        keys = read_table(folder, config.GROUPS_FILE_NAME, text=[key])[key].to_numpy(object)
+        labels = read_table(folder, config.LABELS_FILE_NAME)[config.LABEL_COLUMN].to_numpy(np.int8)
+        features = np.empty((len(keys), len(FEATURES)), np.float32)
+        filled = 0
+        for chunk in read_chunks(folder, config.FEATURES_FILE_NAME):
+            if list(chunk) != FEATURES or filled + len(chunk) > len(keys):
+                raise other
+            features[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+    except (UserError, KeyError, ValueError) as error:
         raise UserError(f"{source} is not what preprocessing.py makes: {error}") from error
-    if list(features.columns) != FEATURES or not len(features) == len(labels) == len(groups):
-        raise UserError(
-            f"{source} has other features or rows than preprocessing.py makes: run preprocessing.py again"
-        )
-    keys = groups.to_numpy(object)
-    return Table(features.to_numpy(np.float32), labels, draw(keys)), keys
+    if not filled == len(labels) == len(keys):
+        raise other
+    return Table(features, labels, draw(keys)), keys
 
 
 def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:

@@ -92,7 +92,8 @@ def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
 
 def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     """Report the scores as a table and as single values; the model's have plain names, to compare runs by."""
-    logger.report_table("Scores", "model beside baselines", iteration=0, table_plot=scores.round(4))
+    table = scores.round(4).astype(object).where(scores.notna(), "")
+    logger.report_table("Scores", "model beside baselines", iteration=0, table_plot=table)
     for row, values in scores.iterrows():
         for name, value in values.dropna().items():
             logger.report_single_value(
