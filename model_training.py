@@ -117,9 +117,6 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ["eta", "max_depth", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda", "gamma"]
     return {
         "objective": "binary:logistic",
-        # The last one decides when to stop: PR-AUC is near 1 after a few trees, long before the
-        # probabilities are right.
-        "eval_metric": ["aucpr", "logloss"],
         "monotone_constraints": config.MONOTONE_CONSTRAINTS if arguments.monotone == "yes" else {},
         "seed": arguments.random_state,
         **{name: getattr(arguments, name) for name in names},
