@@ -65,7 +65,7 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
     errors for certain. The interval is a bootstrap over the groups that both have predicted. It is the wider
     the more `candidates` there were to choose from, as the best of many looks good by luck alone.
     """
-    both = model.losses().join(reigning.losses(), how="inner", rsuffix=" of the other")
+    both = model.losses().join(reigning.losses().add_suffix(" of the other"), how="inner")
     # Where labels differ, one is wrong, and nobody knows which: whoever has learned the wrong one would win.
     shared = both[both["label"] == both["label of the other"]]
     if len(shared) < 2:

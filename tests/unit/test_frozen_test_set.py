@@ -1,18 +1,15 @@
-"""frozen_test_set.py: the same groups are in the test set for ever, and no group is in two parts."""
+"""frozen_test_set.py: the same groups are in the test set and in each fold for ever."""
+
+from collections import Counter
 
 from clearml_tools.errors import UserError
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from asteroids.frozen_test_set import is_test_group, split_by_group
-from tests.support.asteroid_tables import asteroid_table
-
-
-@pytest.fixture(scope="module")
-def asteroids() -> pd.Series:
-    return asteroid_table(asteroids=400)["Neo Reference ID"]
+from asteroids.frozen_test_set import FOLDS, draw, fold_of, is_test_group
+from asteroids.ids import group_key
+from tests.support.asteroid_tables import shipped_table
 
 
 def test_the_test_set_is_frozen():
@@ -22,65 +19,43 @@ def test_the_test_set_is_frozen():
     assert sum(map(is_test_group, range(10_000))) == 2052  # a fifth
 
 
+def test_the_folds_are_frozen():
+    assert [fold_of(str(number), 0) for number in range(10)] == [4, 3, 4, 1, 0, 3, 4, 1, 0, 4]
+    assert [fold_of(str(number), 1) for number in range(10)] == [3, 1, 0, 0, 3, 3, 2, 4, 0, 2]
+
+
+def test_all_folds_are_about_as_large_and_repeats_divide_anew():
+    pairs = Counter((fold_of(str(number), 0), fold_of(str(number), 1)) for number in range(10_000))
+    assert len(pairs) == FOLDS**2
+    assert all(300 < count < 500 for count in pairs.values())
+
+
+def test_what_is_drawn_is_from_0_to_below_1():
+    numbers = draw(map(str, range(1000)))
+    assert numbers.shape == (1000, 4)
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert draw([]).shape == (0, 4)
+
+
+def test_numbering_an_asteroid_moves_it_nowhere():
+    """A number gives it another id and puts the number before its name; a name may come later."""
+    table = shipped_table().drop_duplicates("Name")
+    for name in table["Name"].iloc[::10]:
+        designation = name[name.index("(") :]
+        spelled = [designation, f"999999 {designation}", f" 999999 Ceres  {designation} ", designation[1:-1]]
+        keys = {group_key(number, text) for number, text in enumerate(spelled, 2999999)}
+        assert keys == {designation[1:-1]}
+        assert len({is_test_group(text) for text in spelled}) == 1
+
+
 @pytest.mark.parametrize("spelled", [str, float, "{}.0".format, " {} ".format])
-def test_the_split_is_the_same_row_for_row_however_ids_are_written(asteroids, spelled):
-    parts = [part.tolist() for part in split_by_group(asteroids, 0.25, 42)]
-    mixed = asteroids.astype(object)
-    mixed[::2] = mixed[::2].map(spelled)  # so that most asteroids are spelled in two ways
-    for ids in (mixed, asteroids.map(spelled)):
-        assert [part.tolist() for part in split_by_group(ids, 0.25, 42)] == parts
+def test_an_id_without_a_name_may_be_written_in_any_way(spelled):
+    ids = shipped_table()["Neo Reference ID"].iloc[::20]
+    assert [is_test_group(spelled(value)) for value in ids] == [is_test_group(value) for value in ids]
 
 
 @pytest.mark.parametrize("value", [None, np.nan, "", "2446862.5"])
-def test_what_is_no_id_cannot_be_split(value):
+def test_what_is_no_id_is_refused(value):
     with pytest.raises(UserError, match="in 'Neo Reference ID' is not an id"):
-        split_by_group(pd.Series([2000001, 2000002, value]), 0.25, 42)
-
-
-def test_each_row_is_in_one_part_and_no_asteroid_in_two(asteroids):
-    parts = split_by_group(asteroids, 0.25, 42)
-    assert sorted(np.concatenate(parts)) == list(range(len(asteroids)))
-    train_ids, validation_ids, test_ids = (set(asteroids.iloc[part]) for part in parts)
-    assert not train_ids & validation_ids and not train_ids & test_ids and not validation_ids & test_ids
-
-
-def test_the_test_set_is_the_same_for_every_seed_share_and_order_of_rows(asteroids):
-    _, _, test = split_by_group(asteroids, 0.25, 42)
-    _, _, other = split_by_group(asteroids, 0.5, 7)
-    assert test.tolist() == other.tolist()
-    backwards = asteroids.iloc[::-1]
-    _, _, test_backwards = split_by_group(backwards, 0.25, 42)
-    assert set(backwards.iloc[test_backwards]) == set(asteroids.iloc[test])
-
-
-def test_asteroids_found_later_move_no_other_into_the_test_set(asteroids):
-    early = asteroids.head(200)
-    _, _, test = split_by_group(asteroids, 0.25, 42)
-    _, _, early_test = split_by_group(early, 0.25, 42)
-    assert set(early.iloc[early_test]) == set(asteroids.iloc[test]) & set(early)
-
-
-def test_the_seed_decides_between_training_and_validation(asteroids):
-    first, again, other = (split_by_group(asteroids, 0.25, seed)[1].tolist() for seed in (42, 42, 7))
-    assert first == again
-    assert first != other
-
-
-def test_ids_read_as_text_are_split_as_the_numbers_that_they_are(asteroids):
-    for ids in (asteroids, asteroids.astype(str)):  # of 7 and 11 digits
-        # Worked out once, from numbers. In the order of text it would be [12, 21, 22, 30, 31].
-        assert split_by_group(ids, 0.25, 42)[1][:5].tolist() == [5, 22, 36, 43, 74]
-
-
-def test_the_validation_share_counts_asteroids(asteroids):
-    train_rows, validation_rows, _ = split_by_group(asteroids, 0.25, 42)
-    counts = [asteroids.iloc[rows].nunique() for rows in (train_rows, validation_rows)]
-    assert counts[1] / sum(counts) == pytest.approx(0.25, abs=0.01)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.2])
-def test_a_validation_share_that_leaves_nothing_is_refused(asteroids, share):
-    with pytest.raises(UserError, match=f"cannot be split with --validation-size {share}"):
-        split_by_group(asteroids, share, 42)
-    with pytest.raises(UserError, match="cannot be split"):
-        split_by_group(pd.Series([2000001, 2000001]), 0.25, 42)
+        is_test_group(value)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asteroids.ids import normalized_id
+from asteroids.ids import designation, group_key, normalized_id
+from tests.support.asteroid_tables import shipped_table
 
 TEXTS = ["2446862", "2446862.0", "2446862.", "2446862.000", " 2446862", "2446862\t", " 2446862.0 \r"]
 TEXTS += ["+2446862", "2.446862e6", "2.4468620E+06"]
@@ -40,3 +41,49 @@ DIGITS_LOST = ["2.01517E+10", "2.44686e+06", "2e10", "1e999999999", "1e+16"]
 @pytest.mark.parametrize("value", [*NO_IDS, *EMPTY, *DIGITS_LOST])
 def test_what_cannot_be_an_id_is_none(value):
     assert normalized_id(value) is None
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("99942 Apophis (2004 MN4)", "2004 MN4"),
+        ("(2004 MN4)", "2004 MN4"),
+        (" ( 2004  mn4 ) ", "2004 MN4"),
+        ("2004MN4", "2004 MN4"),
+        ("2004 MN04", "2004 MN4"),
+        ("(2001 VB)", "2001 VB"),
+        ("433 Eros (A898 PA)", "A898 PA"),
+        ("(6344 P-L)", "6344 P-L"),
+        ("3137 T-1", "3137 T-1"),
+        (20041314004, "2004 MN4"),  # the code of the shipped table
+        ("20041314004.0", "2004 MN4"),
+        (20012202000, "2001 VB"),
+    ],
+)
+def test_an_asteroid_is_known_by_its_designation(text, found):
+    assert designation(text) == found
+    assert designation(found) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["99942 Apophis", "2446862", "patient 7", "(2004 IN4)", "1204 MN4", "20042714004", "(44)", "", None],
+)
+def test_other_texts_have_no_designation(text):
+    assert designation(text) is None
+
+
+def test_the_code_of_every_asteroid_without_a_number_gives_its_designation():
+    table = shipped_table().drop_duplicates("Name")
+    coded = table[table["Neo Reference ID"] > 10**10]
+    assert len(coded) == 2806
+    assert [f"({designation(number)})" for number in coded["Neo Reference ID"]] == coded["Name"].tolist()
+
+
+@pytest.mark.parametrize("name", [None, np.nan, "", "Apophis", "2446862"])
+def test_without_a_designation_the_id_is_the_key(name):
+    assert group_key(" 2446862.0", name) == "2446862"
+    assert group_key(2446862.5, name) is None

@@ -1,78 +1,146 @@
 """promotion.py: which candidate is the best, and what it takes to replace the champion."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-import xgboost
 
-from asteroids.evaluation import THRESHOLD_ATTRIBUTE, VALIDATION_SCORE, baseline_metric, score
-from asteroids.promotion import best_candidate, compare, comparison_table, score_model
-from global_config import LABEL_COLUMN
-
-
-def test_the_best_candidate_is_chosen_by_validation_data():
-    reported = [{VALIDATION_SCORE: 0.8, "PR-AUC": 0.9}, {VALIDATION_SCORE: 0.9, "PR-AUC": 0.7}]
-    assert best_candidate(reported) == 1
+from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
+from asteroids.promotion import Evidence, best_candidate, compare, comparison_table, interval
+from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
 
 
-def test_the_first_winner_becomes_champion():
-    assert compare({"PR-AUC": 0.5, "F1": 0.5}, None) == (True, "there is no champion yet")
+def evidence(sureness: float, groups: int = 400, wrong: int = 0, seed: int = 0) -> Evidence:
+    """Predictions of 300 asteroids, one or two rows each: `sureness` in the truth, with some noise.
+
+    Of the last `wrong` asteroids it is as sure of the contrary.
+    """
+    numbers = np.repeat(np.arange(300), np.arange(300) % 2 + 1)
+    labels = (numbers % 4 == 0).astype(int)
+    noise = np.random.default_rng(seed).uniform(-0.04, 0.04, (len(numbers), 2))
+    sure = np.where(numbers[:, None] < 300 - wrong, sureness, 1 - sureness) + noise
+    probabilities = np.where(labels[:, None] == 1, sure, 1 - sure)
+    table = pd.DataFrame(
+        {GROUP_KEY_COLUMN: [f"asteroid {number}" for number in numbers], LABEL_COLUMN: labels}
+    )
+    return Evidence(table.assign(first=probabilities[:, 0], second=probabilities[:, 1]), 0.5, groups)
 
 
-@pytest.mark.parametrize(
-    ("winner", "promoted"),
-    [
-        ({"PR-AUC": 0.99, "F1": 0.98}, True),  # the same is no worse
-        ({"PR-AUC": 0.995, "F1": 0.98}, True),
-        ({"PR-AUC": 0.995, "F1": 0.979}, False),
-        ({"PR-AUC": 0.989, "F1": 0.99}, False),
-    ],
-)
-def test_a_winner_replaces_the_champion_only_if_it_is_worse_in_nothing(winner, promoted):
-    assert compare(winner, {"PR-AUC": 0.99, "F1": 0.98})[0] is promoted
+def flip(shown: Evidence, share: float) -> Evidence:
+    """The same predictions of asteroids of which some have the other label."""
+    table = shown.predictions.copy()
+    flipped = table[GROUP_KEY_COLUMN].isin(table[GROUP_KEY_COLUMN].unique()[: round(300 * share)])
+    table[LABEL_COLUMN] = table[LABEL_COLUMN].where(~flipped, 1 - table[LABEL_COLUMN])
+    return replace(shown, predictions=table)
 
 
-@pytest.mark.parametrize(
-    ("winner", "champion", "figures"),
-    [(0.9, 0.95, "0.9000 against 0.9500"), (0.9983214, 0.9983216, "0.998321 against 0.998322")],
-)
-def test_a_refusal_says_in_what_the_winner_is_worse_in_digits_that_differ(winner, champion, figures):
-    promoted, reason = compare({"PR-AUC": winner, "F1": 0.99}, {"PR-AUC": champion, "F1": 0.98})
-    assert not promoted
-    assert reason == f"PR-AUC {figures}, F1 0.9900 against 0.9800 on the test set: worse in PR-AUC"
+def test_the_same_predictions_are_no_difference():
+    comparison = compare(evidence(0.9), evidence(0.9))
+    assert not comparison.replaces
+    assert comparison.reason.startswith("no difference that can be told: log loss 0.1036 against 0.1036")
 
 
-@pytest.fixture
-def test_set() -> pd.DataFrame:
-    values = np.linspace(0, 1, 40)
-    return pd.DataFrame({"other": values[::-1], "size": values, LABEL_COLUMN: (values > 0.5).astype(int)})
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_luck_alone_replaces_no_champion(seed):
+    assert not compare(evidence(0.9, seed=seed), evidence(0.9)).replaces
 
 
-def model_file(folder, test_set: pd.DataFrame, **attributes: str) -> str:
-    data = xgboost.DMatrix(test_set[["size"]], test_set[LABEL_COLUMN])
-    booster = xgboost.train({"objective": "binary:logistic", "min_child_weight": 0}, data, 5)
-    booster.set_attr(**attributes)
-    booster.save_model(folder / "model.ubj")
-    return str(folder / "model.ubj")
+def test_a_better_model_replaces_the_champion_and_the_reason_has_interval_and_asteroids():
+    comparison = compare(evidence(0.95), evidence(0.9))
+    assert comparison.replaces
+    assert comparison.reason == (
+        "it is better: log loss 0.0496 against 0.1036, an improvement between 0.0539 and 0.0541 (95 % interval; "
+        "margin 0.0104), 0 errors against 0, on 300 asteroids, out of fold"
+    )
 
 
-def test_a_model_is_scored_as_in_training_with_its_own_threshold_and_features(tmp_path, test_set):
-    figures = score_model(model_file(tmp_path, test_set, **{THRESHOLD_ATTRIBUTE: "0.999"}), test_set)
-    assert figures.keys() == score(np.array([0, 1]), np.array([0.1, 0.9]), 0.5).keys()
-    assert (figures["PR-AUC"], figures["recall"]) == (1, 0)
+def test_a_difference_within_the_margin_is_none_however_certain():
+    assert compare(evidence(0.905), evidence(0.9)).reason.startswith("no difference that can be told")
 
 
-@pytest.mark.parametrize("lack", ["threshold", "features"])
-def test_a_model_that_cannot_be_scored_is_an_error(tmp_path, test_set, lack):
-    attributes = {} if lack == "threshold" else {THRESHOLD_ATTRIBUTE: "0.5"}
-    file = model_file(tmp_path, test_set, **attributes)
-    with pytest.raises((KeyError, TypeError)):
-        score_model(file, test_set if lack == "threshold" else test_set.drop(columns="size"))
+def test_a_worse_model_is_called_worse():
+    for worse in (evidence(0.8), evidence(0.8, groups=999)):
+        comparison = compare(worse, evidence(0.9))
+        assert not comparison.replaces
+        assert comparison.reason.startswith("it is worse: log loss 0.2213 against 0.1036")
 
 
-def test_the_table_has_models_and_baselines_and_leaves_out_what_nobody_reported():
-    reported = {VALIDATION_SCORE: 0.9, "F1": 0.8, baseline_metric("F1", "rule"): 0.7}
+def test_an_equal_model_of_more_data_replaces_the_champion_and_one_of_less_does_not():
+    comparison = compare(evidence(0.9, groups=401, seed=1), evidence(0.9))
+    assert comparison.replaces
+    assert comparison.reason.startswith(
+        "it is no worse and has learned from more asteroids, 401 against 400: "
+    )
+    assert not compare(evidence(0.9, groups=399, seed=1), evidence(0.9)).replaces
+
+
+def test_a_model_that_certainly_makes_more_errors_replaces_nobody_whatever_its_log_loss():
+    timid = evidence(0.55, wrong=0)
+    bold = replace(evidence(0.95, groups=999), threshold=0.97)  # sure, and misses all hazardous ones
+    comparison = compare(bold, timid)
+    assert not comparison.replaces
+    assert comparison.reason.startswith("it is worse: log loss 0.0496 against 0.5954")
+
+
+@pytest.mark.parametrize("candidate_is_wrong", [True, False])
+def test_asteroids_whose_label_differs_between_the_trainings_decide_nothing(candidate_is_wrong):
+    right, wrong = evidence(0.95), flip(evidence(0.9), 0.1)
+    model, champion = (wrong, right) if candidate_is_wrong else (right, wrong)
+    comparison = compare(model, champion)
+    assert comparison.replaces is not candidate_is_wrong
+    assert "on 270 asteroids, out of fold; 30 more are left out, as their labels differ" in comparison.reason
+
+
+def test_models_are_compared_on_the_asteroids_that_both_have_predicted():
+    half = evidence(0.95)
+    half = replace(half, predictions=half.predictions.iloc[:150].sample(frac=1, random_state=0))
+    assert " on 100 asteroids" in compare(half, evidence(0.9)).reason
+    foreign = replace(half, predictions=half.predictions.assign(**{GROUP_KEY_COLUMN: "another"}))
+    comparison = compare(foreign, evidence(0.9))
+    assert comparison == replace(comparison, replaces=False)
+    assert comparison.reason == "cannot be compared: 0 asteroids were predicted by both, out of fold"
+
+
+def test_one_certain_error_counts_no_more_than_a_thousand_to_one():
+    odd = evidence(0.9)
+    odd.predictions.loc[1, ["first", "second"]] = 1.0  # of a label 0
+    losses = odd.losses()
+    assert losses["loss"].max() == pytest.approx((-np.log(0.001) - np.log(0.9)) / 2, abs=0.05)
+    assert losses["errors"].sum() == 0.5  # one of the asteroid's two rows
+
+
+# Candidates
+
+
+def test_the_first_candidate_stays_the_best_unless_another_is_better_for_certain():
+    assert best_candidate([evidence(0.9), evidence(0.9, seed=1), evidence(0.905)]) == 0
+    assert best_candidate([evidence(0.9), evidence(0.95), evidence(0.8)]) == 1
+
+
+def test_the_interval_is_wider_the_more_candidates_there_are():
+    one, many = (compare(evidence(0.95), evidence(0.9), number).reason for number in (1, 50))
+    assert "(95 % interval" in one
+    assert "(99.9 % interval" in many
+    assert "between 0.0539 and 0.0541" not in many
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(60):
+        low, high = interval(pd.Series(generator.normal(1, 5, 200)), 0.9)
+        covered += low < 1 < high
+    assert 47 <= covered <= 59  # 54 of 60, give or take three standard errors
+
+
+# The table
+
+
+def test_the_table_has_validation_first_and_leaves_out_what_nobody_reported():
+    reported = {VALIDATION_SCORES[0]: 0.9, "F1": 0.8, baseline_metric("F1", "rule"): 0.7, "threshold": 0.5}
     table = comparison_table({"a model": reported, "champion": {}}, reported)
-    assert list(table.index) == ["a model", "champion", "rule", "majority class"]
+    assert list(table.index) == ["a model", "champion", *BASELINES]
+    assert list(table) == [*VALIDATION_SCORES, *TEST_SCORES]
     assert list(table["F1"]) == ["0.8000", "", "0.7000", ""]
-    assert list(table[VALIDATION_SCORE]) == ["0.9000", "", "", ""]
+    assert list(table[VALIDATION_SCORES[0]]) == ["0.9000", "", "", ""]
