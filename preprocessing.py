@@ -3,8 +3,9 @@
     python preprocessing.py                     # the newest version of "raw_asteroid_dataset"
     python preprocessing.py --dataset-id ID     # or this one
 
-Checks the table, computes the features, and uploads X.csv, y.csv and groups.csv (the asteroid of each row) as
-a new version of "preprocessed_asteroid_dataset", a child of the raw version that it was made from.
+Checks the table, computes the features, and uploads X.csv, y.csv and groups.csv (the asteroid of each row, by
+id and by designation) as a new version of "preprocessed_asteroid_dataset", a child of the raw version that it
+was made from. A large table becomes X.parquet, y.parquet and groups.parquet.
 """
 
 import argparse
@@ -54,7 +55,10 @@ class Sample:
 
 
 def make_features(table: pd.DataFrame) -> pd.DataFrame:
-    """Return X, the features of each row: shape (n, number of FEATURES), in the order of FEATURES."""
+    """Return X, the features of each row: shape (n, number of FEATURES), in the order of FEATURES.
+
+    In 64 bits, though XGBoost computes in 32: as a 32-bit number, 0.05 is above a limit of 0.05.
+    """
     numbers = {name: pd.to_numeric(table[name]).to_numpy() for name in RAW_COLUMNS}
     return pd.DataFrame(build_features(numbers), columns=FEATURES)
 

@@ -113,7 +113,7 @@ class Groups:
 
     def add(self, ids: pd.Series, names: pd.Series | None) -> tuple[pd.Series, pd.Series]:
         """Take the next rows. Return which have an id, and whose name contradicts that of a row above."""
-        rows = list(zip(ids, names if names is not None else [None] * len(ids), strict=True))
+        rows = list(zip(ids.tolist(), [None] * len(ids) if names is None else names.tolist(), strict=True))
         contradicted = set()
         for row in dict.fromkeys(rows):
             number, named = self.number_of(row[0]), designation(row[1])
@@ -140,9 +140,8 @@ class Groups:
     def chunks(self) -> Iterator[pd.DataFrame]:
         """Yield the id and the key of each row."""
         ids = np.array(list(self.by_id), dtype=object)
-        keys = np.array(
-            [group_key(*group) for group in zip(ids, self.designations, strict=True)], dtype=object
-        )
+        named = zip(ids, self.designations, strict=True)
+        keys = np.array([known or group_key(group_id) for group_id, known in named], dtype=object)
         for numbers in self.rows:
             yield pd.DataFrame({config.GROUP_COLUMN: ids[numbers], config.GROUP_KEY_COLUMN: keys[numbers]})
 

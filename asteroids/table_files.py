@@ -185,16 +185,18 @@ def read_chunks(
 ) -> Iterator[pd.DataFrame]:
     """Yield the table in chunks of at most CHUNK_ROWS rows, in order; a table without rows is one chunk.
 
-    Of `columns`, those that the table has are read, in its order. Those of `text` come as texts: in a CSV,
-    "0012" would become 12, and one empty cell would turn all whole numbers into floats. UserError, "no
-    readable X.csv: " and why, if there is no such file, or one that cannot be read, or a CSV and a Parquet.
+    The index of each chunk begins with 0. Of `columns`, those that the table has are read, in its order.
+    Those of `text` come as texts: in a CSV, "0012" would become 12, and one empty cell would turn all whole
+    numbers into floats. UserError, "no readable X.csv: " and why, if there is no such file, or one that
+    cannot be read, or a CSV and a Parquet.
     """
     csv, parquet = folder / file_name, parquet_path(folder, file_name)
     if csv.exists() and parquet.exists() and csv != parquet:
         raise UserError(f"no readable {csv.name}: there is {parquet.name}, too, and one of them may be old")
     read = read_parquet_chunks if parquet.exists() else read_csv_chunks
     try:
-        yield from read(parquet if parquet.exists() else csv, columns, text)
+        for chunk in read(parquet if parquet.exists() else csv, columns, text):
+            yield chunk.reset_index(drop=True)
     except FileNotFoundError as error:
         raise UserError(f"no readable {csv.name}: neither this nor {parquet.name} is there") from error
     except (OSError, ValueError) as error:

@@ -263,19 +263,27 @@ def test_a_dataset_with_problems_is_named_with_all_of_them_and_nothing_is_writte
 # The plot of a feature
 
 
-def test_pictures_show_all_rows_of_a_small_table_and_a_seeded_sample_of_a_large_one(table, monkeypatch):
+@pytest.mark.parametrize("chunk_rows", [7, 100])
+def test_pictures_show_all_rows_of_a_small_table(table, monkeypatch, tmp_path, chunk_rows):
+    monkeypatch.setattr(table_files, "CHUNK_ROWS", chunk_rows)
+    table.to_csv(tmp_path / "nasa.csv", index=False)
+    _, sample = write_tables(dataset_in(tmp_path), tmp_path)
+    assert np.array_equal(sample.rows, pd.concat([make_features(table), make_labels(table)], axis="columns"))
+
+
+def test_pictures_show_a_seeded_sample_of_a_large_table(table, monkeypatch):
     def sample() -> Sample:
         drawn = Sample()
         for first in range(0, len(table), 7):
             drawn.add(table[first : first + 7])
         return drawn
 
-    assert sample().rows.equals(table)
     monkeypatch.setattr(global_config, "LARGE_TABLE_ROWS", 10)
     rows = sample().rows
     assert len(rows.drop_duplicates()) == 10
     assert rows.index.max() >= 14  # later chunks have their chance
     assert sample().rows.equals(rows)
+    assert sample().first.equals(table.head(7))
 
 
 def test_the_shares_of_each_class_add_up_to_1(table):
