@@ -5,11 +5,15 @@ import pandas as pd
 import pytest
 
 from asteroids.evaluation import (
+    TEST_SCORES,
+    VALIDATION_SCORES,
+    calibration_error,
     choose_threshold,
     compare_with_baselines,
     rule_of_thumb,
     rule_text,
     score,
+    validation_scores,
 )
 
 # The baseline
@@ -30,7 +34,8 @@ def test_the_model_stands_beside_the_rule_and_the_majority_class():
     table = compare_with_baselines(labels, np.array([0.9, 0.8, 0.1, 0.2]), 0.5, by_rule)
     assert table["recall"].to_dict() == {"model": 1, "rule": 0.5, "majority class": 0}
     nothing_found = {"accuracy": 0.5, "recall": 0, "precision": 0, "F1": 0, "PR-AUC": 0.5, "Brier": 0.5}
-    assert table.loc["majority class"].to_dict() == nothing_found
+    assert table.loc["majority class"].to_dict() == nothing_found | {"calibration error": 0.5}
+    assert tuple(table) == TEST_SCORES
 
 
 # The threshold
@@ -47,6 +52,15 @@ def test_one_odd_row_does_not_move_the_threshold():
     labels = np.array([0] * 50 + [0] + [1] * 50)
     probabilities = np.concatenate([np.linspace(0, 0.3, 50), [0.97], np.linspace(0.6, 1, 50)])
     assert choose_threshold(labels, probabilities) == 0.5
+
+
+@pytest.mark.parametrize(("missed", "stays"), [(6, True), (8, False)])
+def test_of_mistakes_that_nothing_avoids_chance_explains_the_square_root(missed, stays):
+    """Sixteen mistakes are made by any threshold: four more are chance, so 0.5 stays; more are not."""
+    wrong = {0.01: 8, 0.99: 8}  # hazardous ones that look harmless, and the contrary
+    probabilities = np.repeat([0.01, 0.01, 0.4, 0.99, 0.99], [8, 500, missed - 2, 500, 8])
+    labels = np.repeat([1, 0, 1, 1, 0], [wrong[0.01], 500, missed - 2, 500, wrong[0.99]])
+    assert (choose_threshold(labels, probabilities) == 0.5) is stays
 
 
 def test_the_threshold_of_a_timid_model_is_low():
@@ -68,9 +82,31 @@ def test_scores_are_those_of_the_textbook():
             "F1": 2 / 3,
             "PR-AUC": (1 + 1 + 3 / 4) / 3,
             "Brier": (0.01 + 0.04 + 0.64 + 0.49 + 4 * 0.01) / 8,
+            "calibration error": (0.1 + 0.2 + 0.8 + 0.7 + 4 * 0.1) / 8,
         }
     )
 
 
 def test_a_row_at_the_threshold_counts_as_hazardous():
     assert score(np.array([1, 0]), np.array([0.5, 0.4]), 0.5)["recall"] == 1
+
+
+def test_the_calibration_error_is_that_of_the_means_in_bins_of_equal_width():
+    labels = np.array([1, 0, 0, 0, 1, 1])
+    probabilities = np.array([0.11, 0.12, 0.13, 0.14, 0.95, 1.0])
+    # The first bin has a mean of 0.125 and a share of 1/4; the last one a mean of 0.975 and a share of 1.
+    assert calibration_error(labels, probabilities) == pytest.approx((4 * 0.125 + 2 * 0.025) / 6)
+
+
+def test_perfect_probabilities_have_no_calibration_error():
+    probabilities = np.repeat([0.0, 0.25, 1.0], [5, 8, 5])
+    labels = np.repeat([0, 1, 0, 1], [5, 2, 6, 5])
+    assert calibration_error(labels, probabilities) == 0
+
+
+def test_validation_scores_are_means_over_the_repeats():
+    labels = np.array([1, 0, 0, 0])
+    probabilities = np.array([[0.9, 0.5], [0.1, 0.5], [0.1, 0.5], [0.1, 0.5]])
+    log_loss, f1 = VALIDATION_SCORES
+    expected = {log_loss: -(np.log(0.9) + np.log(0.5)) / 2, f1: (1 + 0.4) / 2}
+    assert validation_scores(labels, probabilities, 0.5) == pytest.approx(expected)
