@@ -26,8 +26,8 @@ class Contest:
         url = f"https://files.invalid/{self.project}/{number}".replace(" ", "_")
         return self.sdk.InputModel.import_model(url, name=MODEL_NAME, project=self.project).id
 
-    def promote(self, winner: str, champion: str | None, pr_auc: float) -> str:
-        return promote(winner, champion, pr_auc, self.project)
+    def promote(self, winner: str, champion: str | None, log_loss: float) -> str:
+        return promote(winner, champion, log_loss, self.project)
 
     def champions(self) -> list[str]:
         return [model.id for model in find_champions(self.project)]
@@ -39,8 +39,8 @@ def contest(sdk) -> Contest:
 
 
 def test_the_champions_tag_moves_from_the_old_champion_to_the_winner(contest, sdk):
-    assert contest.promote(contest.third, None, 0.9) == contest.third
-    assert contest.promote(contest.first, contest.third, 0.9) == contest.first
+    assert contest.promote(contest.third, None, 0.1) == contest.third
+    assert contest.promote(contest.first, contest.third, 0.1) == contest.first
     assert contest.champions() == [contest.first]
     assert sdk.Model(contest.third).tags == ["former champion"]
     assert sdk.Model(contest.third).published
@@ -49,7 +49,7 @@ def test_the_champions_tag_moves_from_the_old_champion_to_the_winner(contest, sd
 def test_a_former_champion_can_become_champion_again(contest, sdk):
     champion = None
     for winner in (contest.first, contest.second, contest.first):
-        contest.promote(winner, champion, 0.9)
+        contest.promote(winner, champion, 0.1)
         champion = winner
     assert contest.champions() == [contest.first]
     assert sdk.Model(contest.first).tags == ["champion"]
@@ -58,17 +58,17 @@ def test_a_former_champion_can_become_champion_again(contest, sdk):
 
 @pytest.mark.parametrize("better", ["first", "second"])
 def test_of_two_that_were_compared_with_the_same_champion_the_better_stays(contest, better):
-    contest.promote(contest.third, None, 0.9)
-    scores = {"first": 0.95, "second": 0.95, better: 0.97}
+    contest.promote(contest.third, None, 0.1)
+    scores = {"first": 0.05, "second": 0.05, better: 0.03}
     for name, score in scores.items():  # the second one comes when the first one is champion already
         contest.promote(getattr(contest, name), contest.third, score)
     assert contest.champions() == [getattr(contest, better)]
 
 
 def test_a_champion_that_was_compared_with_a_later_one_stays(contest):
-    contest.promote(contest.third, None, 0.9)
-    contest.promote(contest.second, contest.third, 0.92)
-    contest.promote(contest.first, None, 0.99)  # compared before there was any
+    contest.promote(contest.third, None, 0.1)
+    contest.promote(contest.second, contest.third, 0.08)
+    contest.promote(contest.first, None, 0.01)  # compared before there was any
     assert contest.champions() == [contest.second]
 
 
@@ -76,11 +76,11 @@ def test_of_two_models_promoted_at_the_same_moment_one_stays(contest, monkeypatc
     def find_just_before_the_other_is_promoted(project: str) -> list:
         monkeypatch.undo()
         found = find_champions(project)
-        contest.promote(contest.second, None, 0.95)
+        contest.promote(contest.second, None, 0.05)
         return found
 
     monkeypatch.setattr(model_selection, "find_champions", find_just_before_the_other_is_promoted)
-    contest.promote(contest.first, None, 0.9)
+    contest.promote(contest.first, None, 0.1)
     assert contest.champions() == [contest.second]
 
 

@@ -317,7 +317,7 @@ def test_running_again_after_a_failure_does_not_repeat_what_succeeded(pipelines,
 
 def test_a_worse_candidate_does_not_replace_the_champion_and_both_lines_of_it_say_so(rerun, checkout, sdk):
     (champion,) = rerun.champions_before
-    told = rf"Model {champion} stays the champion, \w+ is not promoted: .*worse in .*PR-AUC.*"
+    told = rf"Model {champion} stays the champion, \w+ is not promoted: it is worse: .* on \d+ asteroids.*"
     assert re.fullmatch(told, rerun.lines[-1])
     assert rerun.lines.count(rerun.lines[-1]) == 2  # printed by its step, and in the end
     assert champions(sdk, checkout) == [champion]

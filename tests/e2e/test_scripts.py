@@ -8,12 +8,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, log_loss
 
-from global_config import TEST_SET_ARTIFACT
+from asteroids.cross_validation import REPEATS
+from asteroids.evaluation import TEST_SCORES
+from asteroids.frozen_test_set import is_test_group
 from local_stack.waiting import run
 from preprocess_serving import FEATURES
 from tests.support.checkouts import REPOSITORY
@@ -21,7 +24,6 @@ from tests.support.checkouts import REPOSITORY
 pytestmark = pytest.mark.e2e
 
 QUERY_DATE = "2010-01-01"
-SCORES = ["accuracy", "recall", "precision", "F1", "PR-AUC", "Brier"]
 
 
 @dataclass
@@ -134,11 +136,18 @@ def test_preprocessing_an_older_version_takes_the_dataset_by_its_id(experiment, 
 # model_training.py
 
 
+def rows_of_test_set(experiment) -> pd.DataFrame:
+    """Return features and label of the rows in the test set."""
+    folder = Path(experiment.preprocessed.get_local_copy())
+    table = pd.concat([pd.read_csv(folder / name) for name in ("X.csv", "y.csv")], axis=1)
+    return table[pd.read_csv(folder / "groups.csv")["designation"].map(is_test_group)]
+
+
 def test_the_task_shows_titled_plots_that_are_not_empty(experiment):
     for title in ("Precision and recall", "Calibration"):
         assert len(plot(experiment.training, title)["data"][0]["x"]) > 1
     matrix = plot(experiment.training, "Confusion matrix")["data"][0]["z"]
-    assert sum(map(sum, matrix)) == len(experiment.training.artifacts[TEST_SET_ARTIFACT].get())
+    assert sum(map(sum, matrix)) == len(rows_of_test_set(experiment))
     assert max(plot(experiment.training, "Feature importance")["data"][0]["y"]) > 0
     assert all(plot["metric"] for plot in experiment.training.get_reported_plots())
 
@@ -146,18 +155,18 @@ def test_the_task_shows_titled_plots_that_are_not_empty(experiment):
 def test_learning_curves_are_reported_for_training_and_validation(experiment):
     scalars = experiment.training.get_reported_scalars()
     (model,) = experiment.training.models["output"]
-    rounds = int(model.get_metadata("trees")) + 50  # in the last 50 there was no progress
     for metric in ("aucpr", "logloss"):
-        assert {name: series["x"] for name, series in scalars[metric].items()} == {
-            "train": list(range(rounds)),
-            "validation": list(range(rounds)),
-        }
+        rounds = [series["x"] for series in scalars[metric].values()]
+        assert list(scalars[metric]) == ["train", "validation"]
+        assert rounds[0] == rounds[1] == list(range(len(rounds[0])))
+    curve = scalars["logloss"]["validation"]["y"]
+    assert int(model.get_metadata("trees")) == np.argmin(curve) + 1 < len(curve)  # it went on for a while
 
 
 def test_the_model_stands_beside_the_rule_and_the_majority_class(experiment):
     values = experiment.training.get_reported_single_values()
     for judged in ("", " of the rule", " of the majority class"):
-        assert all(0 <= values[score + judged] <= 1 for score in SCORES)
+        assert all(0 <= values[score + judged] <= 1 for score in TEST_SCORES)
     assert values["recall of the majority class"] == 0
 
 
@@ -169,10 +178,23 @@ def test_the_registered_model_can_be_downloaded_and_predicts_what_was_reported(e
     assert booster.feature_names == FEATURES
     assert booster.attr("xgboost_version") == xgboost.__version__
     assert 0 < float(booster.attr("threshold")) < 1
-    test_set = experiment.training.artifacts[TEST_SET_ARTIFACT].get()
+    test_set = rows_of_test_set(experiment)
     probabilities = booster.predict(xgboost.DMatrix(test_set[FEATURES]))
     reported = experiment.training.get_reported_single_values()["PR-AUC"]
     assert average_precision_score(test_set["Hazardous"], probabilities) == pytest.approx(reported, abs=1e-9)
+
+
+def test_the_out_of_fold_predictions_are_kept_for_all_asteroids_outside_the_test_set(experiment):
+    folder = Path(experiment.preprocessed.get_local_copy())
+    keys = pd.read_csv(folder / "groups.csv")["designation"]
+    others, labels = ~keys.map(is_test_group), pd.read_csv(folder / "y.csv")["Hazardous"]
+    kept = pd.read_csv(experiment.training.artifacts["out_of_fold"].get_local_copy())
+    assert kept["designation"].tolist() == keys[others].tolist()
+    assert kept["Hazardous"].tolist() == labels[others].tolist()
+    reported = experiment.training.get_reported_single_values()
+    losses = [log_loss(kept["Hazardous"], kept[f"probability {repeat}"]) for repeat in range(REPEATS)]
+    assert np.mean(losses) == pytest.approx(reported["validation log loss"])
+    assert kept["designation"].nunique() == reported["training groups"]
 
 
 def test_two_runs_with_one_seed_give_the_same_model_bytes(experiment, checkout, sdk):
