@@ -54,6 +54,7 @@ GET_DATA_TASK_NAME = "get data"
 PREPROCESSING_TASK_NAME = "preprocess data"
 TRAINING_TASK_NAME = "model training"
 SELECTION_TASK_NAME = "model selection"
+EVALUATION_TASK_NAME = "model evaluation"
 MODEL_FILE_STEM = "best_model"
 MODEL_NAME = f"{TRAINING_TASK_NAME} - {MODEL_FILE_STEM}"
 
