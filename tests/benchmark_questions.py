@@ -153,12 +153,8 @@ def shares(table: Table, kinds: np.ndarray) -> Predictions:
     def fit(split: Split) -> np.ndarray:
         rows = split.train | split.validation
         found = pd.DataFrame({"kind": kinds[rows], "label": table.labels[rows]}).groupby("kind")["label"]
-        return (
-            pd.Series(kinds[split.judged])
-            .map((found.sum() + 0.5) / (found.count() + 1))
-            .fillna(0.5)
-            .to_numpy()
-        )
+        share = (found.sum() + 0.5) / (found.count() + 1)
+        return pd.Series(kinds[split.judged]).map(share).fillna(0.5).to_numpy()
 
     return table.predict(fit)
 
@@ -249,10 +245,8 @@ def ask_about_the_label(table: Table, report: Report) -> None:
     corner = np.maximum((h - LARGEST_H) / 0.1, (moid - LARGEST_MOID) / 0.001)
     rule = rule_of_thumb(features)
     ours = "the model", trees(table, features, falling)
-    told = (
-        "the model, told the distance to the corner",
-        trees(table, features.assign(corner=corner), [*falling, "corner"]),
-    )
+    with_corner = trees(table, features.assign(corner=corner), [*falling, "corner"])
+    told = "the model, told the distance to the corner", with_corner
     linear = "logistic regression on H and MOID", logistic_regression(table, np.column_stack([h, moid]))
     curve = "logistic regression on the distance", logistic_regression(table, np.clip(corner, -5, 5)[:, None])
     by_rule = "the rule", certain(table, rule)
@@ -266,9 +260,8 @@ def ask_about_the_label(table: Table, report: Report) -> None:
     report.compare_ranking(ours, by_rule)
     report.compare_ranking(ours, ("the distance to the corner", certain(table, -corner)))
     later = (h <= LARGEST_H) & (moid_of_2025(features) <= LARGEST_MOID)
-    report.compare(
-        "errors", ("no model: the rule, the Earth's orbit of 2025", certain(table, later)), by_rule
-    )
+    by_later_rule = "no model: the rule, the Earth's orbit of 2025", certain(table, later)
+    report.compare("errors", by_later_rule, by_rule)
 
     report.begin(f"The same, where H <= {LARGEST_H} and MOID within {NEAR_LIMIT} AU of the limit")
     in_doubt = (h <= LARGEST_H) & (abs(moid - LARGEST_MOID) <= NEAR_LIMIT)

@@ -54,9 +54,9 @@ def distance_at_nodes(orbit: Elements) -> np.ndarray:
 class RoughOrbits:
     """Orbits as they would be found if only the place in the sky and its motion were known well.
 
-    Seen from the Earth at the time of a row's approach (by two-body motion from the table's elements), the
-    distance gets a random factor and the speed along the line of sight a random summand. H follows, as the
-    asteroid looks as bright as before. `jd` are the times; `distance_error` is a share, `speed_error` in km/s.
+    Seen from the Earth at the times `jd` (by two-body motion from the table's elements), the distance gets a
+    random factor and the speed along the line of sight a random summand. H follows, as the asteroid looks as
+    bright as before. `distance_error` is a share, `speed_error` is in km/s.
     """
 
     def __init__(
