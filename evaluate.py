@@ -25,6 +25,7 @@ from clearml import Task
 import global_config as config
 from asteroids.configuration import check_configuration
 from asteroids.evaluation import compare_with_baselines, rule_of_thumb
+from asteroids.ids import designation
 from asteroids.table_checks import Check, read_labels
 from asteroids.table_files import CHUNK_ROWS, VECTOR_ROWS
 from asteroids.table_reader import open_table, quote_name
@@ -169,7 +170,7 @@ def judge(
     """
 
     def show(name: str, rows: np.ndarray) -> tuple[str, pd.DataFrame]:
-        scores = answers.scores(rows, threshold).round(4).astype(object).fillna("")
+        scores = answers.scores(rows, threshold).map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
         print(f"{name}, {answers.describe(rows)}")
         print(scores.to_string())
         if (scores == "").any(axis=None):
@@ -184,6 +185,10 @@ def judge(
         return
     learned = len(set(answers.keys[~is_new]))
     print(f"the model has learned from {learned} of these {config.GROUPS}, as far as their keys tell")
+    nameless = [key for key in set(answers.keys) if not designation(key)] if config.GROUP_NAME_COLUMN else []
+    if nameless:
+        column = config.GROUP_NAME_COLUMN
+        print(f"{len(nameless)} of them have no designation in '{column}', and may be known by another id")
     if learned and is_new.any():
         yield show(f"new {config.GROUPS}", is_new)
 

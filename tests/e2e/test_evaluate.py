@@ -59,6 +59,17 @@ def test_a_model_is_judged_by_its_id_and_by_its_file_alike(training, checkout, t
     )
 
 
+def test_asteroids_without_a_designation_may_be_known_by_another_id(training, checkout, tmp_path):
+    """As in NASA's own dump, which repeats the id as the name."""
+    table = shipped_table().query("`Neo Reference ID` < 3000000").head(200)
+    table.assign(Name=table["Neo Reference ID"]).to_csv(tmp_path / "nasa.csv", index=False)
+    model = training.models["output"][-1].id
+    printed = checkout.run("evaluate.py", "--csv", tmp_path / "nasa.csv", "--model", model).stdout
+    assert "the model has learned from 0 of these asteroids, as far as their keys tell" in printed
+    count = table["Neo Reference ID"].nunique()
+    assert f"{count} of them have no designation in 'Name', and may be known by another id" in printed
+
+
 def test_a_model_that_is_not_there_is_one_line_and_leaves_no_task(training, checkout, sdk):
     before = len(sdk.Task.get_tasks(project_name=checkout.project))
     failed = checkout.run("evaluate.py", "--model", "nowhere.ubj", check=False)
