@@ -179,7 +179,7 @@ def judge(
 
     yield show("all rows", np.full(len(answers.labels), True))
     try:
-        is_new = ~np.isin(answers.keys, list(read_training_keys(stored)))
+        is_new = ~pd.Series(answers.keys).isin(read_training_keys(stored)).to_numpy()
     except ValueError as error:
         print(f"which of these {config.GROUPS} the model has learned from cannot be told: {error}")
         return
