@@ -6,11 +6,10 @@ Whatever the size, memory holds some chunks of rows, never the table.
 """
 
 import errno
-import glob
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -20,7 +19,7 @@ from clearml_tools.errors import UserError
 import pandas as pd
 
 import global_config as config
-from asteroids.table_reader import quote_name
+from asteroids.database import open_database, path_pattern, quote_name
 from preprocess_serving import RAW_COLUMNS
 
 if TYPE_CHECKING:  # DuckDB takes a tenth of a second to load, which a small table does not need
@@ -29,22 +28,7 @@ if TYPE_CHECKING:  # DuckDB takes a tenth of a second to load, which a small tab
 VECTOR_ROWS = 2048  # DuckDB hands out rows in vectors of this size
 CHUNK_ROWS = 24 * VECTOR_ROWS
 
-# What DuckDB may use before it writes to disk. Its own limit is 80 % of the machine's memory.
-MEMORY_LIMIT = "1GB"
-
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@contextmanager
-def open_database() -> "Iterator[duckdb.DuckDBPyConnection]":
-    """Open an empty database that needs little memory: what is too much goes to a temporary folder."""
-    import duckdb
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as database,
-    ):
-        yield database
 
 
 # Writing
@@ -238,8 +222,3 @@ def read_parquet_chunks(
 
 def parquet_path(folder: Path, file_name: str) -> Path:
     return folder / Path(file_name).with_suffix(".parquet")
-
-
-def path_pattern(path: Path) -> str:
-    """Return the path as DuckDB takes it: for a pattern. Beside a backslash it knows no escape."""
-    return str(path) if "\\" in str(path) else glob.escape(str(path))

@@ -1,210 +1,255 @@
-"""Read a table from a file, for get_data.py and inference.py alike, or say what is wrong with the file.
+"""Read a table from files, for get_data.py and inference.py alike, or say what is wrong with them.
 
-The file is CSV in UTF-8 with a header line, plain or as .gz, or Parquet. Its content decides which, as its
-name may be wrong. A file that cannot be read is a UserError that names the cause.
+A file is CSV in UTF-8 with a header line, plain or as .gz, or Parquet. Its content decides which, as its name
+may be wrong. A table may be in many files of one form, below s3:// or https:// too. What cannot be read is a
+UserError that names the file and the cause.
 """
 
-import csv
 import glob
-import gzip
 import re
-import string
-import zlib
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from clearml_tools.errors import UserError
+
+from asteroids.csv_checks import (
+    BROKEN_GZIP,
+    Fault,
+    check_rows,
+    first_bytes,
+    has_quotes,
+    is_gzip,
+    open_text,
+    read_header,
+)
+from asteroids.database import open_database, path_pattern, quote_name
 
 if TYPE_CHECKING:
     import duckdb
 
-# The first bytes of files that are often taken for CSV, and what to do about them.
-OTHER_FILES = {
-    b"\xff\xfe": "it is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "it is UTF-16: save it as UTF-8",
-    b"PK\x03\x04": "it is a zip file, as .xlsx is: unpack it, or save the sheet as CSV",
-}
+PARQUET, CSV, GZIP = "Parquet", "CSV", "CSV in gzip"
+COMPRESSIONS = {CSV: "none", GZIP: "gzip"}
 
-BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
+REMEDY = "give --csv a CSV or Parquet file, or a pattern such as 'folder/*.parquet', or leave it out"
+
+# Without an extension DuckDB knows no network. It fetches one by itself where it can.
+INSTALL = """DuckDB needs its extension httpfs for that, and could not fetch it. Where there is a network, run
+python -c "import duckdb; duckdb.sql('INSTALL httpfs')" once"""
 
 
-class Fault(Exception):
-    """A file that cannot be read; the text says why."""
+class Form(NamedTuple):
+    """What all files of a table must have in common."""
+
+    kind: str
+    columns: dict[str, str]  # their types by their names, in the order of the file
 
 
 @contextmanager
-def open_table(path: Path, needed: Collection[str]) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """Open a database in which the file is the view `raw_table`; nothing is read into memory yet.
+def open_table(source: Path | str, needed: Collection[str]) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Open a database in which the table is the view `raw_table`; no row is in memory yet.
 
-    All columns of a CSV are text, so that they stay as they are unless a query changes them. UserError if
-    there is no such file, if it lacks a column of `needed`, or, from the queries too, if it is broken.
+    `source` is a file, a pattern for files, whose rows follow each other in the order of their names, or an
+    address. All columns of a CSV are text, so that they stay as they are unless a query changes them.
+    UserError if there is no such file, if one lacks a column of `needed` or has another form than the first,
+    or, from the queries too, if one is broken.
     """
-    # Not above: a thread of inference.py that still waits for an answer at the end would hold the module,
-    # and DuckDB would print a warning of "leaked instances".
+    with open_database() as database, tempfile.TemporaryDirectory() as folder:
+        database.execute("SET TimeZone = 'UTC'")  # a moment is the same day on any machine
+        if is_remote(source):
+            copy = Path(folder, "table.parquet")
+            copy_remote_table(database, str(source), needed, copy)
+            source, files = copy, [copy]
+        else:
+            files = find_files(source)
+        forms = []
+        for path in files:
+            with named_errors(path):
+                forms.append(local_form(database, path, needed))
+        check_forms(files, forms, needed)
+        with named_errors(source, lambda: find_fault(files, forms[0], needed)):
+            table = select_files(database, [path_pattern(path) for path in files], forms[0])
+            if forms[0].kind != PARQUET and any(map(has_quotes, files)):
+                check_quotes(table, needed, lambda: find_fault(files, forms[0], needed))
+            table.create_view("raw_table")
+            yield database
+
+
+@contextmanager
+def named_errors(name: Path | str, find: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Turn what is wrong with a file into a UserError; `find` may raise a better one than DuckDB."""
     import duckdb
 
     try:
-        with duckdb.connect() as database:
-            database.execute("SET TimeZone = 'UTC'")  # a moment is the same day on any machine
-            table = read_file(database, path, needed)
-            missing = [name for name in needed if name not in table.columns]
-            if missing:
-                names = ", ".join(map(repr, missing[:5]))
-                more = f" and {len(missing) - 5} more" if missing[5:] else ""
-                raise UserError(f"{path} lacks {names}{more} of the {len(needed)} columns that are needed")
-            table.create_view("raw_table")
-            yield database
-    except (duckdb.Error, Fault, *BROKEN_GZIP) as error:
-        raise UserError(
-            f"{path} is not a table in CSV, with a header line, or Parquet "
-            f"({describe_error(error, path, needed)})"
-        ) from error
+        yield
+    except duckdb.Error as error:
+        find()
+        why = str(error).strip().splitlines()[0]
+        if not is_remote(name):
+            raise not_a_table(name, why) from error
+        remedy = f". {INSTALL}" if "httpfs" in str(error) else ""
+        raise UserError(f"{name} cannot be read ({why}){remedy}") from error
+    except Fault as fault:
+        raise not_a_table(name, str(fault)) from fault
+    except BROKEN_GZIP as error:
+        raise not_a_table(name, "its compression is broken: the file may have come in part") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+        raise UserError(f"{name} cannot be read ({error.strerror})") from error
 
 
-def quote_name(column: str) -> str:
-    """Return the name of a column as SQL takes it."""
-    return '"' + column.replace('"', '""') + '"'
+def not_a_table(name: Path | str, why: str) -> UserError:
+    return UserError(f"{name} is not a table in CSV, with a header line, or Parquet ({why})")
 
 
-def read_file(
-    database: "duckdb.DuckDBPyConnection", path: Path, needed: Collection[str]
-) -> "duckdb.DuckDBPyRelation":
-    """Return the file as a relation; an error of DuckDB or a Fault if it cannot be read."""
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise UserError(f"{path}: {what}; give --csv a CSV or Parquet file, or leave it out")
+# Files of this machine
+
+
+def find_files(source: Path | str) -> list[Path]:
+    """Return the files that a path or a pattern means, in the order of their names."""
+    path = Path(source)
+    if path.is_dir():
+        raise UserError(f"{source}: a folder; {REMEDY}")
+    # A file that is there is meant by its name, even if it looks like a pattern.
+    found = [path] if path.exists() else [Path(each) for each in glob.glob(str(source), recursive=True)]
+    if files := sorted(each for each in found if each.is_file()):
+        return files
+    raise UserError(f"{source}: no such file; {REMEDY}")
+
+
+def local_form(database: "duckdb.DuckDBPyConnection", path: Path, needed: Collection[str]) -> Form:
     if not path.stat().st_size:
         raise UserError(f"{path} is empty: it needs a header line and rows")
-    # DuckDB takes a path for a pattern. Beside a backslash it knows no escape, and the plain name works.
-    pattern = str(path) if "\\" in str(path) else glob.escape(str(path))
     if first_bytes(path) == b"PAR1":
-        return database.read_parquet(pattern, hive_partitioning=False)
+        return parquet_form(database, path_pattern(path))
     with open_text(path) as file:
-        names = read_header(file, needed)
-        has_quotes = any('"' in line for line in file)
-    if has_quotes:
-        # By the rules of CSV, all between two stray quotes is one cell. DuckDB would lose rows silently.
-        with open_text(path) as file:
+        return Form(GZIP if is_gzip(path) else CSV, dict.fromkeys(read_header(file, needed), "VARCHAR"))
+
+
+def parquet_form(database: "duckdb.DuckDBPyConnection", pattern: str) -> Form:
+    table = select_files(database, [pattern], Form(PARQUET, {}))
+    return Form(PARQUET, dict(zip(table.columns, map(str, table.types), strict=True)))
+
+
+def find_fault(files: Sequence[Path], form: Form, needed: Collection[str]) -> None:
+    """Raise a UserError for the first fault in the lines of CSV files, if there is one."""
+    for path in files if form.kind != PARQUET else ():
+        with named_errors(path), open_text(path) as file:
             check_rows(file, needed)
-    # Without this form, DuckDB would guess one that fits even a broken file, take a row that begins with "#"
-    # for a comment, and add columns for folders such as year=2010.
+
+
+# All files
+
+
+def check_forms(files: Sequence[Path | str], forms: Sequence[Form], needed: Collection[str]) -> None:
+    """Raise a UserError for a file that lacks a needed column, or that has another form than the first."""
+    for file, form in zip(files, forms, strict=True):
+        missing = [name for name in needed if name not in form.columns]
+        if missing:
+            names = ", ".join(map(repr, missing[:5]))
+            more = f" and {len(missing) - 5} more" if missing[5:] else ""
+            raise UserError(f"{file} lacks {names}{more} of the {len(needed)} columns that are needed")
+        if form != forms[0] or list(form.columns) != list(forms[0].columns):
+            raise UserError(f"{file} {difference(form, forms[0], files[0])}: give all files one form")
+
+
+def difference(form: Form, first: Form, first_file: Path | str) -> str:
+    """Return in which way the form of a file is another than that of the first."""
+    if form.kind != first.kind:
+        return f"is {form.kind}, and {first_file} is {first.kind}"
+    for name in [*first.columns, *form.columns]:
+        if name not in form.columns:
+            return f"lacks '{name}', which {first_file} has"
+        if name not in first.columns:
+            return f"has '{name}', which {first_file} lacks"
+        if form.columns[name] != first.columns[name]:
+            return f"has '{name}' as {form.columns[name]}, and {first_file} as {first.columns[name]}"
+    return f"has its columns in another order than {first_file}"
+
+
+def select_files(
+    database: "duckdb.DuckDBPyConnection", patterns: Sequence[str], form: Form
+) -> "duckdb.DuckDBPyRelation":
+    """Return the rows of all files, in the order of these, as a relation."""
+    if form.kind == PARQUET:
+        # Folders such as year=2010 add no column: the same file is the same table anywhere.
+        return database.sql(
+            "FROM read_parquet($files, hive_partitioning = false)", params={"files": list(patterns)}
+        )
+    # Without this form, DuckDB would guess one that fits even a broken file, and take a row that begins with
+    # "#" for a comment.
     return database.sql(
-        """FROM read_csv($path, columns = $columns, auto_detect = false, header = true, delim = ',',
+        """FROM read_csv($files, columns = $columns, auto_detect = false, header = true, delim = ',',
            quote = '"', escape = '"', compression = $compression, hive_partitioning = false)""",
         params={
-            "path": pattern,
-            "columns": dict.fromkeys(names, "VARCHAR"),
-            "compression": "gzip" if is_gzip(path) else "none",
+            "files": list(patterns),
+            "columns": form.columns,
+            "compression": COMPRESSIONS[form.kind],
         },
     )
 
 
-def first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
+def check_quotes(
+    table: "duckdb.DuckDBPyRelation", needed: Collection[str], find: Callable[[], object] = lambda: None
+) -> None:
+    """Raise a Fault, or what `find` raises, for a row of a CSV that is several rows.
 
-
-def is_gzip(path: Path) -> bool:
-    return first_bytes(path).startswith(b"\x1f\x8b")
-
-
-def open_text(path: Path) -> TextIO:
-    """Open a CSV file, plain or packed. A byte that is not UTF-8 is read as a surrogate, 0xDC80 to 0xDCFF."""
-    with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
-        start = file.read(4)
-    for mark, remedy in OTHER_FILES.items():
-        if start.startswith(mark):
-            raise Fault(remedy)
-    opener = gzip.open if is_gzip(path) else open
-    return opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def read_header(file: TextIO, needed: Collection[str]) -> list[str]:
-    """Return the names of the columns from the first line; a Fault if it is not a header."""
-    line = next(check_lines(file), "")
-    names = split(line, ",")
-    if not set(names) & set(needed):
-        for mark in sorted(set(string.punctuation + "\t") & set(line) - {'"'}):
-            if len(set(split(line, mark)) & set(needed)) > 1:
-                raise Fault(f"its columns are separated by {mark!r}: save it with ',', and '.' in numbers")
-        raise Fault("its first line names none of the columns that are needed")
-    for name in names:
-        if name and names.count(name) > 1:
-            raise Fault(f"its header has '{name}' {names.count(name)} times")
-    return [name or f"column{position}" for position, name in enumerate(names)]
-
-
-def split(line: str, separator: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
-
-
-def check_lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines; a Fault at the first one with a wrong byte or another end than the one before."""
-    former, quoted = "", False
-    for number, line in enumerate(file, 1):
-        wrong = re.search("[\udc80-\udcff]", line)
-        if wrong:
-            byte = ord(wrong[0]) - 0xDC00
-            raise Fault(
-                f"line {number} has the byte 0x{byte:02X}, which is not UTF-8: it may be cp1252, or no text; "
-                "save it as UTF-8"
-            )
-        if "\0" in line:
-            raise Fault(f"line {number} has a zero byte, as UTF-16 and files that are not text have")
-        quoted ^= line.count('"') % 2 == 1
-        end = "" if quoted else line[len(line.rstrip("\r\n")) :]  # in quotes, it is part of a cell
-        if former and end and end != former:
-            raise Fault(
-                f"line {number} ends with {end!r} and the one before with {former!r}: give all lines one end"
-            )
-        former = end or former
-        yield line
-
-
-def describe_error(error: Exception, path: Path, needed: Collection[str]) -> str:
-    """Return what is wrong with a file: the first fault in the lines of a CSV, or else DuckDB's words."""
-    try:
-        if not isinstance(error, Fault) and first_bytes(path) != b"PAR1":
-            with open_text(path) as file:
-                check_rows(file, needed)
-    except Fault as fault:
-        error = fault
-    except BROKEN_GZIP:
-        return "its compression is broken: the file may have come in part"
-    return str(error).splitlines()[0]
-
-
-def check_rows(file: TextIO, needed: Collection[str]) -> None:
-    """Raise a Fault for the first row of a CSV that is not like the header, or that is several rows.
-
-    Quoted text may have line ends in it, but no needed column has such text.
+    By the rules of CSV, all between two stray quotes is one cell, and rows would be lost silently. Quoted
+    text may have line ends in it, but no needed column has such text, and a text over several lines that has
+    as many commas as rows have is not a text.
     """
-    reader = csv.reader(check_lines(file), strict=True)
-    done = 0  # lines
-    try:
-        header = next(reader)
-        no_text = [position for position, name in enumerate(header) if name.strip() in needed]
-        done = reader.line_num
-        for row in reader:
-            first, done = done + 1, reader.line_num
-            where = (
-                f"line {first} has"
-                if first == done
-                else f"lines {first} to {done}, one by their quotes, have"
-            )
-            # DuckDB skips blank lines, and commas that are too many at the end.
-            if row and (len(row) < len(header) or any(row[len(header) :])):
-                raise Fault(f"{where} {len(row)} cells, and the header {len(header)}")
-            # A text over several lines that has as many commas as rows have is not a text.
-            commas = sum(cell.count(",") for cell in row)
-            is_several = commas >= (len(header) - 1) * (done - first)
-            if first < done and (is_several or any(set("\r\n") & set(row[at]) for at in no_text)):
-                raise Fault(f"lines {first} to {done} are one row by their quotes: correct these")
-    except csv.Error as error:
-        raise Fault(
-            f"in line {done + 1}, a quote is not closed, or not where its cell ends: {error}"
-        ) from error
+    text = f"concat_ws('|', {', '.join(map(quote_name, table.columns))})"
+    ends = r"'\r\n|\r|\n'"
+    cells = [f"regexp_matches({quote_name(name)}, {ends})" for name in needed]
+    lines = f"len(regexp_extract_all({text}, {ends}))"
+    commas = f"len({text}) - len(replace({text}, ',', ''))"
+    wrong = f"{' OR '.join(cells)} OR {commas} >= {len(table.columns) - 1} * {lines}"
+    if table.filter(f"regexp_matches({text}, {ends}) AND ({wrong})").limit(1).fetchall():
+        find()
+        raise Fault("it has a row with line ends in it, by its quotes: correct these")
+
+
+# Files elsewhere
+
+
+def is_remote(source: Path | str) -> bool:
+    return bool(re.match("[a-z][a-z0-9]+://", str(source), re.I))
+
+
+def copy_remote_table(
+    database: "duckdb.DuckDBPyConnection", address: str, needed: Collection[str], target: Path
+) -> None:
+    """Copy the table at an address, or at those that fit a pattern, to a Parquet file, which queries read.
+
+    So it travels once, and stays the same for all of them. DuckDB has the credentials, as its own secrets.
+    """
+    with named_errors(address):
+        found = database.execute("SELECT file FROM glob($1) ORDER BY file", [address]).fetchall()
+    files = [file for (file,) in found]
+    if not files:
+        raise UserError(f"{address}: no such file; {REMEDY}")
+    forms = []
+    for file in files:
+        with named_errors(file):
+            forms.append(remote_form(database, file, needed))
+    check_forms(files, forms, needed)
+    with named_errors(address):
+        select_files(database, files, forms[0]).write_parquet(str(target))
+        if forms[0].kind != PARQUET:
+            check_quotes(database.read_parquet(path_pattern(target)), needed)
+
+
+def remote_form(database: "duckdb.DuckDBPyConnection", address: str, needed: Collection[str]) -> Form:
+    """Return the form of a file elsewhere. Its name decides what it is: no first bytes can be asked for."""
+    name = urlsplit(address).path if address.lower().startswith("http") else address
+    if name.lower().endswith(".parquet"):
+        return parquet_form(database, address)
+    kind = GZIP if name.lower().endswith(".gz") else CSV
+    header = database.execute(
+        """FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false,
+           delim = chr(31), quote = '', escape = '', compression = $compression) LIMIT 1""",
+        {"file": address, "compression": COMPRESSIONS[kind]},
+    ).fetchone()
+    return Form(kind, dict.fromkeys(read_header(header or (), needed), "VARCHAR"))
