@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import get_data
-import global_config
+from asteroids import table_files
 from preprocess_serving import RAW_COLUMNS
 from tests.support.asteroid_tables import asteroid_table
 
@@ -103,6 +103,18 @@ def test_a_date_is_the_same_day_however_it_is_written(table, tmp_path, monkeypat
 def test_an_id_is_the_same_however_it_is_written(table, tmp_path, spelled):
     path = save(table, "Neo Reference ID", spelled, tmp_path / "ids.csv")
     assert query(path, "2022-01-01") == text_of(table)
+
+
+def test_the_rows_of_a_large_table_are_the_same_in_parquet(table, csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files.config, "LARGE_TABLE_ROWS", len(table) // 2)
+    found = get_data.query_table(csv, None, tmp_path)
+    assert found.rows == len(table)
+    assert found.groups == table["Neo Reference ID"].nunique()
+    assert found.balance == {str(label): count for label, count in table["Hazardous"].value_counts().items()}
+    assert found.preview[1:] == [line.split(",") for line in csv.read_text().splitlines()[1:21]]
+    rows = duckdb.sql(f"FROM '{tmp_path / 'nasa.parquet'}'").df()
+    assert rows["Neo Reference ID"].tolist() == table["Neo Reference ID"].astype(str).tolist()
+    assert rows["Absolute Magnitude"].tolist() == table["Absolute Magnitude"].tolist()
 
 
 # What is refused

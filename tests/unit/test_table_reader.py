@@ -26,13 +26,13 @@ def csv(text: str, tmp_path: Path) -> Path:
     return path
 
 
-def read(path: Path) -> list[tuple]:
+def read(path: Path | str) -> list[tuple]:
     """All cells as texts, row by row."""
     with open_table(path, NEEDED_COLUMNS) as database:
         return database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM raw_table").fetchall()
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path | str) -> str:
     """Why a file is refused, which must be told in one line."""
     with pytest.raises(UserError) as error:
         read(path)
@@ -220,7 +220,8 @@ def test_missing_columns_are_named_and_of_many_a_few(tmp_path, form):
 def test_what_is_no_file_or_an_empty_one_is_named(tmp_path):
     (tmp_path / "empty.parquet").touch()
     assert refusal(tmp_path / "nowhere.csv").startswith(": no such file; give --csv")
-    assert refusal(tmp_path).startswith(": a folder")
+    assert refusal(f"{tmp_path}/*.csv").startswith(": no such file; give --csv")
+    assert refusal(tmp_path).startswith(": a folder; give --csv")
     assert refusal(tmp_path / "empty.parquet").startswith(" is empty")
 
 

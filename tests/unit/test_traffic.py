@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from asteroids import traffic
 from asteroids.physics import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID
 from asteroids.traffic import SCENARIOS, drift_row, mock_rows, read_rows, write_rows
 from preprocess_serving import find_problems
@@ -56,6 +57,11 @@ def test_a_table_is_read_as_requests_without_the_label(table):
 def test_a_parquet_file_gives_the_same_rows(table, tmp_path):
     duckdb.sql(f"COPY (FROM read_csv('{NASA_TABLE}')) TO '{tmp_path / 'table'}' (FORMAT parquet)")
     assert read_rows(tmp_path / "table") == table
+
+
+def test_of_a_large_table_every_second_row_is_read_or_fewer(table, monkeypatch):
+    monkeypatch.setattr(traffic, "MOST_ROWS", len(table) // 2)
+    assert read_rows(NASA_TABLE) == table[2::3]
 
 
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "n/a"])

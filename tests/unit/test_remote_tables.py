@@ -1,0 +1,116 @@
+"""table_reader.py: tables below http://, as of any address that DuckDB's extension httpfs reads."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from clearml_tools.errors import UserError
+
+import duckdb
+import pytest
+
+from asteroids import table_reader
+from asteroids.database import open_database
+from asteroids.table_reader import INSTALL, open_table
+from get_data import NEEDED_COLUMNS
+from tests.support.asteroid_tables import asteroid_table
+
+
+def has_httpfs() -> bool:
+    try:
+        duckdb.sql("LOAD httpfs")
+    except duckdb.Error:
+        return False
+    return True
+
+
+needs_httpfs = pytest.mark.skipif(not has_httpfs(), reason=f"no httpfs here. {INSTALL}")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def text() -> str:
+    return asteroid_table(asteroids=20).to_csv(index=False)
+
+
+@pytest.fixture
+def address(text: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a folder with the table in several forms."""
+    (tmp_path / "table.csv").write_text(text)
+    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(text.encode()))
+    cells = f"FROM read_csv('{tmp_path / 'table.csv'}', all_varchar = true)"
+    duckdb.sql(f"COPY ({cells}) TO '{tmp_path / 'table.parquet'}'")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def read(source: str) -> list[tuple]:
+    with open_table(source, NEEDED_COLUMNS) as database:
+        return database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM raw_table").fetchall()
+
+
+def refusal(source: str) -> str:
+    with pytest.raises(UserError) as error:
+        read(source)
+    message = str(error.value)
+    assert message.startswith(source)
+    return message.removeprefix(source)
+
+
+@needs_httpfs
+@pytest.mark.parametrize(
+    "name", ["table.csv", "table.csv.gz", "table.parquet", "table.csv?version=1.parquet"]
+)
+def test_a_file_elsewhere_gives_the_rows_that_it_gives_here(text, address, name):
+    assert read(f"{address}/{name}") == [tuple(line.split(",")) for line in text.splitlines()[1:]]
+
+
+@needs_httpfs
+def test_what_is_not_there_is_told_by_duckdb(address):
+    told = refusal(f"{address}/nowhere.csv")
+    assert told.startswith(" cannot be read (HTTP Error: ")
+    assert "404" in told
+
+
+@needs_httpfs
+def test_the_header_elsewhere_is_checked_as_one_here_is(text, address, tmp_path):
+    (tmp_path / "table.csv").write_text(text.replace(",", ";"))
+    assert "its columns are separated by ';': save it with ','" in refusal(f"{address}/table.csv")
+
+
+@needs_httpfs
+def test_a_short_row_elsewhere_is_located(text, address, tmp_path):
+    (tmp_path / "table.csv").write_text(text.replace(",Earth", "", 1))
+    told = "(Invalid Input Error: CSV Error on Line: 2, Expected Number of Columns: 40 Found: 39)"
+    assert refusal(f"{address}/table.csv") == f" cannot be read {told}"
+
+
+@needs_httpfs
+def test_no_row_elsewhere_is_lost_between_two_stray_quotes(text, address, tmp_path):
+    lines = text.split("\n")
+    lines[6] = lines[6].replace(",", ',"', 1)
+    lines[8] = lines[8].replace("),", ')",', 1)
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    assert "it has a row with line ends in it, by its quotes" in refusal(f"{address}/table.csv")
+
+
+def test_without_the_extension_the_remedy_is_told(monkeypatch, tmp_path):
+    @contextmanager
+    def open_bare_database() -> Iterator[duckdb.DuckDBPyConnection]:
+        with open_database() as database:
+            database.execute("SET autoinstall_known_extensions = false")
+            database.execute(f"SET extension_directory = '{tmp_path}'")
+            yield database
+
+    monkeypatch.setattr(table_reader, "open_database", open_bare_database)
+    assert refusal("s3://rocks/table.csv").endswith(f"). {INSTALL}")
