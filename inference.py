@@ -37,13 +37,14 @@ PROGRESS_SECONDS = 5
 
 def download_table() -> Path:
     """Return the table in the newest version of the raw dataset in ClearML, as a local file."""
-    # Here, as ClearML takes a second to import, and requests alone do not need it.
+    # Here, as ClearML and pandas take seconds to import, and requests alone do not need them.
+    from asteroids.table_files import find_table
     from clearml_tools.connection import connect
     from clearml_tools.datasets import get_dataset, local_copy
 
     connect()
     dataset = get_dataset(RAW_DATASET_NAME, None, made_by="get_data.py")
-    return local_copy(dataset) / RAW_FILE_NAME
+    return find_table(local_copy(dataset), RAW_FILE_NAME)
 
 
 def show_progress(results: Iterable[Result], tally: Tally, count: int | None) -> None:

@@ -26,6 +26,7 @@ def open_database() -> "Iterator[duckdb.DuckDBPyConnection]":
         tempfile.TemporaryDirectory() as folder,
         duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as database,
     ):
+        database.execute("SET enable_progress_bar = false")  # a log would be full of it
         yield database
 
 

@@ -220,5 +220,11 @@ def read_parquet_chunks(
             raise ValueError(str(error).splitlines()[0]) from error
 
 
+def find_table(folder: Path, file_name: str) -> Path:
+    """Return the file that the table is in: as CSV, or as Parquet if there is one."""
+    parquet = parquet_path(folder, file_name)
+    return parquet if parquet.exists() else folder / file_name
+
+
 def parquet_path(folder: Path, file_name: str) -> Path:
     return folder / Path(file_name).with_suffix(".parquet")

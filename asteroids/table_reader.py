@@ -37,8 +37,10 @@ COMPRESSIONS = {CSV: "none", GZIP: "gzip"}
 REMEDY = "give --csv a CSV or Parquet file, or a pattern such as 'folder/*.parquet', or leave it out"
 
 # Without an extension DuckDB knows no network. It fetches one by itself where it can.
-INSTALL = """DuckDB needs its extension httpfs for that, and could not fetch it. Where there is a network, run
-python -c "import duckdb; duckdb.sql('INSTALL httpfs')" once"""
+INSTALL = (
+    "DuckDB needs its extension httpfs for that, and could not fetch it. Where there is a network, run once: "
+    """python -c "import duckdb; duckdb.sql('INSTALL httpfs')\""""
+)
 
 
 class Form(NamedTuple):
@@ -87,7 +89,9 @@ def named_errors(name: Path | str, find: Callable[[], object] = lambda: None) ->
         yield
     except duckdb.Error as error:
         find()
-        why = str(error).strip().splitlines()[0]
+        first, *more = str(error).strip().splitlines()
+        # Of a broken row, DuckDB tells further down what is wrong with it.
+        why = ", ".join([first, *[line for line in more if line.startswith(("Expected", "Value"))][:1]])
         if not is_remote(name):
             raise not_a_table(name, why) from error
         remedy = f". {INSTALL}" if "httpfs" in str(error) else ""
