@@ -54,7 +54,7 @@ class Found:
 
     rows: int
     groups: int
-    balance: dict[str, int]  # rows by the text of their label
+    balance: dict[object, int]  # rows by their label
     preview: list[list[str]]  # the header, and rows
 
 
@@ -78,10 +78,10 @@ def query_table(source: Path | str, query_date: str | None, folder: Path) -> Fou
         )  # type: ignore[call-overload]
         rows, groups, balance = check_rows(database, source, last_day)
         write_table(database, query, parameters, folder, RAW_FILE_NAME)
-        first = f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({query}) LIMIT {PREVIEW_ROWS}"
-        found = database.execute(first, parameters)
-        header = [name for name, *_ in found.description]
-        return Found(rows, groups, balance, preview=[header, *map(list, found.fetchall())])
+        first = database.execute(f"FROM ({query}) LIMIT {PREVIEW_ROWS}", parameters)
+        preview = [[name for name, *_ in first.description]]
+        preview += [["" if cell is None else str(cell) for cell in row] for row in first.fetchall()]
+        return Found(rows, groups, balance, preview)
 
 
 def day_of_row() -> str:
@@ -110,7 +110,7 @@ def text_of(column: str) -> str:
 
 def check_rows(
     database: "duckdb.DuckDBPyConnection", source: Path | str, last_day: str
-) -> tuple[int, int, dict[str, int]]:
+) -> tuple[int, int, dict[object, int]]:
     """Return the numbers of rows and groups up to a day, and of rows by label. UserError: see query_table."""
     parameters = {"last_day": last_day}
     ((rows, dated, first_day, undated, found, with_id, groups, balance, id_type),) = database.execute(
@@ -120,7 +120,7 @@ def check_rows(
         FROM (SELECT day <= $last_day AS found, * FROM (
             SELECT {day_of_row()} AS day, {text_of(DATE_COLUMN or LABEL_COLUMN)} AS date_text,
                 {id_of_row()} AS id, typeof({quote_name(GROUP_COLUMN)}) AS id_type,
-                {text_of(LABEL_COLUMN)} AS label
+                {quote_name(LABEL_COLUMN)} AS label
             FROM raw_table
         ))""",
         parameters,
