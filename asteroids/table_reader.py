@@ -210,7 +210,8 @@ def check_quotes(
     lines = f"len(regexp_extract_all({text}, {ends}))"
     commas = f"len({text}) - len(replace({text}, ',', ''))"
     wrong = f"{' OR '.join(cells)} OR {commas} >= {len(table.columns) - 1} * {lines}"
-    if table.filter(f"regexp_matches({text}, {ends}) AND ({wrong})").limit(1).fetchall():
+    has_ends = f"(contains({text}, chr(10)) OR contains({text}, chr(13)))"  # faster, and most rows have none
+    if table.filter(f"{has_ends} AND ({wrong})").limit(1).fetchall():
         find()
         raise Fault("it has a row with line ends in it, by its quotes: correct these")
 
