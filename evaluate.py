@@ -24,11 +24,12 @@ from clearml import Task
 
 import global_config as config
 from asteroids.configuration import check_configuration
+from asteroids.database import quote_name
 from asteroids.evaluation import compare_with_baselines, rule_of_thumb
 from asteroids.ids import designation
 from asteroids.table_checks import Check, read_labels
 from asteroids.table_files import CHUNK_ROWS, VECTOR_ROWS
-from asteroids.table_reader import open_table, quote_name
+from asteroids.table_reader import open_table
 from clearml_tools.connection import connect
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.sdk_internals import APIClient
