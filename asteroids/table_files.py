@@ -45,20 +45,34 @@ def write_table(
 
     In Parquet, RAW_COLUMNS that come as text become numbers, unless a cell of the column is none: then the
     column stays text, so that preprocessing.py can name the row. All other columns keep the query's types.
-    The query runs once for a small table, and up to three times for a large one.
+    The query runs up to three times.
     """
-    limited = f"SELECT * FROM ({query}) LIMIT {config.LARGE_TABLE_ROWS + 1}"
-    first = database.execute(limited, dict(parameters)).df()
-    if len(first) <= config.LARGE_TABLE_ROWS:
-        return write_csv(first, folder, file_name)
-    texts = [name for name in RAW_COLUMNS if name in first and not pd.api.types.is_numeric_dtype(first[name])]
+    kinds = {
+        name: kind for name, kind, *_ in database.execute(f"DESCRIBE {query}", dict(parameters)).fetchall()
+    }
+    ((rows,),) = database.execute(f"SELECT count(*) FROM ({query})", dict(parameters)).fetchall()
+    if rows <= config.LARGE_TABLE_ROWS:
+        # As Python writes them, and as the table that is shipped has them.
+        replaced = [
+            f"CASE WHEN {quote_name(name)} THEN 'True' WHEN NOT {quote_name(name)} THEN 'False' END "
+            f"AS {quote_name(name)}"
+            for name, kind in kinds.items()
+            if kind == "BOOLEAN"
+        ]
+        parquet_path(folder, file_name).unlink(missing_ok=True)
+        return copy(database, replace(query, replaced), parameters, folder / file_name, "csv, header")
+    texts = [name for name in RAW_COLUMNS if kinds.get(name) == "VARCHAR"]
+    fits: tuple[bool, ...] = ()
     if texts:
         checks = ", ".join(map(are_numbers, texts))
-        (fit,) = database.execute(f"SELECT {checks} FROM ({query})", dict(parameters)).fetchall()
-        casts = [cast(name, "DOUBLE") for name, fits in zip(texts, fit, strict=True) if fits]
-        if casts:
-            query = f"SELECT * REPLACE ({', '.join(casts)}) FROM ({query})"
-    return copy_to_parquet(database, query, parameters, folder, file_name)
+        (fits,) = database.execute(f"SELECT {checks} FROM ({query})", dict(parameters)).fetchall()
+    casts = [cast(name, "DOUBLE") for name, fit in zip(texts, fits, strict=True) if fit]
+    return copy_to_parquet(database, replace(query, casts), parameters, folder, file_name)
+
+
+def replace(query: str, expressions: Collection[str]) -> str:
+    """Return the query with these expressions in place of columns."""
+    return f"SELECT * REPLACE ({', '.join(expressions)}) FROM ({query})" if expressions else query
 
 
 def are_numbers(column: str) -> str:
@@ -137,20 +151,28 @@ def copy_to_parquet(
     folder: Path,
     file_name: str,
 ) -> Path:
-    """Write the rows of a query as Parquet. OSError if the disk is full."""
+    """Write the rows of a query as Parquet."""
+    path = parquet_path(folder, file_name)
+    copy(database, query, parameters, path, "parquet")
+    if folder / file_name != path:
+        (folder / file_name).unlink(missing_ok=True)
+    return path
+
+
+def copy(
+    database: "duckdb.DuckDBPyConnection", query: str, parameters: Mapping[str, object], path: Path, form: str
+) -> Path:
+    """Write the rows of a query to a file, and return its path. OSError if the disk is full."""
     import duckdb
 
-    path = parquet_path(folder, file_name)
     target = str(path).replace("'", "''")
     try:
-        database.execute(f"COPY ({query}) TO '{target}' (FORMAT parquet)", dict(parameters))
+        database.execute(f"COPY ({query}) TO '{target}' (FORMAT {form})", dict(parameters))
     except duckdb.Error as error:
         for number in FULL_DISK:
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number), str(path)) from error
         raise
-    if folder.joinpath(file_name) != path:
-        folder.joinpath(file_name).unlink(missing_ok=True)
     return path
 
 
