@@ -81,8 +81,8 @@ MORE_TEXT = (
         "start",
         "ClearML agents take steps from a queue, on as many machines as you like",
     ),
-    (578, 365, "end", "takes the champion's place only if it is no worse"),
-    (578, 380, "end", "on asteroids that no training has seen"),
+    (578, 365, "end", "takes the champion's place if it is better for certain"),
+    (578, 380, "end", "on asteroids that it has not learned from"),
 )
 
 
@@ -103,7 +103,10 @@ GET_DATA_STEP = in_column(1, 230, 30, STEP, "get_data")
 PREPROCESS_STEP = in_column(3, 230, 30, STEP, "preprocess_data")
 TRAINING_STEPS = tuple(in_column(5, 198 + 34 * n, 26, STEP, f"model_training_{n}") for n in range(3))
 SELECT = in_column(6, 221, 48, STEP, "select_best", "_model")
-CHAMPION = Box(590, 342, 212, 44, STORED, ("champion",), ("chosen by model_selection.py",))
+CHAMPION = Box(
+    *(590, 334, 212, 58, STORED, ("champion",)),
+    ("chosen by model_selection.py,", "judged on other tables by evaluate.py"),
+)
 
 MOCK = Box(LEFT, 446, 156, 58, FILE, ("asteroids/traffic.py",), ("real rows,", "as they are or drifted"))
 CLIENT = Box(226, 446, 140, 58, FILE, ("inference.py", "inference.ipynb"), ("send requests",))
