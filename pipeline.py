@@ -4,7 +4,7 @@
     python pipeline.py --wait                     # the same, and follow the run to its end
     python pipeline.py --local                    # on this machine, no agent needed
     python pipeline.py --training-seeds 1 2 3 4 --query-date 2010-01-01
-    python pipeline.py --training-seeds 42 --grid max_depth=2,3 eta=0.05,0.1
+    python pipeline.py --training-seeds 42 --grid max_depth=3,4 eta=0.2,0.1
 
 get_data -> preprocess_data -> model_training_0, 1, … (in parallel) -> select_best_model. There is a training
 for each combination of the grid's values and each seed, the first with the first of them all.
@@ -118,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     # Empty, not None, which would reach a step as the text "None".
     add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
-    grid = "values that model_training.py shall try, such as max_depth=2,3 eta=0.05,0.1 (its own)"
+    grid = "values that model_training.py shall try, such as max_depth=3,4 eta=0.2,0.1 (its own)"
     add("--grid", nargs="+", default=[], metavar="NAME=VALUES", help=grid)
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")
     add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
