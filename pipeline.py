@@ -4,8 +4,10 @@
     python pipeline.py --wait                     # the same, and follow the run to its end
     python pipeline.py --local                    # on this machine, no agent needed
     python pipeline.py --training-seeds 1 2 3 4 --query-date 2010-01-01
+    python pipeline.py --training-seeds 42 --grid max_depth=3,4 eta=0.2,0.1
 
-get_data -> preprocess_data -> model_training_0, 1, … (one for each seed, in parallel) -> select_best_model.
+get_data -> preprocess_data -> model_training_0, 1, … (in parallel) -> select_best_model. There is a training
+for each combination of the grid's values and each seed, the first with the first of them all.
 Each step gets the id of the dataset that the step before it made, so that two pipelines at once never mix.
 A run can be cloned in the ClearML UI and its parameters edited: more seeds make more training steps.
 """
@@ -13,6 +15,7 @@ A run can be cloned in the ClearML UI and its parameters edited: more seeds make
 import argparse
 import sys
 from io import TextIOWrapper
+from itertools import product
 
 from clearml_tools.errors import UserError, report_errors_in_one_line
 
@@ -25,7 +28,7 @@ from clearml_tools.datasets import dataset_id_of_step
 from clearml_tools.interrupts import delayed_interrupt
 from clearml_tools.name_limits import check_names
 from clearml_tools.pipeline_progress import follow, print_outcome_of
-from clearml_tools.pipeline_steps import ScriptPipeline, apply_edited_parameters, stop_local_steps
+from clearml_tools.pipeline_steps import ScriptPipeline, apply_edited_parameters, parse_grid, stop_local_steps
 from clearml_tools.queues import print_agent_commands, queues_without_agent
 from clearml_tools.sdk_internals import executed_task
 from clearml_tools.tasks import keep_reason
@@ -33,6 +36,11 @@ from global_config import CONTROLLER_QUEUE, SELECTION_STEP, STEP_QUEUE
 
 # Options that say how to launch a run. A clone does not get them as parameters.
 LAUNCH_OPTIONS = ("local", "wait", "require_agents", "controller_queue")
+
+# What --grid may vary: the arguments of model_training.py that are XGBoost's own.
+GRID_PARAMETERS = dict.fromkeys(
+    ["eta", "max_depth", "min_child_weight", "subsample", "colsample_bytree", "reg_lambda", "gamma"], float
+) | {"max_depth": int}
 
 
 def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineController:
@@ -44,14 +52,17 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
     add_script("get_data", "get_data.py", kinds.data_processing, [], query)
     raw = {"dataset_id": dataset_id_of_step("get_data")}
     add_script("preprocess_data", "preprocessing.py", kinds.data_processing, ["get_data"], raw)
-    trainings = [f"model_training_{number}" for number in range(len(arguments.training_seeds))]
-    for name, seed in zip(trainings, arguments.training_seeds, strict=True):
+    grid, seeds = parse_grid(arguments.grid, GRID_PARAMETERS), arguments.training_seeds
+    trainings: list[str] = []
+    for combination, seed in product(grid, seeds):
         parameters = {
             "dataset_id": dataset_id_of_step("preprocess_data"),
             "random_state": seed,
             "num_boost_round": arguments.num_boost_round,
+            **combination,
         }
-        add_script(name, "model_training.py", kinds.training, ["preprocess_data"], parameters)
+        trainings.append(f"model_training_{len(trainings)}")
+        add_script(trainings[-1], "model_training.py", kinds.training, ["preprocess_data"], parameters)
     candidates = {"candidates": ",".join(f"${{{name}.id}}" for name in trainings)}
     # Never reused: the champion may be another one by now.
     add_script(SELECTION_STEP, "model_selection.py", kinds.qc, trainings, candidates, reuse=False)
@@ -107,13 +118,17 @@ def parse_arguments() -> argparse.Namespace:
     # Empty, not None, which would reach a step as the text "None".
     add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
+    grid = "values that model_training.py shall try, such as max_depth=3,4 eta=0.2,0.1 (its own)"
+    add("--grid", nargs="+", default=[], metavar="NAME=VALUES", help=grid)
     add("--num-boost-round", type=int, default=1000, help="most trees that a model may have (%(default)s)")
     add("--step-queue", default=STEP_QUEUE, help="queue of the steps (%(default)s)")
     add("--controller-queue", default=CONTROLLER_QUEUE, help="queue of the controller (%(default)s)")
     add("--local", action="store_true", help="run controller and steps on this machine, without agents")
     add("--wait", action="store_true", help="follow the enqueued run, and end with its outcome and exit code")
     add("--require-agents", action="store_true", help="refuse to enqueue what no agent listens for")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.grid = " ".join(arguments.grid or [])  # one text, as the ClearML UI shows it
+    return arguments
 
 
 def main() -> int:
@@ -121,6 +136,7 @@ def main() -> int:
     arguments = parse_arguments()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # each line at once, through a pipe as well
+    parse_grid(arguments.grid, GRID_PARAMETERS)  # refused before there is a task
     check_names()
     check_configuration()
     connect()

@@ -5,12 +5,14 @@ How such a pipeline is made, takes parameters that were edited, and is stopped w
 
 import argparse
 import atexit
+import math
 import re
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +33,8 @@ from global_config import PIPELINE_NAME, PROJECT_NAME
 POLL_SECONDS = 1.0
 
 GRACE_SECONDS = 5  # for a step on this machine to end when the pipeline is interrupted
+
+MOST_COMBINATIONS = 50  # of a grid, which soon has more than one thinks
 
 
 class ScriptPipeline:
@@ -146,6 +150,34 @@ def parse_int_list(text: str) -> list[int]:
     if not numbers:
         raise ValueError(text)
     return numbers
+
+
+def parse_grid(text: str, types: Mapping[str, type[float]]) -> list[dict[str, float]]:
+    """Return the combinations of values in a line such as "max_depth=2,3 eta=0.1,0.2", the first ones first.
+
+    An empty line has one combination, of nothing. UserError for a parameter that `types` does not have, for
+    one that comes twice, for values that come twice or are of another type, and for too many combinations.
+    """
+    grid: dict[str, list[float]] = {}
+    for part in text.split():
+        name, _, listed = part.partition("=")
+        name = name.replace("-", "_")  # as options are written
+        if name not in types:
+            raise UserError(f"--grid has the parameter '{name}': there are {', '.join(types)}")
+        if name in grid:
+            raise UserError(f"--grid has '{name}' twice: write it once, with all its values: {name}=1,2")
+        try:
+            values = [types[name](value) for value in listed.split(",")]
+        except ValueError as error:
+            wanted = "whole numbers" if types[name] is int else "numbers"
+            raise UserError(f"--grid has '{part}': give {wanted}, such as {name}=1,2") from error
+        if len(set(values)) < len(values):
+            raise UserError(f"--grid has '{part}': give each value once")
+        grid[name] = values
+    count = math.prod(map(len, grid.values()))
+    if count > MOST_COMBINATIONS:
+        raise UserError(f"--grid has {count} combinations, and {MOST_COMBINATIONS} are the most: give fewer")
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
 def stop_local_steps(pipeline: PipelineController) -> None:

@@ -243,6 +243,17 @@ def test_a_clone_with_other_seeds_reuses_what_it_can_and_trains_the_rest(pipelin
     assert sorted(pipelines.steps(clone.id)) == new_steps
 
 
+def test_a_clone_with_a_grid_trains_with_each_of_its_values(pipelines, first_run, sdk):
+    clone = sdk.Task.clone(first_run, name="a clone with a grid")
+    clone.update_parameters({"Args/training_seeds": "[42]", "Args/grid": "max_depth=3,2"})
+    sdk.Task.enqueue(clone, queue_name=pipelines.controller_queue)
+    task = pipelines.wait(clone.id)
+    assert task.status == "completed", console(task)
+    steps = pipelines.steps(clone.id)
+    depths = {name: step.get_parameter("Args/max_depth") for name, step in steps.items()}
+    assert depths == {"model_training_0": "3", "model_training_1": "2", "select_best_model": None}
+
+
 @pytest.fixture(scope="module")
 def crowd(pipelines, checkout, first_run, tmp_path_factory, clearml_environment) -> dict[str, str]:
     """Controllers of pipelines that ran at once: two of one project, and one that fails in its first step.

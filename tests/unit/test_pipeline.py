@@ -1,6 +1,7 @@
 """pipeline.py: the graph of its steps, and parameters that somebody edited in a clone; without a server."""
 
 import argparse
+import re
 import sys
 from unittest.mock import Mock
 
@@ -8,22 +9,30 @@ from clearml_tools.errors import UserError
 
 import pytest
 
+import model_training
 import pipeline
 from clearml_tools import pipeline_steps
-from clearml_tools.pipeline_steps import apply_edited_parameters
+from clearml_tools.pipeline_steps import apply_edited_parameters, parse_grid
 
 
-@pytest.mark.parametrize("reused", [True, False])
-def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
-    monkeypatch.setattr(pipeline, "why_unreachable", lambda: None if reused else "it is in no git checkout")
+def made_steps(monkeypatch, *options: str, reachable: bool = True) -> dict[str, dict]:
+    """What pipeline.py --local gives ClearML for each step, by the steps' names."""
+    monkeypatch.setattr(
+        pipeline, "why_unreachable", lambda: None if reachable else "it is in no git checkout"
+    )
     for name in ("connect", "uncommitted_edits", "record_edits", "print_outcome_of"):
         monkeypatch.setattr(pipeline, name, Mock(return_value=0))
     monkeypatch.setattr(pipeline_steps, "number_run", Mock())
     monkeypatch.setattr(pipeline_steps, "PipelineController", controller := Mock())
-    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local"])
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--local", *options])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main() sets another
     assert pipeline.main() == 0
-    steps = {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
+    return {call.args[0]: call.kwargs for call in controller().add_step.call_args_list}
+
+
+@pytest.mark.parametrize("reused", [True, False])
+def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, reused):
+    steps = made_steps(monkeypatch, reachable=reused)
     assert steps.pop("select_best_model")["cache_executed_step"] is False
     assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
 
@@ -50,3 +59,58 @@ def test_a_parameter_that_was_edited_to_nonsense_is_no_reason_to_take_the_defaul
     arguments = argparse.Namespace(training_seeds=[42], rounds=1000)
     with pytest.raises(UserError, match=f"the parameter {name} of this run is .*: give "):
         apply_edited_parameters(arguments, {f"Args/{name}": text})
+
+
+def test_a_grid_makes_a_training_for_each_combination_and_seed_and_the_first_values_come_first(monkeypatch):
+    options = ["--grid", "max-depth=3,2", "eta=0.05,0.10", "--training-seeds", "7", "8"]
+    steps = made_steps(monkeypatch, *options)
+    names = [f"model_training_{number}" for number in range(8)]
+    assert list(steps) == ["get_data", "preprocess_data", *names, "select_best_model"]
+    assert steps["select_best_model"]["parents"] == names
+    keys = ["Args/max_depth", "Args/eta", "Args/random_state"]
+    trained = [tuple(steps[name]["parameter_override"][key] for key in keys) for name in names]
+    assert trained == [(depth, eta, seed) for depth in (3, 2) for eta in (0.05, 0.1) for seed in (7, 8)]
+
+
+def test_without_a_grid_trainings_keep_the_parameters_of_their_script(monkeypatch):
+    step = made_steps(monkeypatch)["model_training_0"]
+    assert list(step["parameter_override"]) == [
+        "Args/dataset_id",
+        "Args/random_state",
+        "Args/num_boost_round",
+    ]
+
+
+def test_a_grid_may_vary_all_numbers_of_the_training_that_are_xgboosts_own(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["model_training.py"])
+    arguments = model_training.parse_arguments()
+    theirs = model_training.xgboost_parameters(arguments)
+    numbers = {name: type(value) for name, value in vars(arguments).items() if type(value) in (int, float)}
+    assert {name: numbers[name] for name in numbers if name in theirs} == pipeline.GRID_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ("depth=2,3", "--grid has the parameter 'depth': there are eta, max_depth, "),
+        ("eta=0.1 eta=0.2", "--grid has 'eta' twice"),
+        ("eta=", "--grid has 'eta=': give numbers, such as eta=1,2"),
+        ("eta", "--grid has 'eta': give numbers"),
+        ("eta=0.1,,0.2", "--grid has 'eta=0.1,,0.2': give numbers"),
+        ("eta=fast", "--grid has 'eta=fast': give numbers"),
+        ("max_depth=2.5", "--grid has 'max_depth=2.5': give whole numbers, such as max_depth=1,2"),
+        ("eta=0.1,0.10", "--grid has 'eta=0.1,0.10': give each value once"),
+        ("max_depth=1,2,3,4,5,6 eta=1,2,3 gamma=1,2,3", "--grid has 54 combinations, and 50 are the most"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_refused_before_there_is_a_task(monkeypatch, grid, words):
+    monkeypatch.setattr(pipeline, "connect", connect := Mock())
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--grid", *grid.split()])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+        pipeline.main()
+    connect.assert_not_called()
+
+
+def test_a_grid_of_nothing_is_one_training_as_ever():
+    assert parse_grid("", pipeline.GRID_PARAMETERS) == [{}]
