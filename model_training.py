@@ -176,10 +176,12 @@ def main() -> None:
         raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
     threshold = evaluation.choose_threshold(table.labels[found.rows], found.probabilities.mean(axis=1))
     scores, of_test = compare_with_rule(table, booster, found, threshold)
-    print(
-        f"{found.rounds} trees, threshold {threshold:.3f}; validation out of fold, the rest on the test set:"
-    )
-    print(scores.round(4).to_string(na_rep=""))
+    print(f"{found.rounds} trees, threshold {threshold:.3f}")
+    for where, names in (
+        ("out of fold", evaluation.VALIDATION_SCORES),
+        ("on the test set", evaluation.TEST_SCORES),
+    ):
+        print(f"{where}:\n{scores[list(names)].round(4).to_string(na_rep='')}")
 
     with delayed_interrupt():
         plots.report_learning_curves(logger, found.curves)

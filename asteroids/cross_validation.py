@@ -5,9 +5,8 @@ and predicts this one, so every row gets an out-of-fold prediction. All of it is
 division. These predictions say when to stop and choose the threshold, and promotion.py compares models by
 them. The folds are the same ones for every run (frozen_test_set.py).
 
-A table of more than LARGE_TABLE_ROWS rows needs more speed and less care. One fold of it has more rows than
-all folds of a small table, so only that one is predicted; and XGBoost looks at histograms, not at every
-split.
+Of a table of more than LARGE_TABLE_ROWS rows, one fold has as many rows as the whole shipped table. So
+only one is predicted; and XGBoost looks at histograms, not at every split.
 """
 
 import os

@@ -153,7 +153,7 @@ def copy_to_parquet(
 ) -> Path:
     """Write the rows of a query as Parquet."""
     path = parquet_path(folder, file_name)
-    copy(database, query, parameters, path, "parquet")
+    copy(database, query, parameters, path, "parquet, compression zstd")
     if folder / file_name != path:
         (folder / file_name).unlink(missing_ok=True)
     return path

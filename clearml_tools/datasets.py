@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,9 @@ def new_dataset_version(name: str, parents: Sequence[Dataset] = ()) -> Iterator[
             )
         yield dataset
         with storage_errors(f"a version of '{name}'"):
-            dataset.upload(show_progress=False)
+            # Parquet is packed already. To pack it again would take most of the time of a large table.
+            is_packed = all(file.endswith(".parquet") for file in dataset.list_files())
+            dataset.upload(show_progress=False, compression=zipfile.ZIP_STORED if is_packed else None)
             dataset.finalize()
             task.upload_artifact(DATASET_ID_ARTIFACT, dataset.id, wait_on_upload=True)
     except BaseException:
