@@ -152,10 +152,7 @@ def read_training_keys(stored: clearml.Model | None) -> set[str]:
     task = Task.get_task(task_id=stored.task) if stored.task else None
     if not task:
         raise ValueError("it has no training task")
-    try:
-        evidence = read_evidence(task, task.get_reported_single_values())
-    except (KeyError, OSError) as error:
-        raise ValueError(f"its training task lacks {error}") from error
+    _, evidence = read_evidence(task)
     keys = set(evidence.predictions[config.GROUP_KEY_COLUMN])
     if len(keys) < evidence.groups:  # of a large table only one fold is predicted
         raise ValueError(f"its training kept the keys of {len(keys)} of {evidence.groups} {config.GROUPS}")

@@ -24,7 +24,7 @@ from clearml import Model, Task
 
 from asteroids.configuration import check_configuration
 from asteroids.evaluation import TRAINING_GROUPS, VALIDATION_SCORES
-from asteroids.promotion import Evidence, Figures, best_candidate, compare, comparison_table
+from asteroids.promotion import Comparison, Evidence, Figures, best_candidate, compare, comparison_table
 from clearml_tools.connection import connect
 from clearml_tools.pipeline_progress import DECISION_PARAMETER
 from clearml_tools.tasks import keep_reason, start_task
@@ -92,47 +92,60 @@ def promote(winner_id: str, champion_id: str | None, log_loss: float, project: s
     return champion.id
 
 
-def read_evidence(task: Task, reported: Figures) -> Evidence:
-    """Return what a training shows of its model; ValueError or KeyError if that is not what it should be."""
-    if OUT_OF_FOLD_ARTIFACT not in task.artifacts:
-        raise ValueError("its training kept no out-of-fold predictions")
-    file = task.artifacts[OUT_OF_FOLD_ARTIFACT].get_local_copy(raise_on_error=True)
-    predictions = pd.read_csv(file, dtype={GROUP_KEY_COLUMN: str})
-    return Evidence(predictions, reported["threshold"], int(reported[TRAINING_GROUPS]))
+def read_evidence(task: Task) -> tuple[Figures, Evidence]:
+    """Return what a training has reported, and what it shows of its model; ValueError if it lacks some."""
+    reported = task.get_reported_single_values()
+    try:
+        file = task.artifacts[OUT_OF_FOLD_ARTIFACT].get_local_copy(raise_on_error=True)
+        predictions = pd.read_csv(file, dtype={GROUP_KEY_COLUMN: str})
+        evidence = Evidence(predictions, reported["threshold"], int(reported[TRAINING_GROUPS]))
+    except (KeyError, OSError) as error:
+        raise ValueError(f"training {task.id} lacks {error}") from error
+    return reported, evidence
+
+
+def compare_with_champion(
+    candidate: Evidence, champion: Model, candidates: int
+) -> tuple[Comparison, Figures]:
+    """Return whether the candidate takes the champion's place, and the champion's figures, if it has some."""
+    reported: Figures = {}
+    try:
+        if not champion.task:
+            raise ValueError("it has no training task")
+        reported, evidence = read_evidence(Task.get_task(task_id=champion.task))
+        return compare(candidate, evidence, candidates), reported
+    except ValueError as error:
+        why = f"it cannot be compared ({error}); take the champion's tag away to replace it all the same"
+        return Comparison(False, why), reported
 
 
 def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
     """Promote the best model if it is better than the champion.
 
     Return the decision in words, and the figures of all candidates, the champion and the baselines as text.
+    UserError if a training does not show what its model is worth.
     """
-    reported = [task.get_reported_single_values() for task in trainings]
-    evidence = [read_evidence(task, figures) for task, figures in zip(trainings, reported, strict=True)]
+    try:
+        reported, evidence = zip(*map(read_evidence, trainings), strict=True)
+    except ValueError as error:
+        raise UserError(f"--candidates: {error}, so it cannot be compared: train again") from error
     best = best_candidate(evidence)
     winner: Model = trainings[best].models["output"][-1]
     champion = next(reversed(find_champions()), None)
     champion_figures: Figures = {}
-    replaces, reason = True, "there is no champion yet"
+    comparison = Comparison(True, "there is no champion yet")
     if champion:
-        try:
-            training = Task.get_task(task_id=champion.task)
-            champion_figures = training.get_reported_single_values()
-            comparison = compare(evidence[best], read_evidence(training, champion_figures), len(trainings))
-            replaces, reason = comparison.replaces, comparison.reason
-        except (KeyError, ValueError) as error:
-            replaces = False
-            reason = (
-                f"it cannot be compared ({error}); take the champion's tag away to replace it all the same"
-            )
+        champion_figures: Figures = {}
+    comparison = Comparison(True, "there is no champion yet")
 
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
-    elif champion and not replaces:
-        decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {reason}"
+    elif champion and not comparison.replaces:
+        decision = f"Model {champion.id} stays the champion, {winner.id} is not promoted: {comparison.reason}"
     else:
         log_loss = reported[best][VALIDATION_SCORES[0]]
         promoted = promote(winner.id, champion.id if champion else None, log_loss)
-        decision = f"Model {winner.id} is the new champion: {reason}"
+        decision = f"Model {winner.id} is the new champion: {comparison.reason}"
         if promoted != winner.id:
             decision = f"Model {promoted} is the champion: it was promoted at the same moment as {winner.id}"
 

@@ -149,7 +149,7 @@ def compare_with_rule(
     validation = {"model": evaluation.validation_scores(seen, found.probabilities, threshold)}
     for name, predictions in baselines.items():
         scores = evaluation.validation_scores(seen, predictions[:, None], 0.5)
-        validation[name] = scores | {"validation log loss": np.nan}
+        validation[name] = scores | {evaluation.VALIDATION_SCORES[0]: np.nan}  # of a plain yes it is infinite
     return pd.DataFrame(validation).T.join(test), of_test
 
 

@@ -104,6 +104,8 @@ def main() -> None:
     best, luckiest = evidence[best_candidate(evidence)], max(scores, key=lambda each: each["PR-AUC"])
     decided = [compare(best, champion, seeds).replaces for champion, _ in champions]
     print_row(f"the best of {seeds} other seeds", decided, [no_worse(luckiest, old) for _, old in champions])
+    thresholds = [shown.threshold for shown, _ in champions + candidates]
+    print(f"thresholds of the {2 * seeds} seeds: {min(thresholds):.3f} to {max(thresholds):.3f}")
 
 
 if __name__ == "__main__":
