@@ -135,8 +135,7 @@ def select(trainings: list[Task]) -> tuple[str, pd.DataFrame]:
     champion_figures: Figures = {}
     comparison = Comparison(True, "there is no champion yet")
     if champion:
-        champion_figures: Figures = {}
-    comparison = Comparison(True, "there is no champion yet")
+        comparison, champion_figures = compare_with_champion(evidence[best], champion, len(trainings))
 
     if champion and champion.id == winner.id:
         decision = f"Model {winner.id} stays the champion: no candidate is better than it was"
