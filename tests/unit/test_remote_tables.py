@@ -49,7 +49,7 @@ def address(text: str, tmp_path: Path) -> Iterator[str]:
     cells = f"FROM read_csv('{tmp_path / 'table.csv'}', all_varchar = true)"
     duckdb.sql(f"COPY ({cells}) TO '{tmp_path / 'table.parquet'}'")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path)) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=[0.02]).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
