@@ -28,7 +28,9 @@ def has_httpfs() -> bool:
     return True
 
 
-needs_httpfs = pytest.mark.skipif(not has_httpfs(), reason=f"no httpfs here. {INSTALL}")
+needs_httpfs = pytest.mark.skipif(
+    not has_httpfs(), reason=f"no httpfs here: make test-slow has one. {INSTALL}"
+)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
