@@ -266,12 +266,16 @@ STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
 )
 
 
+LEFT_OUT = ("accuracy", "recall", "precision", "Brier")  # for all figures a terminal is too narrow
+
+
 def summarize(run: DemoRun, took: dict[str, float]) -> None:
     """Show what ran and how long, the models, the drift, and what to try next."""
     console.print()
     show_table("What ran", ["step", "took"], [[name, f"{seconds:.1f} s"] for name, seconds in took.items()])
-    header, *rows = run.candidates
-    show_table("The models of the pipeline, on asteroids that none has seen", header, rows)
+    shown = [number for number, name in enumerate(run.candidates[0]) if name not in LEFT_OUT]
+    header, *rows = [[row[number] for number in shown] for row in run.candidates]
+    show_table("The models of the pipeline, on asteroids that they have not learned from", header, rows)
     say(f"{run.decision}\n")
     rows = [
         [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
@@ -287,7 +291,7 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
 def show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     table = Table(title=title, title_justify="left", box=None, title_style="bold", pad_edge=False)
     for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=not number)
     for row in rows:
         table.add_row(*row)
     console.print(table)
