@@ -8,23 +8,27 @@ the best of them and the champion. A model that has learned from more data may a
 
 A training task must offer these, whatever script it runs:
 - an output model: an XGBoost file that holds its threshold as the attribute THRESHOLD_ATTRIBUTE
-- the artifact OUT_OF_FOLD_ARTIFACT: a table of GROUP_KEY_COLUMN, LABEL_COLUMN and, in all other columns,
-  probabilities of class 1 by boosters that have not learned from this group
+- the artifact OUT_OF_FOLD_ARTIFACT: a CSV or Parquet file of GROUP_KEY_COLUMN, LABEL_COLUMN, the features,
+and in columns that begin with PROBABILITY the probabilities of class 1 by boosters that have not learned from
+this group
 - the single values TRAINING_GROUPS and "threshold", and, to be shown, the scores of the model and, under the
   names of baseline_metric(), of BASELINES
 (global_config.py and asteroids/evaluation.py have these names.)
 """
 
 import argparse
+from pathlib import Path
 
 from clearml_tools.errors import UserError, report_errors_in_one_line
 
 import pandas as pd
+import xgboost
 from clearml import Model, Task
 
 from asteroids.configuration import check_configuration
 from asteroids.evaluation import TRAINING_GROUPS, VALIDATION_SCORES
 from asteroids.promotion import Comparison, Evidence, Figures, best_candidate, compare, comparison_table
+from asteroids.table_files import read_table
 from clearml_tools.connection import connect
 from clearml_tools.pipeline_progress import DECISION_PARAMETER
 from clearml_tools.tasks import keep_reason, start_task
@@ -96,10 +100,12 @@ def read_evidence(task: Task) -> tuple[Figures, Evidence]:
     """Return what a training has reported, and what it shows of its model; ValueError if it lacks some."""
     reported = task.get_reported_single_values()
     try:
-        file = task.artifacts[OUT_OF_FOLD_ARTIFACT].get_local_copy(raise_on_error=True)
-        predictions = pd.read_csv(file, dtype={GROUP_KEY_COLUMN: str})
-        evidence = Evidence(predictions, reported["threshold"], int(reported[TRAINING_GROUPS]))
-    except (KeyError, OSError) as error:
+        file = Path(task.artifacts[OUT_OF_FOLD_ARTIFACT].get_local_copy(raise_on_error=True))
+        predictions = read_table(file.parent, file.name, text=[GROUP_KEY_COLUMN])
+        groups = int(reported[TRAINING_GROUPS])
+        booster = xgboost.Booster(model_file=task.models["output"][-1].get_local_copy(raise_on_error=True))
+        evidence = Evidence(predictions, reported["threshold"], groups, booster)
+    except (KeyError, IndexError, OSError, UserError, xgboost.core.XGBoostError) as error:
         raise ValueError(f"training {task.id} lacks {error}") from error
     return reported, evidence
 

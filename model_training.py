@@ -26,7 +26,8 @@ from asteroids.configuration import check_configuration
 from asteroids.cross_validation import OutOfFold, Table, cross_validate
 from asteroids.drift import EDGES, decile_edges, format_edges
 from asteroids.frozen_test_set import draw
-from asteroids.table_files import read_chunks, read_table
+from asteroids.promotion import PROBABILITY
+from asteroids.table_files import TableWriter, find_table, read_chunks, read_table
 from clearml_tools.connection import connect
 from clearml_tools.datasets import get_dataset, local_copy
 from clearml_tools.interrupts import delayed_interrupt
@@ -80,6 +81,20 @@ def upload_model(task: Task, booster: xgboost.Booster, threshold: float, edges: 
         save_model(booster, path, threshold)
         names, about = config.CLASS_NAMES, {**about, "features": FEATURES}
         return register_model(task, config.MODEL_NAME, path, "xgboost", names, about, metadata).id
+
+
+def upload_out_of_fold(task: Task, table: Table, keys: np.ndarray, found: OutOfFold) -> None:
+    """Keep the out-of-fold predictions, by which later models are compared with this one, and their rows."""
+    rows = found.rows
+    predictions = pd.DataFrame({config.GROUP_KEY_COLUMN: keys[rows], config.LABEL_COLUMN: table.labels[rows]})
+    probabilities = pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
+    features = pd.DataFrame(table.features[rows], columns=FEATURES)
+    name = f"{config.OUT_OF_FOLD_ARTIFACT}.csv"
+    with tempfile.TemporaryDirectory() as folder, storage_errors("the out-of-fold predictions"):
+        with TableWriter(Path(folder), name) as writer:
+            writer.append(pd.concat([predictions, probabilities, features], axis="columns"))
+        file = find_table(Path(folder), name)
+        task.upload_artifact(config.OUT_OF_FOLD_ARTIFACT, file, wait_on_upload=True)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -190,12 +205,7 @@ def main() -> None:
         plots.report_comparison(logger, scores)
     logger.report_single_value("threshold", threshold)
     logger.report_single_value(evaluation.TRAINING_GROUPS, table.count_groups(table.other_rows))
-    # Later models are compared with this one by these.
-    out_of_fold = pd.DataFrame(found.probabilities).add_prefix("probability ")
-    out_of_fold.insert(0, config.GROUP_KEY_COLUMN, keys[found.rows])
-    out_of_fold.insert(1, config.LABEL_COLUMN, table.labels[found.rows])
-    with storage_errors("the out-of-fold predictions"):
-        task.upload_artifact(config.OUT_OF_FOLD_ARTIFACT, out_of_fold, wait_on_upload=True)
+    upload_out_of_fold(task, table, keys, found)
     model_id = upload_model(task, booster, threshold, edges)
     print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
     print(metrics_add_command("ID", config.SERVING_ENDPOINT, edges))

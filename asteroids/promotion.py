@@ -1,9 +1,8 @@
 """Decide which of several trained models is the best, and whether it takes the champion's place.
 
-Two models are compared by their out-of-fold predictions: asteroid by asteroid, on all that both trainings
-have predicted. One small test set would be a coin: another seed, on the same data, would win two times in
-five. It is reported, and decides nothing. (tests/benchmark_promotion.py measures how often the decision is
-right.)
+Two models are compared asteroid by asteroid, on predictions by boosters that have not learned from the
+asteroid. One small test set would be a coin: another seed, on the same data, would win one time in three. It
+is reported, and decides nothing. (tests/benchmark_promotion.py measures how often the decision is right.)
 
 model_selection.py gets the models and their figures from ClearML, and carries out what is decided here.
 """
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xgboost
 
 from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
 from global_config import GROUP_KEY_COLUMN, GROUPS, LABEL_COLUMN
@@ -24,29 +24,50 @@ RESAMPLES = 2000
 # No probability counts as surer than this. Otherwise one odd asteroid would outweigh all others.
 LEAST_PROBABILITY = 1e-3
 
+PROBABILITY = "probability "  # begins the names of columns
+
 Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a training shows of its model: out-of-fold predictions, and how many groups it has learned from.
+    """What a training shows of its model: out-of-fold predictions, and the model for asteroids new to it.
 
-    `predictions` has a row for each row of the table: the group's key, the label, and in all other columns
-    the probabilities of class 1, one for each repeat.
+    `predictions` has a row for each row that was predicted: the group's key, the label, the probability of
+    class 1 in each repeat (the columns that begin with PROBABILITY), and the features. `groups` is how many
+    groups the model has learned from.
     """
 
     predictions: pd.DataFrame
     threshold: float
     groups: int
+    booster: xgboost.Booster
 
     def losses(self) -> pd.DataFrame:
         """Return the mean log loss and share of errors of each group, and its mean label."""
-        labels = self.predictions[LABEL_COLUMN].to_numpy()[:, None]
-        probabilities = self.predictions.drop(columns=[GROUP_KEY_COLUMN, LABEL_COLUMN]).to_numpy()
+        probabilities = self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy()
+        return self._losses(self.predictions, probabilities)
+
+    def losses_on_new(self, other: pd.DataFrame) -> pd.DataFrame:
+        """Return the same of those groups in another training's predictions that the model does not know.
+
+        There are none if it cannot be told which ones it knows (of a large table only a part is predicted),
+        or if it needs features that the other has not.
+        """
+        keys, known = other[GROUP_KEY_COLUMN], self.predictions[GROUP_KEY_COLUMN]
+        new = other[~keys.isin(known)] if known.nunique() == self.groups else other.head(0)
+        names = self.booster.feature_names or []
+        if new.empty or not set(names) <= set(new):
+            return self._losses(other.head(0), np.zeros((0, 1)))
+        probabilities = self.booster.inplace_predict(new[names].to_numpy(np.float32), validate_features=False)
+        return self._losses(new, probabilities[:, None])
+
+    def _losses(self, rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+        labels = rows[LABEL_COLUMN].to_numpy()[:, None]
         sure = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), LEAST_PROBABILITY, 1)
         wrong = (probabilities >= self.threshold) != (labels == 1)
-        rows = {"label": labels[:, 0], "loss": -np.log(sure).mean(axis=1), "errors": wrong.mean(axis=1)}
-        return pd.DataFrame(rows).groupby(self.predictions[GROUP_KEY_COLUMN].to_numpy()).mean()
+        found = {"label": labels[:, 0], "loss": -np.log(sure).mean(axis=1), "errors": wrong.mean(axis=1)}
+        return pd.DataFrame(found).groupby(rows[GROUP_KEY_COLUMN].to_numpy()).mean()
 
 
 @dataclass(frozen=True)
@@ -62,10 +83,13 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
 
     It may if it is better: the whole interval of the difference in log loss is beyond the margin. If it has
     learned from more groups, it is enough that it is not worse by the margin. And it must not make more
-    errors for certain. The interval is a bootstrap over the groups that both have predicted. It is the wider
-    the more `candidates` there were to choose from, as the best of many looks good by luck alone.
+    errors for certain. The interval is a bootstrap over the groups: those that both have predicted out of
+    fold, and those that are new to the reigning model. It is the wider the more `candidates` there were to
+    choose from, as the best of many looks good by luck alone.
     """
-    both = model.losses().join(reigning.losses().add_suffix(" of the other"), how="inner")
+    on_new = reigning.losses_on_new(model.predictions)
+    others = pd.concat([reigning.losses(), on_new]).add_suffix(" of the other")
+    both = model.losses().join(others, how="inner")
     # Where labels differ, one is wrong, and nobody knows which: whoever has learned the wrong one would win.
     shared = both[both["label"] == both["label of the other"]]
     if len(shared) < 2:
@@ -83,6 +107,8 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
         f"({100 * confidence:.3g} % interval; margin {margin:.4f}), {errors:.4g} errors against "
         f"{other_errors:.4g}, on {len(shared)} {GROUPS}, out of fold"
     )
+    if new := len(shared.index.intersection(on_new.index)):
+        figures += f"; {new} of them are new to the other model"
     if left_out := len(both) - len(shared):
         figures += f"; {left_out} more are left out, as their labels differ between the two trainings"
     if makes_more_errors or high < -margin:

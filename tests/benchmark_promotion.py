@@ -20,10 +20,11 @@ from asteroids.cross_validation import Table, cross_validate
 from asteroids.evaluation import choose_threshold, score
 from asteroids.frozen_test_set import draw
 from asteroids.ids import group_key
-from asteroids.promotion import Evidence, best_candidate, compare
+from asteroids.promotion import PROBABILITY, Evidence, best_candidate, compare
 from asteroids.table_checks import read_labels
 from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
 from model_training import parse_arguments, xgboost_parameters
+from preprocess_serving import FEATURES
 from preprocessing import make_features
 from tests.support.asteroid_tables import shipped_table
 
@@ -60,13 +61,15 @@ def train(seed: int, share: float = 1.0, flipped: float = 0.0) -> Trained:
     parameters = xgboost_parameters(arguments)
     found = cross_validate(part, parameters, arguments.num_boost_round, arguments.early_stopping_rounds)
     threshold = choose_threshold(part.labels[found.rows], found.probabilities.mean(axis=1))
-    predictions = pd.DataFrame(found.probabilities)
-    predictions.insert(0, GROUP_KEY_COLUMN, keys()[rows][found.rows])
-    predictions.insert(1, LABEL_COLUMN, part.labels[found.rows])
+    predictions = pd.DataFrame(part.features[found.rows], columns=FEATURES).join(
+        pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
+    )
+    predictions[GROUP_KEY_COLUMN] = keys()[rows][found.rows]
+    predictions[LABEL_COLUMN] = part.labels[found.rows]
     booster = part.train(parameters, part.matrix(part.other_rows), found.rounds)
     test = table().test_rows  # all of it, whatever was trained on
     scores = score(table().labels[test], table().predict(booster, test), threshold)
-    return Evidence(predictions, threshold, part.count_groups(part.other_rows)), scores
+    return Evidence(predictions, threshold, part.count_groups(part.other_rows), booster), scores
 
 
 # What the champion and the candidate are trained on.

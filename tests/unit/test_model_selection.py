@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 from clearml_tools.errors import UserError
 
+import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
 import model_selection
 from asteroids.evaluation import TRAINING_GROUPS, VALIDATION_SCORES
@@ -25,6 +27,7 @@ class Trainings:
             GROUP_KEY_COLUMN: range(100),
             LABEL_COLUMN: labels,
             "probability 0": [sureness if label else 1 - sureness for label in labels],
+            "size": labels,
         }
         file = self.folder / f"{name}.csv"
         pd.DataFrame(predictions).to_csv(file, index=False)
@@ -33,10 +36,17 @@ class Trainings:
         self.tasks[name] = SimpleNamespace(
             id=name,
             artifacts={OUT_OF_FOLD_ARTIFACT: artifact},
-            models={"output": [SimpleNamespace(id=f"model of {name}", task=name)]},
+            models={"output": [self.model(name, labels)]},
             get_reported_single_values=lambda: reported,
         )
         return self.tasks[name]
+
+    def model(self, name: str, labels: list[int]) -> SimpleNamespace:
+        """A model of the one feature `size`, as ClearML has it."""
+        file = str(self.folder / f"{name}.ubj")
+        data = xgboost.DMatrix(np.array(labels)[:, None], labels, feature_names=["size"])
+        xgboost.train({"objective": "binary:logistic"}, data, 1).save_model(file)
+        return SimpleNamespace(id=f"model of {name}", task=name, get_local_copy=lambda raise_on_error: file)
 
     def get_task(self, task_id: str) -> SimpleNamespace:
         if task_id not in self.tasks:

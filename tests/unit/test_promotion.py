@@ -2,29 +2,42 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
 from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
-from asteroids.promotion import Evidence, best_candidate, compare, comparison_table, interval
+from asteroids.promotion import PROBABILITY, Evidence, best_candidate, compare, comparison_table, interval
 from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
 
 
-def evidence(sureness: float, groups: int = 400, wrong: int = 0, seed: int = 0) -> Evidence:
-    """Predictions of 300 asteroids, one or two rows each: `sureness` in the truth, with some noise.
+@cache
+def booster_of_size() -> xgboost.Booster:
+    """A model of one feature: class 1 if it is above 0.5, without much doubt."""
+    values = np.linspace(0, 1, 200)
+    data = xgboost.DMatrix(values[:, None], values > 0.5, feature_names=["size"])
+    return xgboost.train({"objective": "binary:logistic", "eta": 1, "max_depth": 1}, data, 3)
 
-    Of the last `wrong` asteroids it is as sure of the contrary.
+
+def evidence(
+    sureness: float, groups: int = 400, wrong: int = 0, seed: int = 0, only: range = range(300)
+) -> Evidence:
+    """Predictions of up to 300 asteroids, one or two rows each: `sureness` in the truth, with some noise.
+
+    Of the last `wrong` asteroids it is as sure of the contrary. The feature `size` tells the truth.
     """
     numbers = np.repeat(np.arange(300), np.arange(300) % 2 + 1)
     labels = (numbers % 4 == 0).astype(int)
     noise = np.random.default_rng(seed).uniform(-0.04, 0.04, (len(numbers), 2))
     sure = np.where(numbers[:, None] < 300 - wrong, sureness, 1 - sureness) + noise
     probabilities = np.where(labels[:, None] == 1, sure, 1 - sure)
-    keys = [f"asteroid {number}" for number in numbers]
-    table = pd.DataFrame({GROUP_KEY_COLUMN: keys, LABEL_COLUMN: labels})
-    return Evidence(table.assign(first=probabilities[:, 0], second=probabilities[:, 1]), 0.5, groups)
+    columns = {GROUP_KEY_COLUMN: [f"asteroid {number}" for number in numbers], LABEL_COLUMN: labels}
+    columns |= {f"{PROBABILITY}{repeat}": probabilities[:, repeat] for repeat in range(2)}
+    table = pd.DataFrame(columns | {"size": labels.astype(float)})
+    return Evidence(table[np.isin(numbers, only)], 0.5, groups, booster_of_size())
 
 
 def flip(shown: Evidence, share: float) -> Evidence:
@@ -93,18 +106,37 @@ def test_asteroids_whose_label_differs_between_the_trainings_decide_nothing(cand
 
 
 def test_models_are_compared_on_the_asteroids_that_both_have_predicted():
-    half = evidence(0.95)
-    half = replace(half, predictions=half.predictions.iloc[:150].sample(frac=1, random_state=0))
+    half = evidence(0.95, only=range(100))
+    half = replace(half, predictions=half.predictions.sample(frac=1, random_state=0))
     assert " on 100 asteroids" in compare(half, evidence(0.9)).reason
     foreign = replace(half, predictions=half.predictions.assign(**{GROUP_KEY_COLUMN: "another"}))
     comparison = compare(foreign, evidence(0.9))
-    assert comparison == replace(comparison, replaces=False)
+    assert not comparison.replaces
     assert comparison.reason == "cannot be compared: 0 asteroids were predicted by both, out of fold"
+
+
+def test_the_reigning_model_predicts_the_asteroids_that_are_new_to_it():
+    small = evidence(0.9, groups=20, only=range(20))  # all that it knows
+    losses = small.losses_on_new(evidence(0.9).predictions)
+    assert list(losses.index.str.split().str[1].astype(int).sort_values()) == list(range(20, 300))
+    assert losses["errors"].sum() == 0  # by the feature, which tells the truth
+    assert " on 300 asteroids, out of fold; 280 of them are new to the other model" in (
+        compare(evidence(0.95), small).reason
+    )
+
+
+@pytest.mark.parametrize("lack", ["keys", "features"])
+def test_what_is_new_counts_only_if_it_can_be_told_and_predicted(lack):
+    small = evidence(0.9, groups=21 if lack == "keys" else 20, only=range(20))  # 21: it knows one more
+    new = evidence(0.95)
+    if lack == "features":
+        new = replace(new, predictions=new.predictions.drop(columns="size"))
+    assert compare(new, small).reason.endswith(" on 20 asteroids, out of fold")
 
 
 def test_one_certain_error_counts_no_more_than_a_thousand_to_one():
     odd = evidence(0.9)
-    odd.predictions.loc[1, ["first", "second"]] = 1.0  # of a label 0
+    odd.predictions.loc[1, [f"{PROBABILITY}0", f"{PROBABILITY}1"]] = 1.0  # of a label 0
     losses = odd.losses()
     assert losses["loss"].max() == pytest.approx((-np.log(0.001) - np.log(0.9)) / 2, abs=0.05)
     assert losses["errors"].sum() == 0.5  # one of the asteroid's two rows
