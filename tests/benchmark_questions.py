@@ -9,8 +9,10 @@ bootstrap over asteroids. Limits and probabilities of a baseline are learnt from
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -18,10 +20,12 @@ import xgboost
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
+from asteroids import cross_validation
 from asteroids.evaluation import rule_of_thumb
-from asteroids.frozen_test_set import FOLDS, fold_of, is_test_group
+from asteroids.frozen_test_set import FOLDS, draw, fold_of, is_test_group
 from asteroids.ids import group_key
 from global_config import GROUP_COLUMN, GROUP_NAME_COLUMN, LABEL_COLUMN, MONOTONE_CONSTRAINTS
+from model_training import parse_arguments, xgboost_parameters
 from preprocess_serving import FEATURES, RAW_COLUMNS, build_features
 from tests.support.checkouts import REPOSITORY
 from tests.support.rough_orbits import (
@@ -42,20 +46,9 @@ NEAR_LIMIT = 0.002  # AU from the largest MOID: where the label is in doubt
 # Without the columns that say what the MOID is, or are different at each approach.
 ORBIT = [H, "Semi Major Axis", "Eccentricity", "Inclination", "Asc Node Longitude", "Perihelion Arg"]
 ORBIT += ["Perihelion Distance", "Aphelion Dist", "Jupiter Tisserand Invariant"]
-# As model_training.py trains, but in larger steps, which take less time for the same log loss.
-PARAMETERS = {
-    "objective": "binary:logistic",
-    "eval_metric": "logloss",
-    "tree_method": "exact",
-    "eta": 0.2,
-    "max_depth": 3,
-    "min_child_weight": 5,
-    "subsample": 0.5,
-    "seed": 1,
-    "nthread": 1,
-}
 
 Predictions = np.ndarray  # (repeats, rows): the probability of class 1; NaN in rows that are not judged
+Named = tuple[str, Predictions]  # a model or baseline, and what it predicts
 
 
 class Split(NamedTuple):
@@ -116,16 +109,20 @@ class Table:
 
 
 def trees(table: Table, features: pd.DataFrame, falling: list[str]) -> Predictions:
-    """XGBoost, with a probability that only falls as one of the columns `falling` grows."""
-    parameters = PARAMETERS | {"monotone_constraints": dict.fromkeys(falling, -1)}
+    """XGBoost by model_training.py's defaults; its probability only falls as a column of `falling` grows."""
+    with patch.object(sys, "argv", ["model_training.py"]):
+        defaults = parse_arguments()
+    parameters = xgboost_parameters(defaults) | {"monotone_constraints": dict.fromkeys(falling, -1)}
+    # Adds what suits a table of this size: exact splits, in one thread.
+    trainer = cross_validation.Table(features.to_numpy(), table.labels, draw(table.keys))
 
     def fit(split: Split) -> np.ndarray:
         train, validation = (
             xgboost.DMatrix(features[rows], table.labels[rows]) for rows in (split.train, split.validation)
         )
-        stop = xgboost.callback.EarlyStopping(rounds=20, save_best=True)
-        booster = xgboost.train(
-            parameters, train, 1000, evals=[(validation, "validation")], callbacks=[stop], verbose_eval=False
+        stop = xgboost.callback.EarlyStopping(rounds=defaults.early_stopping_rounds, save_best=True)
+        booster = trainer.train(
+            parameters, train, defaults.num_boost_round, evals=[(validation, "validation")], callbacks=[stop]
         )
         return booster.predict(xgboost.DMatrix(features[split.judged]))
 
@@ -188,13 +185,7 @@ class Report:
         print("| model | baseline | figure | model's | baseline's | difference | asteroids | verdict |")
         print("|---|---|---|---|---|---|---|---|")
 
-    def compare(
-        self,
-        figure: str,
-        model: tuple[str, Predictions],
-        baseline: tuple[str, Predictions],
-        among: np.ndarray | None = None,
-    ) -> None:
+    def compare(self, figure: str, model: Named, baseline: Named, among: np.ndarray | None = None) -> None:
         """Print how a model compares with a baseline, among all asteroids or those of the rows in a mask."""
         rows = np.ones(len(self.table.labels)) if among is None else among
         some = self.table.per_asteroid(rows[None, :]) > 0.5
@@ -203,7 +194,7 @@ class Report:
         resampled = (weights @ (ours - theirs)) / np.maximum(weights.sum(axis=1), 1)
         self.print_line(figure, model[0], baseline[0], ours.mean(), theirs.mean(), resampled, some.sum())
 
-    def compare_ranking(self, model: tuple[str, Predictions], baseline: tuple[str, Predictions]) -> None:
+    def compare_ranking(self, model: Named, baseline: Named) -> None:
         """Print which of the two puts the hazardous asteroids higher."""
         ours, theirs = (self.table.per_asteroid(each[1]) for each in (model, baseline))
         labels = self.table.per_asteroid(self.table.labels[None, :])
@@ -257,6 +248,7 @@ def ask_about_the_label(table: Table, report: Report) -> None:
         report.compare("errors", model, by_rule)
     for model in (ours, told, linear, curve):
         report.compare("log loss", model, likely)
+    report.compare("log loss", ours, curve)
     report.compare_ranking(ours, by_rule)
     report.compare_ranking(ours, ("the distance to the corner", certain(table, -corner)))
     later = (h <= LARGEST_H) & (moid_of_2025(features) <= LARGEST_MOID)
