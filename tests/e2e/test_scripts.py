@@ -189,6 +189,7 @@ def test_the_out_of_fold_predictions_are_kept_for_all_asteroids_outside_the_test
     keys = pd.read_csv(folder / "groups.csv")["designation"]
     others, labels = ~keys.map(is_test_group), pd.read_csv(folder / "y.csv")["Hazardous"]
     kept = pd.read_csv(experiment.training.artifacts["out_of_fold"].get_local_copy())
+    assert list(kept)[-len(FEATURES) :] == FEATURES
     assert kept["designation"].tolist() == keys[others].tolist()
     assert kept["Hazardous"].tolist() == labels[others].tolist()
     reported = experiment.training.get_reported_single_values()
