@@ -252,9 +252,10 @@ def remote_form(database: "duckdb.DuckDBPyConnection", address: str, needed: Col
     if name.lower().endswith(".parquet"):
         return parquet_form(database, address)
     kind = GZIP if name.lower().endswith(".gz") else CSV
-    header = database.execute(
+    # All rows, though it is one: DuckDB takes no other query before the end of this one.
+    lines = database.execute(
         """FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false,
            delim = chr(31), quote = '', escape = '', compression = $compression) LIMIT 1""",
         {"file": address, "compression": COMPRESSIONS[kind]},
-    ).fetchone()
-    return Form(kind, dict.fromkeys(read_header(header or (), needed), "VARCHAR"))
+    ).fetchall()
+    return Form(kind, dict.fromkeys(read_header((line for (line,) in lines), needed), "VARCHAR"))

@@ -1,4 +1,4 @@
-"""table_reader.py: tables below http://, as of any address that DuckDB's extension httpfs reads."""
+"""table_reader.py: tables below file://, which DuckDB reads alone, and http://, by its extension httpfs."""
 
 import gzip
 import threading
@@ -43,13 +43,16 @@ def text() -> str:
     return asteroid_table(asteroids=20).to_csv(index=False)
 
 
-@pytest.fixture
-def address(text: str, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["file", pytest.param("http", marks=needs_httpfs)])
+def address(text: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a folder with the table in several forms."""
     (tmp_path / "table.csv").write_text(text)
     (tmp_path / "table.csv.gz").write_bytes(gzip.compress(text.encode()))
     cells = f"FROM read_csv('{tmp_path / 'table.csv'}', all_varchar = true)"
     duckdb.sql(f"COPY ({cells}) TO '{tmp_path / 'table.parquet'}'")
+    if request.param == "file":
+        yield f"file://{tmp_path}"
+        return
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, args=[0.02]).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -64,40 +67,51 @@ def read(source: str) -> list[tuple]:
 def refusal(source: str) -> str:
     with pytest.raises(UserError) as error:
         read(source)
-    message = str(error.value)
-    assert message.startswith(source)
-    return message.removeprefix(source)
+    # As DuckDB lists the files below file://.
+    message, name = (told.removeprefix("file://") for told in (str(error.value), source))
+    assert message.startswith(name)
+    return message.removeprefix(name)
 
 
-@needs_httpfs
-@pytest.mark.parametrize(
-    "name", ["table.csv", "table.csv.gz", "table.parquet", "table.csv?version=1.parquet"]
-)
+def cells(text: str) -> list[tuple]:
+    return [tuple(line.split(",")) for line in text.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.parquet"])
 def test_a_file_elsewhere_gives_the_rows_that_it_gives_here(text, address, name):
-    assert read(f"{address}/{name}") == [tuple(line.split(",")) for line in text.splitlines()[1:]]
+    assert read(f"{address}/{name}") == cells(text)
 
 
-@needs_httpfs
+@pytest.mark.parametrize("address", [pytest.param("http", marks=needs_httpfs)], indirect=True)
+def test_what_follows_a_name_is_not_part_of_it(text, address):
+    assert read(f"{address}/table.csv?version=1.parquet") == cells(text)
+
+
+def test_a_pattern_elsewhere_means_files_in_the_order_of_their_names(text, tmp_path):
+    for number in (2, 1):
+        (tmp_path / f"part-{number}.csv").write_text(text.replace("Earth", f"Earth {number}"))
+    rows = read(f"file://{tmp_path}/part-*.csv")
+    assert rows == cells(text.replace("Earth", "Earth 1")) + cells(text.replace("Earth", "Earth 2"))
+
+
+@pytest.mark.parametrize("address", [pytest.param("http", marks=needs_httpfs)], indirect=True)
 def test_what_is_not_there_is_told_by_duckdb(address):
     told = refusal(f"{address}/nowhere.csv")
     assert told.startswith(" cannot be read (HTTP Error: ")
     assert "404" in told
 
 
-@needs_httpfs
 def test_the_header_elsewhere_is_checked_as_one_here_is(text, address, tmp_path):
     (tmp_path / "table.csv").write_text(text.replace(",", ";"))
     assert "its columns are separated by ';': save it with ','" in refusal(f"{address}/table.csv")
 
 
-@needs_httpfs
 def test_a_short_row_elsewhere_is_located(text, address, tmp_path):
     (tmp_path / "table.csv").write_text(text.replace(",Earth", "", 1))
     told = "(Invalid Input Error: CSV Error on Line: 2, Expected Number of Columns: 40 Found: 39)"
     assert refusal(f"{address}/table.csv") == f" cannot be read {told}"
 
 
-@needs_httpfs
 def test_no_row_elsewhere_is_lost_between_two_stray_quotes(text, address, tmp_path):
     lines = text.split("\n")
     lines[6] = lines[6].replace(",", ',"', 1)
