@@ -116,8 +116,9 @@ def find_files(source: Path | str) -> list[Path]:
     path = Path(source)
     if path.is_dir():
         raise UserError(f"{source}: a folder; {REMEDY}")
-    # A file that is there is meant by its name, even if it looks like a pattern.
-    found = [path] if path.exists() else [Path(each) for each in glob.glob(str(source), recursive=True)]
+    # A file that is there is meant by its name, even if it looks like a pattern. With two **, a pattern
+    # finds files twice.
+    found = {path} if path.exists() else {Path(each) for each in glob.glob(str(source), recursive=True)}
     if files := sorted(each for each in found if each.is_file()):
         return files
     raise UserError(f"{source}: no such file; {REMEDY}")

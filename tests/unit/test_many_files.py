@@ -60,7 +60,7 @@ def to_parquet(path: Path, cells: str = "*") -> None:
     new.rename(path)
 
 
-@pytest.mark.parametrize("pattern", ["*/part-*.csv", "**/*.csv", "year=?/*", "year=[012]/part*"])
+@pytest.mark.parametrize("pattern", ["*/part-*.csv", "**/**/*.csv", "year=?/*", "year=[012]/part*"])
 @pytest.mark.parametrize("pack", [lambda path: None, pack_file, to_parquet])
 def test_a_pattern_gives_the_rows_of_all_files_in_the_order_of_their_names(text, parts, pack, pattern):
     for path in parts:
