@@ -47,7 +47,8 @@ class Check:
         self.rows += len(table)
 
     def check_numbers(self, table: pd.DataFrame) -> None:
-        numbers = table[list(RAW_COLUMNS)].apply(pd.to_numeric, errors="coerce")
+        # As floats: with a NULL among whole numbers, a comparison would be neither True nor False.
+        numbers = table[list(RAW_COLUMNS)].apply(pd.to_numeric, errors="coerce").astype(float)
         for name, (words, is_valid) in RAW_COLUMNS.items():
             is_number = numbers[name].abs() <= LARGEST_NUMBER
             self.note(f"'{name}' is not a finite number", ~is_number)

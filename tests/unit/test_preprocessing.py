@@ -104,6 +104,14 @@ def test_what_cannot_be_is_counted_and_located(table, column, value, told):
     assert find_problems(table[:2], table[2:7], table[7:]) == told
 
 
+def test_a_null_among_whole_numbers_is_no_number(table):
+    """A column of Parquet that has one comes with a type of its own."""
+    numbers = table["Orbit Uncertainity"].astype("Int64")
+    numbers[3] = pd.NA
+    told = f"'Orbit Uncertainity' is not a finite number in 1 of {len(table)} rows, first in row 4"
+    assert find_problems(table.assign(**{"Orbit Uncertainity": numbers})) == [told]
+
+
 def test_a_table_without_rows_or_of_a_single_class_is_a_problem(table):
     assert find_problems(table.head(0)) == ["there are no rows"]
     assert find_problems(table.assign(Hazardous=False), table.assign(Hazardous=True)) == []
