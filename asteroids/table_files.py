@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from clearml_tools.errors import UserError
 
@@ -43,8 +43,9 @@ def write_table(
 ) -> Path:
     """Write the rows of a query, in their order, and return the file: `file_name`, or Parquet beyond.
 
-    In Parquet, RAW_COLUMNS that come as text become numbers, unless a cell of the column is none: then the
-    column stays text, so that preprocessing.py can name the row. All other columns keep the query's types.
+    In Parquet, RAW_COLUMNS become the DOUBLEs that their texts in a CSV would be: 0.05 in 32 bits is 0.05,
+    and not a bit more. A column with a cell that is no number stays as it is, so that preprocessing.py can
+    name the row. All other columns keep the query's types.
     The query runs up to three times.
     """
     kinds = {
@@ -61,12 +62,14 @@ def write_table(
         ]
         parquet_path(folder, file_name).unlink(missing_ok=True)
         return copy(database, replace(query, replaced), parameters, folder / file_name, "csv, header")
-    texts = [name for name in RAW_COLUMNS if kinds.get(name) == "VARCHAR"]
+    others = [name for name in RAW_COLUMNS if kinds.get(name, "DOUBLE") != "DOUBLE"]
     fits: tuple[bool, ...] = ()
-    if texts:
-        checks = ", ".join(map(are_numbers, texts))
+    if others:
+        checks = ", ".join(map(are_numbers, others))
         (fits,) = database.execute(f"SELECT {checks} FROM ({query})", dict(parameters)).fetchall()
-    casts = [cast(name, "DOUBLE") for name, fit in zip(texts, fits, strict=True) if fit]
+    casts = [
+        f"{as_number(name)} AS {quote_name(name)}" for name, fit in zip(others, fits, strict=True) if fit
+    ]
     return copy_to_parquet(database, replace(query, casts), parameters, folder, file_name)
 
 
@@ -76,10 +79,18 @@ def replace(query: str, expressions: Collection[str]) -> str:
 
 
 def are_numbers(column: str) -> str:
-    """Return SQL for whether each text in a column is a number, or NULL."""
+    """Return SQL for whether each cell of a column is a number by its text, or NULL."""
     name = quote_name(column)
     # DuckDB alone takes 1_000 for a number.
-    return f"bool_and({name} IS NULL OR TRY_CAST({name} AS DOUBLE) IS NOT NULL AND NOT contains({name}, '_'))"
+    return (
+        f"bool_and({name} IS NULL OR "
+        f"{as_number(column)} IS NOT NULL AND NOT contains(CAST({name} AS VARCHAR), '_'))"
+    )
+
+
+def as_number(column: str) -> str:
+    """Return SQL for the number that the text of a cell is, or NULL."""
+    return f"TRY_CAST(CAST({quote_name(column)} AS VARCHAR) AS DOUBLE)"
 
 
 def cast(column: str, kind: str) -> str:
@@ -193,8 +204,8 @@ def read_chunks(
 
     The index of each chunk begins with 0. Of `columns`, those that the table has are read, in its order.
     Those of `text` come as texts: in a CSV, "0012" would become 12, and one empty cell would turn all whole
-    numbers into floats. UserError, "no readable X.csv: " and why, if there is no such file, or one that
-    cannot be read, or a CSV and a Parquet.
+    numbers into floats. Only an empty cell is no text: "NA" and "None" are. UserError, "no readable X.csv: "
+    and why, if there is no such file, or one that cannot be read, or a CSV and a Parquet.
     """
     csv, parquet = folder / file_name, parquet_path(folder, file_name)
     if csv.exists() and parquet.exists() and csv != parquet:
@@ -213,7 +224,8 @@ def read_csv_chunks(
     path: Path, columns: Collection[str] | None, text: Collection[str]
 ) -> Iterator[pd.DataFrame]:
     # All columns are read: with pandas' `usecols`, a row with a comma too many would be no error.
-    with pd.read_csv(path, dtype=dict.fromkeys(text, str), chunksize=CHUNK_ROWS) as chunks:
+    options: dict[str, Any] = {"dtype": dict.fromkeys(text, str), "keep_default_na": False, "na_values": [""]}
+    with pd.read_csv(path, chunksize=CHUNK_ROWS, **options) as chunks:
         for chunk in chunks:
             yield chunk if columns is None else chunk[[name for name in chunk if name in columns]]
 

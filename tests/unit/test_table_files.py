@@ -82,6 +82,30 @@ def test_a_column_of_the_model_becomes_numbers_unless_a_cell_is_none(tmp_path, c
     assert read_table(tmp_path, "nasa.csv")["Neo Reference ID"].iloc[9] == "0009"
 
 
+@pytest.mark.parametrize(
+    ("kind", "cell", "number"),
+    [
+        ("FLOAT", "0.05", 0.05),
+        ("DECIMAL(38, 18)", "0.123456789012345678", 0.123456789012345678),
+        ("BIGINT", "9007199254740993", 9007199254740992.0),
+    ],
+)
+def test_a_number_of_any_type_is_the_same_in_csv_and_in_parquet(tmp_path, kind, cell, number):
+    for rows in (5, 20):
+        write(f'SELECT CAST({cell} AS {kind}) AS "Mean Motion" FROM range({rows})', tmp_path)
+        assert read_table(tmp_path, "nasa.csv")["Mean Motion"].astype(float).tolist() == [number] * rows
+
+
+@pytest.mark.parametrize("rows", [5, 20])
+def test_only_an_empty_cell_is_no_text(tmp_path, rows):
+    texts = ["NA", "None", "nan", "null", "0012"] * (rows // 5)
+    with TableWriter(tmp_path, "X.csv") as writer:
+        writer.append(pd.DataFrame({"a": [None, *texts[1:]], "b": texts}))
+    read = read_table(tmp_path, "X.csv", text=["a", "b"])
+    assert read["b"].tolist() == texts
+    assert read["a"].isna().tolist() == [True] + [False] * (rows - 1)
+
+
 @pytest.mark.parametrize("rows", [5, 20])
 def test_callers_choose_columns_and_which_of_them_are_text(tmp_path, rows):
     frame = pd.DataFrame({"a": ["01"] * rows, "b": 1.5, "id": range(rows)})
