@@ -6,6 +6,7 @@ UserError that names the file and the cause.
 """
 
 import glob
+import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -113,12 +114,12 @@ def not_a_table(name: Path | str, why: str) -> UserError:
 
 def find_files(source: Path | str) -> list[Path]:
     """Return the files that a path or a pattern means, in the order of their names."""
-    path = Path(source)
+    path = Path(os.path.expanduser(source))  # in quotes, or after --csv=, the shell leaves ~ as it is
     if path.is_dir():
         raise UserError(f"{source}: a folder; {REMEDY}")
     # A file that is there is meant by its name, even if it looks like a pattern. With two **, a pattern
     # finds files twice.
-    found = {path} if path.exists() else {Path(each) for each in glob.glob(str(source), recursive=True)}
+    found = {path} if path.exists() else {Path(each) for each in glob.glob(str(path), recursive=True)}
     if files := sorted(each for each in found if each.is_file()):
         return files
     raise UserError(f"{source}: no such file; {REMEDY}")

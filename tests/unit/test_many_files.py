@@ -68,6 +68,11 @@ def test_a_pattern_gives_the_rows_of_all_files_in_the_order_of_their_names(text,
     assert read(f"{parts[0].parents[1]}/{pattern}") == cells(text)
 
 
+def test_a_pattern_may_begin_in_the_home_folder(text, parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read("~/parts/*/*") == cells(text)
+
+
 def test_each_file_may_have_line_ends_of_its_own(text, parts):
     parts[1].write_bytes(parts[1].read_bytes().replace(b"\n", b"\r\n"))
     assert read(f"{parts[0].parents[1]}/*/*") == cells(text)
