@@ -120,7 +120,7 @@ def find_files(source: Path | str) -> list[Path]:
     # A file that is there is meant by its name, even if it looks like a pattern. With two **, a pattern
     # finds files twice.
     found = {path} if path.exists() else {Path(each) for each in glob.glob(str(path), recursive=True)}
-    if files := sorted(each for each in found if each.is_file()):
+    if files := sorted((each for each in found if each.is_file()), key=str):  # as DuckDB sorts them
         return files
     raise UserError(f"{source}: no such file; {REMEDY}")
 

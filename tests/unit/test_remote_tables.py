@@ -87,11 +87,14 @@ def test_what_follows_a_name_is_not_part_of_it(text, address):
     assert read(f"{address}/table.csv?version=1.parquet") == cells(text)
 
 
-def test_a_pattern_elsewhere_means_files_in_the_order_of_their_names(text, tmp_path):
-    for number in (2, 1):
-        (tmp_path / f"part-{number}.csv").write_text(text.replace("Earth", f"Earth {number}"))
-    rows = read(f"file://{tmp_path}/part-*.csv")
-    assert rows == cells(text.replace("Earth", "Earth 1")) + cells(text.replace("Earth", "Earth 2"))
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_pattern_means_files_in_one_order_here_and_elsewhere(text, tmp_path, scheme):
+    parts = {name: text.replace("Earth", name) for name in ("part-1", "part-10", "part-2", "part")}
+    for name in sorted(parts):  # a name as a whole: "part-1/a.csv" is before "part/a.csv"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text(parts[name])
+    rows = read(f"{scheme}{tmp_path}/part*/*.csv")
+    assert rows == [row for part in parts.values() for row in cells(part)]
 
 
 @pytest.mark.parametrize("address", [pytest.param("http", marks=needs_httpfs)], indirect=True)
