@@ -24,11 +24,10 @@ from clearml import Task
 
 import global_config as config
 from asteroids.configuration import check_configuration
-from asteroids.database import quote_name
-from asteroids.evaluation import compare_with_baselines, rule_of_thumb
+from asteroids.evaluation import compare_with_baselines, format_scores, rule_of_thumb
 from asteroids.ids import designation
 from asteroids.table_checks import Check, read_labels
-from asteroids.table_files import CHUNK_ROWS, VECTOR_ROWS
+from asteroids.table_files import cast, fetch_chunks
 from asteroids.table_reader import open_table
 from clearml_tools.connection import connect
 from clearml_tools.interrupts import delayed_interrupt
@@ -70,19 +69,11 @@ class Answers:
 
 
 def read_rows(table: str) -> Iterator[pd.DataFrame]:
-    """Yield the table's needed columns in chunks; ids, names and labels as text."""
-    with open_table(Path(table), NEEDED_COLUMNS) as database:
+    """Yield the table's needed columns in chunks, as texts: so a number is the same in CSV and in Parquet."""
+    with open_table(table, NEEDED_COLUMNS) as database:
         known = [name for name, *_ in database.execute("DESCRIBE raw_table").fetchall()]
-        selected = [
-            f"CAST({quote_name(name)} AS VARCHAR) AS {quote_name(name)}"
-            if name in TEXT_COLUMNS
-            else quote_name(name)
-            for name in known
-            if name in (*RAW_COLUMNS, *TEXT_COLUMNS)
-        ]
-        rows = database.execute(f"SELECT {', '.join(selected)} FROM raw_table")
-        while len(chunk := rows.fetch_df_chunk(CHUNK_ROWS // VECTOR_ROWS)):
-            yield chunk
+        selected = [cast(name, "VARCHAR") for name in known if name in (*RAW_COLUMNS, *TEXT_COLUMNS)]
+        yield from fetch_chunks(database.execute(f"SELECT {', '.join(selected)} FROM raw_table"))
 
 
 def answer(model: Model, table: str) -> Answers:
@@ -168,7 +159,7 @@ def judge(
     """
 
     def show(name: str, rows: np.ndarray) -> tuple[str, pd.DataFrame]:
-        scores = answers.scores(rows, threshold).map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+        scores = format_scores(answers.scores(rows, threshold))
         print(f"{name}, {answers.describe(rows)}")
         print(scores.to_string())
         if (scores == "").any(axis=None):
@@ -183,17 +174,23 @@ def judge(
         return
     learned = len(set(answers.keys[~is_new]))
     print(f"the model has learned from {learned} of these {config.GROUPS}, as far as their keys tell")
-    nameless = [key for key in set(answers.keys) if not designation(key)] if config.GROUP_NAME_COLUMN else []
-    if nameless:
-        column = config.GROUP_NAME_COLUMN
-        print(f"{len(nameless)} of them have no designation in '{column}', and may be known by another id")
+    if config.GROUP_NAME_COLUMN:
+        has_name = np.array([designation(key) is not None for key in answers.keys])
+        if nameless := len(set(answers.keys[is_new & ~has_name])):
+            print(
+                f"{nameless} others have no designation in '{config.GROUP_NAME_COLUMN}': it may know them "
+                "by another id"
+            )
+        is_new &= has_name
     if learned and is_new.any():
         yield show(f"new {config.GROUPS}", is_new)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--csv", help="CSV (or .csv.gz) or Parquet file to judge on (the table in data/)")
+    parser.add_argument(
+        "--csv", help="table to judge on, a file, pattern or address as for get_data.py (the one in data/)"
+    )
     parser.add_argument("--model", help="id of a model in ClearML, or a model file (the champion)")
     return parser.parse_args()
 

@@ -196,7 +196,7 @@ def main() -> None:
         ("out of fold", evaluation.VALIDATION_SCORES),
         ("on the test set", evaluation.TEST_SCORES),
     ):
-        print(f"{where}:\n{scores[list(names)].round(4).to_string(na_rep='')}")
+        print(f"{where}:\n{evaluation.format_scores(scores[list(names)]).to_string()}")
 
     with delayed_interrupt():
         plots.report_learning_curves(logger, found.curves)

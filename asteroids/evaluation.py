@@ -96,6 +96,11 @@ def validation_scores(labels: np.ndarray, probabilities: np.ndarray, threshold: 
     return dict(zip(VALIDATION_SCORES, np.mean(of_repeats, axis=0).tolist(), strict=True))
 
 
+def format_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of scores as text, with nothing where there is none."""
+    return scores.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+
+
 def compare_with_baselines(
     labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
 ) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
 from asteroids.cross_validation import Curves
-from asteroids.evaluation import baseline_metric, rule_text
+from asteroids.evaluation import baseline_metric, format_scores, rule_text
 from global_config import CLASS_NAMES
 
 Logger = Any  # clearml.Logger: this folder imports nothing of ClearML's
@@ -92,8 +92,7 @@ def report_importance(logger: Logger, booster: xgboost.Booster) -> None:
 
 def report_comparison(logger: Logger, scores: pd.DataFrame) -> None:
     """Report the scores as a table and as single values; the model's have plain names, to compare runs by."""
-    table = scores.round(4).astype(object).where(scores.notna(), "")
-    logger.report_table("Scores", "model beside baselines", iteration=0, table_plot=table)
+    logger.report_table("Scores", "model beside baselines", iteration=0, table_plot=format_scores(scores))
     for row, values in scores.iterrows():
         for name, value in values.dropna().items():
             logger.report_single_value(

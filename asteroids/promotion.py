@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 import xgboost
 
-from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
+from asteroids.evaluation import (
+    BASELINES,
+    TEST_SCORES,
+    VALIDATION_SCORES,
+    baseline_metric,
+    format_scores,
+)
 from global_config import GROUP_KEY_COLUMN, GROUPS, LABEL_COLUMN
 
 # A difference below this share of the reigning model's log loss is none. Seeds alone differ by as much.
@@ -149,5 +155,4 @@ def comparison_table(models: Mapping[str, Figures], reported: Figures) -> pd.Dat
         baseline: {name: reported.get(baseline_metric(name, baseline)) for name in names}
         for baseline in BASELINES
     }
-    table = pd.DataFrame({**models, **baselines}).T.reindex(columns=names)
-    return table.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
+    return format_scores(pd.DataFrame({**models, **baselines}).T.reindex(columns=names))

@@ -50,6 +50,8 @@ class Check:
         # As floats: with a NULL among whole numbers, a comparison would be neither True nor False.
         numbers = table[list(RAW_COLUMNS)].apply(pd.to_numeric, errors="coerce").astype(float)
         for name, (words, is_valid) in RAW_COLUMNS.items():
+            if pd.api.types.is_bool_dtype(table[name]):  # to the hook, True is no number
+                numbers[name] = np.nan
             is_number = numbers[name].abs() <= LARGEST_NUMBER
             self.note(f"'{name}' is not a finite number", ~is_number)
             self.note(f"'{name}' is not {words}", is_number & ~is_valid(numbers[name]))

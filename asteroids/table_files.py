@@ -244,14 +244,20 @@ def read_parquet_chunks(
                 for name in names
                 if columns is None or name in columns
             ]
-            rows = database.execute(f"SELECT {', '.join(expressions) or 'NULL'} FROM {source}", files)
-            is_first = True
-            while len(frame := rows.fetch_df_chunk(max(1, CHUNK_ROWS // VECTOR_ROWS))) or is_first:
-                for first in range(0, max(1, len(frame)), CHUNK_ROWS):
-                    yield frame.iloc[first : first + CHUNK_ROWS]
-                is_first = False
+            yield from fetch_chunks(
+                database.execute(f"SELECT {', '.join(expressions) or 'NULL'} FROM {source}", files)
+            )
         except duckdb.Error as error:
             raise ValueError(str(error).splitlines()[0]) from error
+
+
+def fetch_chunks(rows: "duckdb.DuckDBPyConnection") -> Iterator[pd.DataFrame]:
+    """Yield what a query has found, in order, in chunks of at most CHUNK_ROWS rows: an empty one of none."""
+    is_first = True
+    while len(frame := rows.fetch_df_chunk(max(1, CHUNK_ROWS // VECTOR_ROWS))) or is_first:
+        for first in range(0, max(1, len(frame)), CHUNK_ROWS):
+            yield frame.iloc[first : first + CHUNK_ROWS]
+        is_first = False
 
 
 def find_table(folder: Path, file_name: str) -> Path:

@@ -163,14 +163,14 @@ def parse_grid(text: str, types: Mapping[str, type[float]]) -> list[dict[str, fl
         name, _, listed = part.partition("=")
         name = name.replace("-", "_")  # as options are written
         if name not in types:
-            raise UserError(f"--grid has the parameter '{name}': there are {', '.join(types)}")
+            raise UserError(f"--grid has the parameter '{name}': choose from {', '.join(types)}")
         if name in grid:
             raise UserError(f"--grid has '{name}' twice: write it once, with all its values: {name}=1,2")
         try:
             values = [types[name](value) for value in listed.split(",")]
         except ValueError as error:
             wanted = "whole numbers" if types[name] is int else "numbers"
-            raise UserError(f"--grid has '{part}': give {wanted}, such as {name}=1,2") from error
+            raise UserError(f"--grid has '{part}': give {wanted} after '=', such as {name}=1,2") from error
         if len(set(values)) < len(values):
             raise UserError(f"--grid has '{part}': give each value once")
         grid[name] = values

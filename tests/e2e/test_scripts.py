@@ -17,7 +17,9 @@ from sklearn.metrics import average_precision_score, log_loss
 from asteroids.cross_validation import REPEATS
 from asteroids.evaluation import TEST_SCORES
 from asteroids.frozen_test_set import is_test_group
+from asteroids.promotion import compare
 from local_stack.waiting import run
+from model_selection import read_evidence
 from preprocess_serving import FEATURES
 from tests.support.checkouts import REPOSITORY
 
@@ -196,6 +198,17 @@ def test_the_out_of_fold_predictions_are_kept_for_all_asteroids_outside_the_test
     losses = [log_loss(kept["Hazardous"], kept[f"probability {repeat}"]) for repeat in range(REPEATS)]
     assert np.mean(losses) == pytest.approx(reported["validation log loss"])
     assert kept["designation"].nunique() == reported["training groups"]
+
+
+def test_what_a_champion_is_compared_by_is_what_the_training_has_predicted(experiment):
+    """One asteroid has one to seven rows, and no probability counts as surer than a thousand to one."""
+    reported, evidence = read_evidence(experiment.training)
+    losses = evidence.losses()
+    assert len(losses) == evidence.groups == reported["training groups"]
+    assert losses["loss"].mean() == pytest.approx(reported["validation log loss"], rel=0.5)
+    assert losses["errors"].mean() < 0.01
+    comparison = compare(evidence, evidence)
+    assert comparison.reason.startswith("no difference that can be told: log loss 0.0")
 
 
 def test_two_runs_with_one_seed_give_the_same_model_bytes(experiment, checkout, sdk):

@@ -92,13 +92,13 @@ def test_a_grid_may_vary_all_numbers_of_the_training_that_are_xgboosts_own(monke
 @pytest.mark.parametrize(
     ("grid", "words"),
     [
-        ("depth=2,3", "--grid has the parameter 'depth': there are eta, max_depth, "),
+        ("depth=2,3", "--grid has the parameter 'depth': choose from eta, max_depth, "),
         ("eta=0.1 eta=0.2", "--grid has 'eta' twice"),
-        ("eta=", "--grid has 'eta=': give numbers, such as eta=1,2"),
+        ("eta=", "--grid has 'eta=': give numbers after '=', such as eta=1,2"),
         ("eta", "--grid has 'eta': give numbers"),
         ("eta=0.1,,0.2", "--grid has 'eta=0.1,,0.2': give numbers"),
         ("eta=fast", "--grid has 'eta=fast': give numbers"),
-        ("max_depth=2.5", "--grid has 'max_depth=2.5': give whole numbers, such as max_depth=1,2"),
+        ("max_depth=2.5", "--grid has 'max_depth=2.5': give whole numbers after '=', such as max_depth=1,2"),
         ("eta=0.1,0.10", "--grid has 'eta=0.1,0.10': give each value once"),
         ("max_depth=1,2,3,4,5,6 eta=1,2,3 gamma=1,2,3", "--grid has 54 combinations, and 50 are the most"),
     ],
