@@ -82,8 +82,9 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
     """Return whether `model` may take the place of the reigning one, and why.
 
     It may if it is better: the whole interval of the difference in log loss is beyond the margin. If it has
-    learned from more groups, it is enough that it is not worse by the margin. And it must not make more
-    errors for certain. The interval is a bootstrap over the groups: those that both have predicted out of
+    learned from more groups, it is enough that the interval does not reach the margin on the other side, and
+    that it is not worse for certain: a little worse each time would add up. And it must not make more errors
+    for certain. The interval is a bootstrap over the groups: those that both have predicted out of
     fold, and those that are new to the reigning model. It is the wider the more `candidates` there were to
     choose from, as the best of many looks good by luck alone.
     """
@@ -115,7 +116,7 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
         return Comparison(False, f"it is worse: {figures}")
     if low > margin:
         return Comparison(True, f"it is better: {figures}")
-    if model.groups > reigning.groups and low > -margin:
+    if model.groups > reigning.groups and low > -margin and high >= 0:
         more = f"it is no worse and has learned from more {GROUPS}, {model.groups} against {reigning.groups}"
         return Comparison(True, f"{more}: {figures}")
     return Comparison(False, f"no difference that can be told: {figures}")

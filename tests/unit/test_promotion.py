@@ -88,6 +88,13 @@ def test_an_equal_model_of_more_data_replaces_the_champion_and_one_of_less_does_
     assert not compare(evidence(0.9, groups=399, seed=1), evidence(0.9)).replaces
 
 
+def test_more_data_do_not_excuse_a_model_that_is_a_little_worse_for_certain():
+    """A hundred such steps, each within the margin, would end far from the first champion."""
+    comparison = compare(evidence(0.895, groups=999), evidence(0.9))
+    assert not comparison.replaces
+    assert "an improvement between -0.0056 and -0.0056 (95 % interval; margin 0.0104)" in comparison.reason
+
+
 def test_a_model_that_certainly_makes_more_errors_replaces_nobody_whatever_its_log_loss():
     timid = evidence(0.55, wrong=0)
     bold = replace(evidence(0.95, groups=999), threshold=0.97)  # sure, and misses all hazardous ones
