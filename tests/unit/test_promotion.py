@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xgboost
 
+from asteroids import promotion
 from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
 from asteroids.promotion import PROBABILITY, Evidence, best_candidate, compare, comparison_table, interval
 from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
@@ -173,6 +174,16 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
         low, high = interval(pd.Series(generator.normal(1, 5, 200)), 0.9)
         covered += low < 1 < high
     assert 47 <= covered <= 59  # 54 of 60, give or take three standard errors
+
+
+def test_of_many_asteroids_the_interval_is_nearly_that_of_the_bootstrap(monkeypatch):
+    """Also where one in a hundred has a large loss, and all others hardly any."""
+    generator = np.random.default_rng(0)
+    differences = pd.Series(np.where(generator.random(2_000) < 0.01, 5.0, generator.normal(0, 0.01, 2_000)))
+    resampled = interval(differences, 0.95)
+    monkeypatch.setattr(promotion, "MOST_RESAMPLED", 1_000)
+    assert interval(differences, 0.95) != resampled
+    assert interval(differences, 0.95) == pytest.approx(resampled, abs=0.1 * (resampled[1] - resampled[0]))
 
 
 # The table
