@@ -45,21 +45,32 @@ class Evidence:
     groups: int
     booster: xgboost.Booster
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if a column is missing, or something else than a probability is in one."""
+        if missing := {GROUP_KEY_COLUMN, LABEL_COLUMN}.difference(self.predictions):
+            raise ValueError(f"its out-of-fold predictions lack the column '{missing.pop()}'")
+        probabilities = self.probabilities()
+        if not probabilities.size or not np.all((probabilities >= 0) & (probabilities <= 1)):
+            raise ValueError(f"its columns '{PROBABILITY}…' do not all hold probabilities")
+
+    def probabilities(self) -> np.ndarray:
+        """Return the out-of-fold probabilities, a column for each repeat."""
+        return self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy(float)
+
     def losses(self) -> pd.DataFrame:
         """Return the mean log loss and share of errors of each group, and its mean label."""
-        probabilities = self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy()
-        return self._losses(self.predictions, probabilities)
+        return self._losses(self.predictions, self.probabilities())
 
     def losses_on_new(self, other: pd.DataFrame) -> pd.DataFrame:
         """Return the same of those groups in another training's predictions that the model does not know.
 
         There are none if it cannot be told which ones it knows (of a large table only a part is predicted),
-        or if it needs features that the other has not.
+        or if it needs features that the other has not, or does not name them.
         """
         keys, known = other[GROUP_KEY_COLUMN], self.predictions[GROUP_KEY_COLUMN]
         new = other[~keys.isin(known)] if known.nunique() == self.groups else other.head(0)
         names = self.booster.feature_names or []
-        if new.empty or not set(names) <= set(new):
+        if new.empty or not names or not set(names) <= set(new):
             return self._losses(other.head(0), np.zeros((0, 1)))
         probabilities = self.booster.inplace_predict(new[names].to_numpy(np.float32), validate_features=False)
         return self._losses(new, probabilities[:, None])

@@ -150,6 +150,33 @@ def test_one_certain_error_counts_no_more_than_a_thousand_to_one():
     assert losses["errors"].sum() == 0.5  # one of the asteroid's two rows
 
 
+@pytest.mark.parametrize("value", [np.nan, 1.1, -0.1, "high"])
+def test_what_is_no_probability_is_refused(value):
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=r"probabilities|could not convert"):
+        replace(shown, predictions=shown.predictions.assign(**{f"{PROBABILITY}1": value}))
+
+
+@pytest.mark.parametrize("column", [GROUP_KEY_COLUMN, LABEL_COLUMN])
+def test_predictions_without_keys_or_labels_are_refused(column):
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=f"lack the column '{column}'"):
+        replace(shown, predictions=shown.predictions.drop(columns=column))
+
+
+def test_predictions_without_a_probability_are_refused():
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=f"its columns '{PROBABILITY}…' do not all hold probabilities"):
+        replace(shown, predictions=shown.predictions[[GROUP_KEY_COLUMN, LABEL_COLUMN, "size"]])
+
+
+def test_a_model_that_names_no_features_predicts_no_new_asteroids():
+    shown = evidence(0.9, groups=100, only=range(100))
+    nameless = booster_of_size().copy()
+    nameless.feature_names = None
+    assert " on 100 asteroids, out of fold" in compare(evidence(0.9), replace(shown, booster=nameless)).reason
+
+
 # Candidates
 
 
