@@ -107,6 +107,8 @@ def read_evidence(task: Task) -> tuple[Figures, Evidence]:
         evidence = Evidence(predictions, reported["threshold"], groups, booster)
     except (KeyError, IndexError, OSError, UserError, xgboost.core.XGBoostError) as error:
         raise ValueError(f"training {task.id} lacks {error}") from error
+    except ValueError as error:
+        raise ValueError(f"training {task.id}: {error}") from error
     return reported, evidence
 
 

@@ -1,4 +1,4 @@
-"""Chain the tracked scripts into a ClearML pipeline, and promote the best model if it is better.
+"""Chain the tracked scripts into a ClearML pipeline, and promote the best model if it beats the champion.
 
     python pipeline.py                            # on ClearML agents: controller and steps are enqueued
     python pipeline.py --wait                     # the same, and follow the run to its end

@@ -80,7 +80,10 @@ class Table:
             # The last metric decides when to stop: PR-AUC is near 1 long before the probabilities are right.
             method = {"tree_method": "exact", "nthread": 1, "eval_metric": ["aucpr", "logloss"]}
         try:
-            return xgboost.train({**parameters, **method}, matrix, rounds, verbose_eval=False, **options)
+            quiet = {"verbosity": 0}  # it warns in each round of a fold of one class, which has no PR-AUC
+            return xgboost.train(
+                {**parameters, **method, **quiet}, matrix, rounds, verbose_eval=False, **options
+            )
         except xgboost.core.XGBoostError as error:
             raise UserError(f"XGBoost refuses the parameters: {' '.join(str(error).split())}") from error
 
@@ -173,11 +176,15 @@ def cross_validate(
 
 
 def mean_curves(curves: Sequence[Curves]) -> Curves:
-    """Return the mean of several boosters' learning curves, up to the last round that all of them have."""
+    """Return the mean of several boosters' learning curves, up to the last round that all of them have.
+
+    A fold of one class has no PR-AUC: the mean is that of the others.
+    """
 
     def mean(data: str, metric: str) -> list[float]:
         return [
-            float(np.mean(values)) for values in zip(*(each[data][metric] for each in curves), strict=False)
+            float(np.nanmean(values))
+            for values in zip(*(each[data][metric] for each in curves), strict=False)
         ]
 
     return {data: {metric: mean(data, metric) for metric in metrics} for data, metrics in curves[0].items()}

@@ -21,6 +21,7 @@ BASELINES = ("rule", "majority class")  # the rows beside the model's in the tab
 VALIDATION_SCORES = ("validation log loss", "validation F1")
 TEST_SCORES = ("accuracy", "recall", "precision", "F1", "PR-AUC", "Brier", "calibration error")
 TRAINING_GROUPS = "training groups"  # how many a model has learned from
+MOST_LOST = 0.02  # of what the best threshold finds, for one nearer to 0.5
 THRESHOLD_ATTRIBUTE = "threshold"  # of a model file: from this probability on the answer is class 1
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge}
@@ -47,8 +48,9 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     The very best F1 depends on a few odd rows, and its threshold may be near 0 or 1 and do worse on other
     data. Of m mistakes, chance explains two standard errors, twice the square root of m. With one, another
-    seed moved the threshold anywhere from 0.2 to 0.7. Candidates are 0.5 and the middle between any two
-    neighbouring probabilities.
+    seed moved the threshold anywhere from 0.2 to 0.7. But of what the best finds, no more than a fiftieth may
+    be lost: a weak model makes so many mistakes that chance would explain a threshold at which it finds
+    nothing. Candidates are 0.5 and the middle between any two neighbouring probabilities.
     """
     cuts = np.unique(np.concatenate([[0.0], probabilities, [1.0]]))
     candidates = np.append((cuts[:-1] + cuts[1:]) / 2, 0.5)
@@ -57,7 +59,8 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     found = len(positives) - np.searchsorted(np.sort(positives), candidates)
     f1 = 2 * found / (predicted + len(positives))
     best = np.argmax(f1)
-    chance = max(1.0, 2 * np.sqrt(predicted[best] - found[best] + len(positives) - found[best]))
+    mistakes = predicted[best] - found[best] + len(positives) - found[best]
+    chance = max(1.0, min(2 * np.sqrt(mistakes), MOST_LOST * found[best]))
     with_more_missed = 2 * (found[best] - chance) / (predicted[best] - chance + len(positives))
     good = candidates[f1 >= with_more_missed - 1e-9]
     return float(good[np.argmin(abs(good - 0.5))])

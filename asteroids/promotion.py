@@ -9,6 +9,7 @@ model_selection.py gets the models and their figures from ClearML, and carries o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from global_config import GROUP_KEY_COLUMN, GROUPS, LABEL_COLUMN
 MARGIN = 0.1
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+MOST_RESAMPLED = 20_000  # groups. The mean of more is normally distributed, and resampling would take minutes
 # No probability counts as surer than this. Otherwise one odd asteroid would outweigh all others.
 LEAST_PROBABILITY = 1e-3
 
@@ -49,21 +51,32 @@ class Evidence:
     groups: int
     booster: xgboost.Booster
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if a column is missing, or something else than a probability is in one."""
+        if missing := {GROUP_KEY_COLUMN, LABEL_COLUMN}.difference(self.predictions):
+            raise ValueError(f"its out-of-fold predictions lack the column '{missing.pop()}'")
+        probabilities = self.probabilities()
+        if not probabilities.size or not np.all((probabilities >= 0) & (probabilities <= 1)):
+            raise ValueError(f"its columns '{PROBABILITY}…' do not all hold probabilities")
+
+    def probabilities(self) -> np.ndarray:
+        """Return the out-of-fold probabilities, a column for each repeat."""
+        return self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy(float)
+
     def losses(self) -> pd.DataFrame:
         """Return the mean log loss and share of errors of each group, and its mean label."""
-        probabilities = self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy()
-        return self._losses(self.predictions, probabilities)
+        return self._losses(self.predictions, self.probabilities())
 
     def losses_on_new(self, other: pd.DataFrame) -> pd.DataFrame:
         """Return the same of those groups in another training's predictions that the model does not know.
 
         There are none if it cannot be told which ones it knows (of a large table only a part is predicted),
-        or if it needs features that the other has not.
+        or if it needs features that the other has not, or does not name them.
         """
         keys, known = other[GROUP_KEY_COLUMN], self.predictions[GROUP_KEY_COLUMN]
         new = other[~keys.isin(known)] if known.nunique() == self.groups else other.head(0)
         names = self.booster.feature_names or []
-        if new.empty or not set(names) <= set(new):
+        if new.empty or not names or not set(names) <= set(new):
             return self._losses(other.head(0), np.zeros((0, 1)))
         probabilities = self.booster.inplace_predict(new[names].to_numpy(np.float32), validate_features=False)
         return self._losses(new, probabilities[:, None])
@@ -88,8 +101,9 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
     """Return whether `model` may take the place of the reigning one, and why.
 
     It may if it is better: the whole interval of the difference in log loss is beyond the margin. If it has
-    learned from more groups, it is enough that it is not worse by the margin. And it must not make more
-    errors for certain. The interval is a bootstrap over the groups: those that both have predicted out of
+    learned from more groups, it is enough that the interval does not reach the margin on the other side, and
+    that it is not worse for certain: a little worse each time would add up. And it must not make more errors
+    for certain. The interval is a bootstrap over the groups: those that both have predicted out of
     fold, and those that are new to the reigning model. It is the wider the more `candidates` there were to
     choose from, as the best of many looks good by luck alone.
     """
@@ -121,17 +135,20 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
         return Comparison(False, f"it is worse: {figures}")
     if low > margin:
         return Comparison(True, f"it is better: {figures}")
-    if model.groups > reigning.groups and low > -margin:
+    if model.groups > reigning.groups and low > -margin and high >= 0:
         more = f"it is no worse and has learned from more {GROUPS}, {model.groups} against {reigning.groups}"
         return Comparison(True, f"{more}: {figures}")
     return Comparison(False, f"no difference that can be told: {figures}")
 
 
 def interval(differences: pd.Series, confidence: float) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean of paired differences."""
+    """Return the interval of the mean of paired differences: a bootstrap's, or of many the normal one."""
     values, generator = differences.to_numpy(), np.random.default_rng(0)
-    drawn = (generator.integers(len(values), size=len(values)) for _ in range(RESAMPLES))
     tail = (1 - confidence) / 2
+    if len(values) > MOST_RESAMPLED:
+        half = -NormalDist().inv_cdf(tail) * values.std() / np.sqrt(len(values))
+        return float(values.mean() - half), float(values.mean() + half)
+    drawn = (generator.integers(len(values), size=len(values)) for _ in range(RESAMPLES))
     low, high = np.quantile([values[rows].mean() for rows in drawn], [tail, 1 - tail])
     return float(low), float(high)
 

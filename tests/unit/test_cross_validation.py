@@ -104,6 +104,15 @@ def test_curves_are_the_means_up_to_the_round_that_all_boosters_reached():
     assert mean_curves(curves) == {"validation": {"logloss": [2.0, 1.5]}}
 
 
+def test_a_fold_without_hazardous_asteroids_is_no_matter_and_xgboost_is_quiet(table, keys, capfd):
+    of_class_1 = [fold_of(keys[row], 0) for row in table.other_rows if table.labels[row] == 1]
+    assert set(of_class_1) == set(range(FOLDS))
+    in_fold = np.array([not is_test_group(key) and fold_of(key, 0) == 3 for key in keys])
+    found = cross_validate(Table(table.features, table.labels * ~in_fold, table.places), PARAMETERS, 20, 10)
+    assert np.isfinite(found.curves["validation"]["aucpr"]).all()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_of_a_large_table_one_fold_is_predicted_by_histograms(table, keys, large):
     found = cross_validate(table, PARAMETERS, 200, 10)
     assert found.rows.tolist() == [

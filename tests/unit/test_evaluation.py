@@ -67,6 +67,13 @@ def test_the_threshold_of_a_timid_model_is_low():
     assert choose_threshold(labels, probabilities) == pytest.approx(0.105)  # 0.10 missed is the one mistake
 
 
+def test_the_threshold_of_a_weak_model_finds_nearly_as_much_as_the_best_one():
+    """No probability is above 0.5, and at the best threshold most answers are wrong."""
+    labels = np.repeat([0, 1, 0, 1], [900, 40, 100, 60])
+    probabilities = np.repeat([0.05, 0.05, 0.4, 0.4], [900, 40, 100, 60])
+    assert choose_threshold(labels, probabilities) == pytest.approx(0.225)
+
+
 # The scores
 
 

@@ -137,3 +137,10 @@ def test_a_candidate_without_predictions_is_named(trainings):
         UserError, match="--candidates: training a lacks 'out_of_fold', so it cannot be compared"
     ):
         model_selection.select([trainings.tasks["a"]])
+
+
+def test_a_candidate_whose_predictions_are_none_is_named(trainings):
+    trainings.add("a", 7.0)
+    told = "--candidates: training a: its columns 'probability …' do not all hold probabilities, so it cannot"
+    with pytest.raises(UserError, match=told):
+        model_selection.select([trainings.tasks["a"]])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xgboost
 
+from asteroids import promotion
 from asteroids.evaluation import BASELINES, TEST_SCORES, VALIDATION_SCORES, baseline_metric
 from asteroids.promotion import PROBABILITY, Evidence, best_candidate, compare, comparison_table, interval
 from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
@@ -88,6 +89,13 @@ def test_an_equal_model_of_more_data_replaces_the_champion_and_one_of_less_does_
     assert not compare(evidence(0.9, groups=399, seed=1), evidence(0.9)).replaces
 
 
+def test_more_data_do_not_excuse_a_model_that_is_a_little_worse_for_certain():
+    """A hundred such steps, each within the margin, would end far from the first champion."""
+    comparison = compare(evidence(0.895, groups=999), evidence(0.9))
+    assert not comparison.replaces
+    assert "an improvement between -0.0056 and -0.0056 (95 % interval; margin 0.0104)" in comparison.reason
+
+
 def test_a_model_that_certainly_makes_more_errors_replaces_nobody_whatever_its_log_loss():
     timid = evidence(0.55, wrong=0)
     bold = replace(evidence(0.95, groups=999), threshold=0.97)  # sure, and misses all hazardous ones
@@ -142,6 +150,33 @@ def test_one_certain_error_counts_no_more_than_a_thousand_to_one():
     assert losses["errors"].sum() == 0.5  # one of the asteroid's two rows
 
 
+@pytest.mark.parametrize("value", [np.nan, 1.1, -0.1, "high"])
+def test_what_is_no_probability_is_refused(value):
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=r"probabilities|could not convert"):
+        replace(shown, predictions=shown.predictions.assign(**{f"{PROBABILITY}1": value}))
+
+
+@pytest.mark.parametrize("column", [GROUP_KEY_COLUMN, LABEL_COLUMN])
+def test_predictions_without_keys_or_labels_are_refused(column):
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=f"lack the column '{column}'"):
+        replace(shown, predictions=shown.predictions.drop(columns=column))
+
+
+def test_predictions_without_a_probability_are_refused():
+    shown = evidence(0.9)
+    with pytest.raises(ValueError, match=f"its columns '{PROBABILITY}…' do not all hold probabilities"):
+        replace(shown, predictions=shown.predictions[[GROUP_KEY_COLUMN, LABEL_COLUMN, "size"]])
+
+
+def test_a_model_that_names_no_features_predicts_no_new_asteroids():
+    shown = evidence(0.9, groups=100, only=range(100))
+    nameless = booster_of_size().copy()
+    nameless.feature_names = None
+    assert " on 100 asteroids, out of fold" in compare(evidence(0.9), replace(shown, booster=nameless)).reason
+
+
 # Candidates
 
 
@@ -166,6 +201,16 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
         low, high = interval(pd.Series(generator.normal(1, 5, 200)), 0.9)
         covered += low < 1 < high
     assert 47 <= covered <= 59  # 54 of 60, give or take three standard errors
+
+
+def test_of_many_asteroids_the_interval_is_nearly_that_of_the_bootstrap(monkeypatch):
+    """Also where one in a hundred has a large loss, and all others hardly any."""
+    generator = np.random.default_rng(0)
+    differences = pd.Series(np.where(generator.random(2_000) < 0.01, 5.0, generator.normal(0, 0.01, 2_000)))
+    resampled = interval(differences, 0.95)
+    monkeypatch.setattr(promotion, "MOST_RESAMPLED", 1_000)
+    assert interval(differences, 0.95) != resampled
+    assert interval(differences, 0.95) == pytest.approx(resampled, abs=0.1 * (resampled[1] - resampled[0]))
 
 
 # The table
