@@ -177,7 +177,8 @@ def main() -> None:
     check_configuration()
     connect()
     task = start_task(SELECTION_TASK_NAME, Task.TaskTypes.qc)
-    decision, table = select(find_trainings(arguments.candidates.split(",")))
+    ids = [text.strip() for text in arguments.candidates.split(",") if text.strip()]
+    decision, table = select(find_trainings(list(dict.fromkeys(ids))))
     print(table.to_string())
     print(decision)
     task.set_parameter(DECISION_PARAMETER, decision)  # pipeline.py prints it in its last line

@@ -28,6 +28,7 @@ from global_config import GROUP_KEY_COLUMN, GROUPS, LABEL_COLUMN
 MARGIN = 0.1
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+LEAST_BEYOND = 5  # resamples beyond an end of the interval: with fewer, it would not widen any more
 MOST_RESAMPLED = 20_000  # groups. The mean of more is normally distributed, and resampling would take minutes
 # No probability counts as surer than this. Otherwise one odd asteroid would outweigh all others.
 LEAST_PROBABILITY = 1e-3
@@ -133,6 +134,13 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
         figures += f"; {left_out} more are left out, as their labels differ between the two trainings"
     if makes_more_errors or high < -margin:
         return Comparison(False, f"it is worse: {figures}")
+    # New ones must not outweigh these: they may be many, and their labels wrong.
+    known = shared.drop(index=on_new.index, errors="ignore")
+    known_gains = known["loss of the other"] - known["loss"]
+    if len(known) > 1 and interval(known_gains, confidence)[1] < -MARGIN * known["loss of the other"].mean():
+        return Comparison(
+            False, f"it is worse on the {len(known)} {GROUPS} that both have learned from: {figures}"
+        )
     if low > margin:
         return Comparison(True, f"it is better: {figures}")
     if model.groups > reigning.groups and low > -margin and high >= 0:
@@ -142,10 +150,13 @@ def compare(model: Evidence, reigning: Evidence, candidates: int = 1) -> Compari
 
 
 def interval(differences: pd.Series, confidence: float) -> tuple[float, float]:
-    """Return the interval of the mean of paired differences: a bootstrap's, or of many the normal one."""
+    """Return the interval of the mean of paired differences: a bootstrap's, or the normal one.
+
+    The normal one is for many groups, and for a confidence that would take too many resamples.
+    """
     values, generator = differences.to_numpy(), np.random.default_rng(0)
     tail = (1 - confidence) / 2
-    if len(values) > MOST_RESAMPLED:
+    if len(values) > MOST_RESAMPLED or tail * RESAMPLES < LEAST_BEYOND:
         half = -NormalDist().inv_cdf(tail) * values.std() / np.sqrt(len(values))
         return float(values.mean() - half), float(values.mean() + half)
     drawn = (generator.integers(len(values), size=len(values)) for _ in range(RESAMPLES))

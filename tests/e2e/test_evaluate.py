@@ -67,7 +67,7 @@ def test_asteroids_without_a_designation_may_be_known_by_another_id(training, ch
     printed = checkout.run("evaluate.py", "--csv", tmp_path / "nasa.csv", "--model", model).stdout
     assert "the model has learned from 0 of these asteroids, as far as their keys tell" in printed
     count = table["Neo Reference ID"].nunique()
-    assert f"{count} of them have no designation in 'Name', and may be known by another id" in printed
+    assert f"{count} others have no designation in 'Name': it may know them by another id" in printed
 
 
 def test_a_model_that_is_not_there_is_one_line_and_leaves_no_task(training, checkout, sdk):

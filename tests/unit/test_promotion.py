@@ -133,6 +133,20 @@ def test_the_reigning_model_predicts_the_asteroids_that_are_new_to_it():
     )
 
 
+def test_new_asteroids_do_not_outweigh_what_both_have_learned_from():
+    """Whoever adds many asteroids with wrong labels knows them best, and has forgotten the others."""
+    champion = evidence(0.9, groups=50, only=range(50))
+    junk = flip(evidence(0.95), 1).predictions
+    junk = junk[junk[GROUP_KEY_COLUMN].str.split().str[1].astype(int) >= 50]
+    for column in (f"{PROBABILITY}0", f"{PROBABILITY}1"):
+        junk[column] = 1 - junk[column]
+    spoiled = evidence(0.7, only=range(50))
+    spoiled = replace(spoiled, predictions=pd.concat([spoiled.predictions, junk]))
+    comparison = compare(spoiled, champion)
+    assert not comparison.replaces
+    assert comparison.reason.startswith("it is worse on the 50 asteroids that both have learned from: ")
+
+
 @pytest.mark.parametrize("lack", ["keys", "features"])
 def test_what_is_new_counts_only_if_it_can_be_told_and_predicted(lack):
     small = evidence(0.9, groups=21 if lack == "keys" else 20, only=range(20))  # 21: it knows one more
