@@ -89,7 +89,7 @@ def upload_out_of_fold(task: Task, table: Table, keys: np.ndarray, found: OutOfF
     predictions = pd.DataFrame({config.GROUP_KEY_COLUMN: keys[rows], config.LABEL_COLUMN: table.labels[rows]})
     probabilities = pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
     features = pd.DataFrame(table.features[rows], columns=FEATURES)
-    name = f"{config.OUT_OF_FOLD_ARTIFACT}.csv"
+    name = "out_of_fold.csv"  # not the artifact's, which may have a character that no file can have
     with tempfile.TemporaryDirectory() as folder, storage_errors("the out-of-fold predictions"):
         with TableWriter(Path(folder), name) as writer:
             writer.append(pd.concat([predictions, probabilities, features], axis="columns"))

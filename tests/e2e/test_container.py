@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from global_config import GROUP_COLUMN, LABEL_COLUMN
+from asteroids.cross_validation import Table
+from asteroids.frozen_test_set import draw
+from global_config import LABEL_COLUMN
 from local_stack.settings import default_home
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
@@ -64,7 +66,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the shipped table, as model_training.py makes them."""
     table = shipped_table()
     labels = make_labels(table)[LABEL_COLUMN].to_numpy()
-    booster, _ = fit(make_features(table), labels, table[GROUP_COLUMN])
+    booster = fit(Table(make_features(table).to_numpy(np.float32), labels, draw(table["Name"])))
     file = tmp_path_factory.mktemp("model") / "best_model.ubj"
     save_model(booster, file, 0.5)
     return file
