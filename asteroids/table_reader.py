@@ -257,7 +257,8 @@ def remote_form(database: "duckdb.DuckDBPyConnection", address: str, needed: Col
     # All rows, though it is one: DuckDB takes no other query before the end of this one.
     lines = database.execute(
         """FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false,
-           delim = chr(31), quote = '', escape = '', compression = $compression) LIMIT 1""",
+           delim = chr(31), quote = '', escape = '', compression = $compression,
+           hive_partitioning = false) LIMIT 1""",
         {"file": address, "compression": COMPRESSIONS[kind]},
     ).fetchall()
     return Form(kind, dict.fromkeys(read_header((line for (line,) in lines), needed), "VARCHAR"))

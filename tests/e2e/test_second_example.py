@@ -39,9 +39,9 @@ def test_the_scripts_tell_of_its_rows_and_classes(tumours):
 
 
 def test_the_model_learns_and_stands_beside_its_own_rule(tumours):
-    rows = re.findall(r"^(model|rule)((?: +[\d.]+){8,9})$", tumours.printed, re.MULTILINE)
+    rows = re.findall(r"^(model|rule)((?: +[\d.]+){7})$", tumours.printed, re.MULTILINE)
     scores = {name: [float(number) for number in numbers.split()] for name, numbers in rows}
-    assert scores["model"][-3] > scores["rule"][-3] > 0.6  # PR-AUC
+    assert scores["model"][4] > scores["rule"][4] > 0.6  # PR-AUC
 
 
 def test_its_own_features_are_to_be_watched_at_its_own_endpoint(tumours):
