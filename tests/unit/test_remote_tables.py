@@ -133,3 +133,11 @@ def test_without_the_extension_the_remedy_is_told(monkeypatch, tmp_path):
 
     monkeypatch.setattr(table_reader, "open_database", open_bare_database)
     assert refusal("s3://rocks/table.csv").endswith(f"). {INSTALL}")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_the_name_of_a_folder_elsewhere_adds_no_column(text, tmp_path, name):
+    folder = tmp_path / "year=2010"
+    folder.mkdir()
+    (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    assert read(f"file://{folder}/{name}") == cells(text)
