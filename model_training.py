@@ -83,16 +83,12 @@ def upload_model(task: Task, booster: xgboost.Booster, threshold: float, edges: 
         return register_model(task, config.MODEL_NAME, path, "xgboost", names, about, metadata).id
 
 
-def upload_out_of_fold(task: Task, table: Table, keys: np.ndarray, found: OutOfFold) -> None:
-    """Keep the out-of-fold predictions, by which later models are compared with this one, and their rows."""
-    rows = found.rows
-    predictions = pd.DataFrame({config.GROUP_KEY_COLUMN: keys[rows], config.LABEL_COLUMN: table.labels[rows]})
-    probabilities = pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
-    features = pd.DataFrame(table.features[rows], columns=FEATURES)
+def upload_out_of_fold(task: Task, predictions: pd.DataFrame) -> None:
+    """Keep the out-of-fold predictions as an artifact of the task."""
     name = "out_of_fold.csv"  # not the artifact's, which may have a character that no file can have
     with tempfile.TemporaryDirectory() as folder, storage_errors("the out-of-fold predictions"):
         with TableWriter(Path(folder), name) as writer:
-            writer.append(pd.concat([predictions, probabilities, features], axis="columns"))
+            writer.append(predictions)
         file = find_table(Path(folder), name)
         task.upload_artifact(config.OUT_OF_FOLD_ARTIFACT, file, wait_on_upload=True)
 
@@ -136,6 +132,26 @@ def xgboost_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.random_state,
         **{name: getattr(arguments, name) for name in names},
     }
+
+
+def learn(table: Table, arguments: argparse.Namespace) -> tuple[OutOfFold, xgboost.Booster, float]:
+    """Return the out-of-fold predictions, the booster of all rows but the test set, and its threshold."""
+    parameters = xgboost_parameters(arguments)
+    found = cross_validate(table, parameters, arguments.num_boost_round, arguments.early_stopping_rounds)
+    booster = table.train(parameters, table.matrix(table.other_rows), found.rounds)
+    if not booster.get_score():
+        raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
+    threshold = evaluation.choose_threshold(table.labels[found.rows], found.probabilities.mean(axis=1))
+    return found, booster, threshold
+
+
+def out_of_fold_table(table: Table, keys: np.ndarray, found: OutOfFold) -> pd.DataFrame:
+    """Return what later models are compared with this one by, as asteroids/promotion.py takes it."""
+    rows = found.rows
+    predictions = pd.DataFrame({config.GROUP_KEY_COLUMN: keys[rows], config.LABEL_COLUMN: table.labels[rows]})
+    probabilities = pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
+    features = pd.DataFrame(table.features[rows], columns=FEATURES)
+    return pd.concat([predictions, probabilities, features], axis="columns")
 
 
 def check_rows(table: Table) -> None:
@@ -184,12 +200,7 @@ def main() -> None:
         for name in config.WATCHED_FEATURES
     }
 
-    parameters = xgboost_parameters(arguments)
-    found = cross_validate(table, parameters, arguments.num_boost_round, arguments.early_stopping_rounds)
-    booster = table.train(parameters, table.matrix(table.other_rows), found.rounds)
-    if not booster.get_score():
-        raise UserError("XGBoost found nothing to split the rows by: its parameters are too strict")
-    threshold = evaluation.choose_threshold(table.labels[found.rows], found.probabilities.mean(axis=1))
+    found, booster, threshold = learn(table, arguments)
     scores, of_test = compare_with_rule(table, booster, found, threshold)
     print(f"{found.rounds} trees, threshold {threshold:.3f}")
     for where, names in (
@@ -205,7 +216,7 @@ def main() -> None:
         plots.report_comparison(logger, scores)
     logger.report_single_value("threshold", threshold)
     logger.report_single_value(evaluation.TRAINING_GROUPS, table.count_groups(table.other_rows))
-    upload_out_of_fold(task, table, keys, found)
+    upload_out_of_fold(task, out_of_fold_table(table, keys, found))
     model_id = upload_model(task, booster, threshold, edges)
     print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
     print(metrics_add_command("ID", config.SERVING_ENDPOINT, edges))

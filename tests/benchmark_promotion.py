@@ -14,17 +14,14 @@ from functools import cache
 from unittest.mock import patch
 
 import numpy as np
-import pandas as pd
 
-from asteroids.cross_validation import Table, cross_validate
-from asteroids.evaluation import choose_threshold, score
+from asteroids.cross_validation import Table
+from asteroids.evaluation import score
 from asteroids.frozen_test_set import draw
 from asteroids.ids import group_key
-from asteroids.promotion import PROBABILITY, Evidence, best_candidate, compare
+from asteroids.promotion import Evidence, best_candidate, compare
 from asteroids.table_checks import read_labels
-from global_config import GROUP_KEY_COLUMN, LABEL_COLUMN
-from model_training import parse_arguments, xgboost_parameters
-from preprocess_serving import FEATURES
+from model_training import learn, out_of_fold_table, parse_arguments
 from preprocessing import make_features
 from tests.support.asteroid_tables import shipped_table
 
@@ -58,15 +55,8 @@ def train(seed: int, share: float = 1.0, flipped: float = 0.0) -> Trained:
     part = Table(table().features[rows], labels[rows], table().places[rows])
     with patch.object(sys, "argv", ["model_training.py", "--random-state", str(seed)]):
         arguments = parse_arguments()
-    parameters = xgboost_parameters(arguments)
-    found = cross_validate(part, parameters, arguments.num_boost_round, arguments.early_stopping_rounds)
-    threshold = choose_threshold(part.labels[found.rows], found.probabilities.mean(axis=1))
-    predictions = pd.DataFrame(part.features[found.rows], columns=FEATURES).join(
-        pd.DataFrame(found.probabilities).add_prefix(PROBABILITY)
-    )
-    predictions[GROUP_KEY_COLUMN] = keys()[rows][found.rows]
-    predictions[LABEL_COLUMN] = part.labels[found.rows]
-    booster = part.train(parameters, part.matrix(part.other_rows), found.rounds)
+    found, booster, threshold = learn(part, arguments)
+    predictions = out_of_fold_table(part, keys()[rows], found)
     test = table().test_rows  # all of it, whatever was trained on
     scores = score(table().labels[test], table().predict(booster, test), threshold)
     return Evidence(predictions, threshold, part.count_groups(part.other_rows), booster), scores
