@@ -46,12 +46,14 @@ def write_table(
     In Parquet, RAW_COLUMNS become the DOUBLEs that their texts in a CSV would be: 0.05 in 32 bits is 0.05,
     and not a bit more. A column with a cell that is no number stays as it is, so that preprocessing.py can
     name the row. All other columns keep the query's types.
-    The query runs up to three times.
+    The query runs twice.
     """
     kinds = {
         name: kind for name, kind, *_ in database.execute(f"DESCRIBE {query}", dict(parameters)).fetchall()
     }
-    ((rows,),) = database.execute(f"SELECT count(*) FROM ({query})", dict(parameters)).fetchall()
+    others = [name for name in RAW_COLUMNS if kinds.get(name, "DOUBLE") != "DOUBLE"]
+    counts = ", ".join(["count(*)", *map(are_numbers, others)])
+    ((rows, *fits),) = database.execute(f"SELECT {counts} FROM ({query})", dict(parameters)).fetchall()
     if rows <= config.LARGE_TABLE_ROWS:
         # As Python writes them, and as the table that is shipped has them.
         replaced = [
@@ -62,11 +64,6 @@ def write_table(
         ]
         parquet_path(folder, file_name).unlink(missing_ok=True)
         return copy(database, replace(query, replaced), parameters, folder / file_name, "csv, header")
-    others = [name for name in RAW_COLUMNS if kinds.get(name, "DOUBLE") != "DOUBLE"]
-    fits: tuple[bool, ...] = ()
-    if others:
-        checks = ", ".join(map(are_numbers, others))
-        (fits,) = database.execute(f"SELECT {checks} FROM ({query})", dict(parameters)).fetchall()
     casts = [
         f"{as_number(name)} AS {quote_name(name)}" for name, fit in zip(others, fits, strict=True) if fit
     ]
