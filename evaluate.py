@@ -145,7 +145,7 @@ def read_training_keys(stored: clearml.Model | None) -> set[str]:
         raise ValueError("it has no training task")
     _, evidence = read_evidence(task)
     keys = set(evidence.predictions[config.GROUP_KEY_COLUMN])
-    if len(keys) < evidence.groups:  # of a large table only one fold is predicted
+    if not evidence.names_all_groups:
         raise ValueError(f"its training kept the keys of {len(keys)} of {evidence.groups} {config.GROUPS}")
     return keys
 

@@ -176,10 +176,9 @@ def compare_with_rule(
     )
     test = evaluation.compare_with_baselines(labels, of_test.probabilities, threshold, of_test.by_rule)
     seen = table.labels[found.rows]
-    baselines = {"rule": by_rule(found.rows), "majority class": np.zeros(len(found.rows))}
     validation = {"model": evaluation.validation_scores(seen, found.probabilities, threshold)}
-    for name, predictions in baselines.items():
-        scores = evaluation.validation_scores(seen, predictions[:, None], 0.5)
+    for name, answers in evaluation.baseline_answers(by_rule(found.rows)).items():
+        scores = evaluation.validation_scores(seen, answers[:, None], 0.5)
         validation[name] = scores | {evaluation.VALIDATION_SCORES[0]: np.nan}  # of a plain yes it is infinite
     return pd.DataFrame(validation).T.join(test), of_test
 

@@ -49,12 +49,16 @@ class Table:
         return len(self.labels) > LARGE_TABLE_ROWS
 
     @property
+    def in_test_set(self) -> np.ndarray:
+        return self.places[:, 0] < TEST_SHARE
+
+    @property
     def test_rows(self) -> np.ndarray:
-        return np.flatnonzero(self.places[:, 0] < TEST_SHARE)
+        return np.flatnonzero(self.in_test_set)
 
     @property
     def other_rows(self) -> np.ndarray:
-        return np.flatnonzero(self.places[:, 0] >= TEST_SHARE)
+        return np.flatnonzero(~self.in_test_set)
 
     def count_groups(self, rows: np.ndarray) -> int:
         return len(np.unique(self.places[rows, 0]))
@@ -140,7 +144,7 @@ def cross_validate(
     stops where its own fold happens to look best.
     """
     divisions = [(0, 0)] if table.is_large else list(np.ndindex(REPEATS, FOLDS))
-    in_test_set = table.places[:, 0] < TEST_SHARE
+    in_test_set = table.in_test_set
     folds = (table.places[:, 1:] * FOLDS).astype(np.int8)
 
     def train_without(repeat: int, fold: int) -> tuple[np.ndarray, xgboost.Booster, Curves]:

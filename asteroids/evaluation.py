@@ -104,6 +104,11 @@ def format_scores(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")
 
 
+def baseline_answers(by_rule: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what each of BASELINES says of some rows; `by_rule` is what rule_of_thumb says of them."""
+    return dict(zip(BASELINES, (by_rule, np.zeros(len(by_rule))), strict=True))
+
+
 def compare_with_baselines(
     labels: np.ndarray, probabilities: np.ndarray, threshold: float, by_rule: np.ndarray
 ) -> pd.DataFrame:
@@ -111,7 +116,6 @@ def compare_with_baselines(
 
     `by_rule` is what rule_of_thumb says of the rows.
     """
-    predictions = {"rule": by_rule, "majority class": np.zeros(len(labels))}
     rows = {"model": score(labels, probabilities, threshold)}
-    rows |= {name: score(labels, predictions[name], 0.5) for name in BASELINES}
+    rows |= {name: score(labels, answers, 0.5) for name, answers in baseline_answers(by_rule).items()}
     return pd.DataFrame(rows).T

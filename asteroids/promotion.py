@@ -64,6 +64,11 @@ class Evidence:
         """Return the out-of-fold probabilities, a column for each repeat."""
         return self.predictions.filter(regex=f"^{PROBABILITY}").to_numpy(float)
 
+    @property
+    def names_all_groups(self) -> bool:
+        """Whether it can be told which groups the model knows: of a large table only a part is predicted."""
+        return self.predictions[GROUP_KEY_COLUMN].nunique() == self.groups
+
     def losses(self) -> pd.DataFrame:
         """Return the mean log loss and share of errors of each group, and its mean label."""
         return self._losses(self.predictions, self.probabilities())
@@ -71,11 +76,11 @@ class Evidence:
     def losses_on_new(self, other: pd.DataFrame) -> pd.DataFrame:
         """Return the same of those groups in another training's predictions that the model does not know.
 
-        There are none if it cannot be told which ones it knows (of a large table only a part is predicted),
-        or if it needs features that the other has not, or does not name them.
+        There are none if it cannot be told which ones it knows, or if it needs features that the other has
+        not, or does not name them.
         """
-        keys, known = other[GROUP_KEY_COLUMN], self.predictions[GROUP_KEY_COLUMN]
-        new = other[~keys.isin(known)] if known.nunique() == self.groups else other.head(0)
+        is_known = other[GROUP_KEY_COLUMN].isin(self.predictions[GROUP_KEY_COLUMN])
+        new = other[~is_known] if self.names_all_groups else other.head(0)
         names = self.booster.feature_names or []
         if new.empty or not names or not set(names) <= set(new):
             return self._losses(other.head(0), np.zeros((0, 1)))
