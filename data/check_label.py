@@ -92,12 +92,7 @@ def report(asteroids: list[Asteroid]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     table = Path(__file__).with_name("nasa.csv")
-    parser.add_argument("--catalogue", type=Path, help="the wheel or its .json.gz (default: download it)")
-    arguments = parser.parse_args()
-    try:
-        records = catalogue.read(arguments.catalogue)
-    except (OSError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
+    _, records = catalogue.read_as_asked(parser)
     print("\n".join(report(compare(records, read_moids(table)))))
 
 

