@@ -10,7 +10,7 @@ import pytest
 
 from asteroids.table_reader import open_table
 from get_data import NEEDED_COLUMNS
-from tests.support.asteroid_tables import asteroid_table
+from tests.support.asteroid_tables import asteroid_table, cells, edit_line
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +22,6 @@ def read(source: str) -> list[tuple]:
     """All cells as texts, row by row."""
     with open_table(source, NEEDED_COLUMNS) as database:
         return database.execute("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM raw_table").fetchall()
-
-
-def cells(text: str) -> list[tuple]:
-    return [tuple(line.split(",")) for line in text.splitlines()[1:]]
-
-
-def edit_line(path: Path, number: int, old: str, new: str) -> None:
-    lines = path.read_text().split("\n")
-    assert old in lines[number - 1]
-    lines[number - 1] = lines[number - 1].replace(old, new, 1)
-    path.write_text("\n".join(lines))
 
 
 def pack_file(path: Path) -> None:

@@ -17,7 +17,7 @@ from asteroids import table_reader
 from asteroids.database import open_database
 from asteroids.table_reader import INSTALL, open_table
 from get_data import NEEDED_COLUMNS
-from tests.support.asteroid_tables import asteroid_table
+from tests.support.asteroid_tables import asteroid_table, cells
 
 
 def has_httpfs() -> bool:
@@ -71,10 +71,6 @@ def refusal(source: str) -> str:
     message, name = (told.removeprefix("file://") for told in (str(error.value), source))
     assert message.startswith(name)
     return message.removeprefix(name)
-
-
-def cells(text: str) -> list[tuple]:
-    return [tuple(line.split(",")) for line in text.splitlines()[1:]]
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.parquet"])

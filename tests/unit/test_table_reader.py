@@ -11,7 +11,7 @@ import pytest
 
 from asteroids.table_reader import open_table
 from get_data import NEEDED_COLUMNS
-from tests.support.asteroid_tables import asteroid_table
+from tests.support.asteroid_tables import asteroid_table, cells, edit_line
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +41,6 @@ def refusal(path: Path | str) -> str:
     assert message.startswith(str(path))
     start = f"{path} is not a table in CSV, with a header line, or Parquet ("
     return message.removeprefix(start)[:-1] if message.startswith(start) else message.removeprefix(f"{path}")
-
-
-def cells(text: str) -> list[tuple]:
-    return [tuple(line.split(",")) for line in text.splitlines()[1:]]
-
-
-def edit_line(path: Path, number: int, old: str, new: str) -> None:
-    lines = path.read_text().split("\n")
-    assert old in lines[number - 1]
-    lines[number - 1] = lines[number - 1].replace(old, new, 1)
-    path.write_text("\n".join(lines))
 
 
 # What is read
