@@ -26,7 +26,7 @@ from demo.simulated_traffic import (
     simulate,
     watch,
 )
-from local_stack.errors import PrometheusNotFound
+from local_stack.errors import ProgramsNotFound
 
 # Squared difference between a bucket's share of the last minute and that of the last ten, in per cent.
 REFERENCE_FORMULA = """
@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         promtool("--version")
-    except PrometheusNotFound as error:
+    except ProgramsNotFound as error:
         sys.exit(str(error))
     print(f"Rules of {RULES.name}; scraped and evaluated every {STEP} s.\n")
     with tempfile.TemporaryDirectory() as folder:

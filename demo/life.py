@@ -20,8 +20,9 @@ from rich.table import Table
 from demo.pulse import Pulse
 from global_config import CONTROLLER_QUEUE, SELECTION_STEP, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
 from local_stack import prometheus
-from local_stack.errors import HomeInUse, ProcessError, PrometheusNotFound
-from local_stack.serving import SYNC_SECONDS, Ports, Serving, check_packages, find_broker
+from local_stack.errors import HomeInUse, ProcessError, ProgramsNotFound
+from local_stack.serving import SYNC_SECONDS, Ports, Serving
+from local_stack.serving_programs import check_packages, find_broker
 from local_stack.settings import HOME_NAME
 from local_stack.stack import Stack, display_path
 
@@ -29,6 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AGENTS = 2
 POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
+REFUSAL = "Invalid request: "  # so preprocess_serving.py begins what it says to a row that it refuses
 TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
 # with, and here that is a good part of the normal traffic.
@@ -52,7 +54,7 @@ class DemoRun:
     """One run of the demo: the stack that it runs on, and what its summary shows."""
 
     stack: Stack
-    fetching: "Future[None] | None" = None  # of Prometheus; None: it is fetched when serving starts
+    fetching: "Future[None] | None" = None  # of programs; None: they are fetched when serving starts
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
     psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
@@ -64,14 +66,14 @@ class DemoRun:
         say("    Starting clearml-serving and its monitoring")
         return Serving(
             self.stack,
-            Ports(inference=0, prometheus=0, grafana=0),
+            Ports(inference=0, prometheus=0, grafana=0, alertmanager=0),
             name=SERVING_NAME,
             rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
             dashboard=REPOSITORY / "asteroid.json",
         )
 
-    def has_prometheus(self) -> bool:
-        """Return whether Prometheus has been fetched; PrometheusNotFound if that failed."""
+    def has_programs(self) -> bool:
+        """Return whether Prometheus and the like have been fetched; ProgramsNotFound if that failed."""
         if not (self.fetching and self.fetching.done()):
             return False
         self.fetching.result()
@@ -89,12 +91,12 @@ def run_demo(home: Path | None) -> int:
     check_packages()
     find_broker()
     with pulse, ThreadPoolExecutor() as background, fresh_stack(home) as stack:
-        run = DemoRun(stack, background.submit(fetch_prometheus, stack))
+        run = DemoRun(stack, background.submit(fetch_programs, stack))
         say(f"It is running at {stack.url}")
         for number, (name, purpose, step) in enumerate(STEPS, 1):
             console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
             started = time.monotonic()
-            run.has_prometheus()  # fail now, not minutes later, if it cannot be fetched
+            run.has_programs()  # fail now, not minutes later, if it cannot be fetched
             with console.status(f"{name} …"):  # on a terminal alone
                 step(run) if step else run_script(run, name)
             took[name] = time.monotonic() - started
@@ -103,17 +105,20 @@ def run_demo(home: Path | None) -> int:
     return 0
 
 
-def fetch_prometheus(stack: Stack) -> None:
-    """Fetch Prometheus, if need be, while the first steps run; PrometheusNotFound says why it cannot be."""
+def fetch_programs(stack: Stack) -> None:
+    """Fetch Prometheus and the like, if need be, while the first steps run.
+
+    ProgramsNotFound says why they cannot be fetched.
+    """
     printed = [""]
 
     def show(line: str) -> None:
         printed.append(line)
         show_line(line)
 
-    command = [sys.executable, "-m", "local_stack.prometheus"]
+    command = [sys.executable, "-m", "local_stack.serving_programs"]
     if stack.processes.run("fetch", command, env=os.environ, each_line=show, cwd=REPOSITORY):
-        raise PrometheusNotFound(printed[-1])
+        raise ProgramsNotFound(printed[-1])
 
 
 def show_line(line: str) -> None:
@@ -150,7 +155,7 @@ def run_pipeline(run: DemoRun) -> None:
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
-        if line.startswith(f"{SELECTION_STEP}:") and run.has_prometheus():
+        if line.startswith(f"{SELECTION_STEP}:") and run.has_programs():
             _ = run.serving  # the trainings have ended: a core is free
 
     run_script(run, "pipeline.py", "--wait", each_line=each_line)
@@ -171,9 +176,9 @@ def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
 
 def deploy(run: DemoRun) -> None:
     """Serve the champion, by the commands that a user would type."""
-    if run.fetching and not run.has_prometheus():
-        say("    Waiting for Prometheus, which is still being fetched")
-        pulse.doing = "Prometheus is being fetched"
+    if run.fetching and not run.has_programs():
+        say("    Waiting for Prometheus and the like, which are still being fetched")
+        pulse.doing = "Prometheus and the like are being fetched"
         run.fetching.result()
     serving = run.serving
     pulse.doing = "clearml-serving is starting"
@@ -185,7 +190,7 @@ def deploy(run: DemoRun) -> None:
     say("    Waiting until clearml-serving has taken up both, which takes some seconds")
     pulse.doing = "waiting for clearml-serving"
     failure = "clearml-serving did not take up the model"
-    wait_until(run, lambda: serving.serves(SERVING_ENDPOINT), SERVING_SECONDS, failure)
+    wait_until(run, lambda: serving.serves(SERVING_ENDPOINT, REFUSAL), SERVING_SECONDS, failure)
     time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
 
 

