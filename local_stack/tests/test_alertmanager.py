@@ -32,7 +32,7 @@ groups:
 """
 CONFIGURATION = """
 route:
-  {receiver: people, group_by: ["..."], group_wait: 1s, routes: [{matchers: [endpoint = two], group_wait: 2s}]}
+  {receiver: people, group_by: [...], group_wait: 1s, routes: [{matchers: [endpoint = two], group_wait: 2s}]}
 receivers: [{name: people, webhook_configs: []}, {name: others}]
 templates: ["*.tmpl"]
 inhibit_rules:
