@@ -1,14 +1,20 @@
-"""Run the user's deployment command when models were published or tagged, and show what it prints."""
+"""Run the user's deployment command when models were published or tagged, and show what it prints.
 
+One that fails runs again after a pause: what it needs may have been missing only for a moment.
+"""
+
+import math
 import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .serving import Serving
 
 NAME = "deployment-command"  # of its process and its log
+RETRY_SECONDS = 30
 
 
 class DeploymentCommand:
@@ -22,6 +28,7 @@ class DeploymentCommand:
         self._running: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._shown = ""
+        self._retry_at = math.inf
 
     def published_models(self) -> dict[str, list[str]]:
         """Return the published models' ids, each with its tags."""
@@ -40,8 +47,8 @@ class DeploymentCommand:
             models = self.published_models()
         except OSError:  # the server has just died, which is reported elsewhere
             return
-        if models != self._seen:
-            self._seen = models
+        if models != self._seen or time.monotonic() >= self._retry_at:
+            self._seen, self._retry_at = models, math.inf
             self._start()
 
     def _start(self) -> None:
@@ -57,13 +64,15 @@ class DeploymentCommand:
         try:
             command = shlex.split(self._command)
             self._running = self._processes.spawn(NAME, command, env=environment, cwd=self._folder)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # which does not pass by itself
             print(f"The deployment_command cannot be run ({error}): {self._command}", flush=True)
 
     def _show(self, code: int) -> None:
         text = self._processes.log(NAME).read_bytes()[self._log_start :].decode(errors="replace").rstrip()
         if code:
-            text = f"The deployment_command failed with code {code}: {self._command}\n{text}"
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            retry = f"it runs again every {RETRY_SECONDS} s"
+            text = f"The deployment_command failed with code {code}, {retry}: {self._command}\n{text}"
         if text and text != self._shown:
             self._shown = text
             print(f"{text}\n", flush=True)

@@ -1,11 +1,13 @@
 """local_stack.deployment: the user's command runs when published models change, and never twice at once."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from local_stack import deployment
 from local_stack.deployment import NAME, DeploymentCommand
 from local_stack.processes import Processes
 from local_stack.waiting import wait_until
@@ -35,12 +37,12 @@ def serving(tmp_path: Path, models: Models) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(stack=stack, service_id="a-service")
 
 
-def run_once(deployment: DeploymentCommand, serving: SimpleNamespace) -> None:
+def run_once(under_test: DeploymentCommand, serving: SimpleNamespace) -> None:
     """Poll until the command has run and its output was shown."""
-    deployment.poll()
+    under_test.poll()
     process = serving.stack.processes.running[NAME]
     wait_until(lambda: process.poll() is not None, "the command's end")
-    deployment.poll()
+    under_test.poll()
 
 
 def command(code: str) -> str:
@@ -73,6 +75,30 @@ def test_a_command_that_fails_is_shown_with_what_it_printed_and_one_that_prints_
     assert "no such model" in told
     run_once(DeploymentCommand(command("pass"), serving, tmp_path), serving)
     assert capsys.readouterr().out == ""
+
+
+FAIL_ONCE = (
+    "import os, sys; sys.exit(os.mkdir('been') or 'not yet') if not os.path.isdir('been') else print('done')"
+)
+
+
+def test_a_command_that_fails_runs_again_after_a_pause_until_it_succeeds(
+    serving, models, tmp_path, capsys, monkeypatch
+):
+    models["a-model"] = []
+    failing = DeploymentCommand(command(FAIL_ONCE), serving, tmp_path)
+    run_once(failing, serving)
+    first = serving.stack.processes.running[NAME]
+    assert "failed with code 1, it runs again every 30 s" in capsys.readouterr().out
+    failing.poll()
+    assert serving.stack.processes.running[NAME] is first  # the pause
+    later = time.monotonic() + deployment.RETRY_SECONDS
+    monkeypatch.setattr(deployment, "time", SimpleNamespace(monotonic=lambda: later))
+    run_once(failing, serving)
+    second = serving.stack.processes.running[NAME]
+    assert capsys.readouterr().out == "done\n\n"
+    failing.poll()
+    assert serving.stack.processes.running[NAME] is second
 
 
 def test_a_command_that_does_not_exist_is_one_line(serving, models, tmp_path, capsys):
