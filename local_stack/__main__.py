@@ -22,6 +22,7 @@ from rich.console import Console
 
 from .deployment import NAME as DEPLOYMENT
 from .deployment import DeploymentCommand
+from .endpoint_names import NameClashes
 from .errors import StackError
 from .loopback import HOST, without_proxies
 from .serving import Ports, Serving
@@ -87,11 +88,14 @@ def run_up(settings: Settings, with_serving: bool) -> int:
         try:
             introduce_stack(stack)
             deployment = introduce_serving(settings, serving) if serving else None
+            clashes = NameClashes(serving) if serving else None
             print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
             restarted = [*stack.agents, *(serving.names() if serving else []), DEPLOYMENT]
             while not (report := stack.processes.unexpected_end(restarted)):
                 if deployment:
                     deployment.poll()
+                if clashes:
+                    clashes.poll()
                 time.sleep(POLL_SECONDS)
                 stack.restart_dead_agents()
                 if serving:

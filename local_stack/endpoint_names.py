@@ -1,0 +1,44 @@
+"""Warn of endpoints that clearml-serving and Prometheus cannot tell apart.
+
+Both write "_" for a "/" in an endpoint's name: of digits/1 and digits_1, one gets the other's hook, and one
+is not counted. clearml-serving's command line takes both.
+"""
+
+import re
+from itertools import groupby
+
+from .serving import Serving
+
+URL = re.compile(r'serving_url\s*=\s*"([^"]+)"')  # base_serving_url, too, of an auto-update
+
+
+class NameClashes:
+    """The clashes of a service's endpoints: to be polled now and then, it prints a line for each new one."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._told: set[str] = set()
+
+    def poll(self) -> None:
+        try:
+            (service,) = self._serving.stack.call(
+                "tasks.get_all", id=[self._serving.service_id], only_fields=["configuration"]
+            )["tasks"]
+        except OSError:  # the server has just died, which is reported elsewhere
+            return
+        configuration = service.get("configuration") or {}
+        endpoints = {url for each in configuration.values() for url in URL.findall(each.get("value") or "")}
+        for name, same in groupby(sorted(endpoints, key=metric_name), key=metric_name):
+            clashing = sorted(same)
+            told = f"The endpoints {' and '.join(clashing)} are both {name} to Prometheus"
+            if len(clashing) > 1 and told not in self._told:
+                self._told.add(told)
+                print(
+                    f"{told}, and their hooks are one file: remove one, and add it by another name.",
+                    flush=True,
+                )
+
+
+def metric_name(endpoint: str) -> str:
+    """Return the name with which an endpoint's metrics begin."""
+    return re.sub(r"[^a-zA-Z0-9_:()]", "_", endpoint)
