@@ -4,6 +4,8 @@ import json
 import socket
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,6 +75,36 @@ def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp
                 running.restart_dead_processes()
     assert "The broker process died 3 times within 600 s of its start" in str(failure.value)
     assert "out of disk space" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "deployed"),
+    [
+        (200, '{"y": 1}', True),
+        (422, '{"detail": "Error [...] processing request: Invalid row: width is missing"}', True),
+        (422, '{"detail": "Error [...] processing request: the model was saved by a newer version"}', False),
+        (404, '{"detail": "Error processing request, endpoint was not found"}', False),
+    ],
+)
+def test_an_endpoint_is_deployed_when_its_hook_itself_refuses_an_empty_row(status, text, deployed):
+    asked = []
+
+    class Inference(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Inference) as server, ThreadPoolExecutor() as pool:
+        pool.submit(server.handle_request)
+        running = object.__new__(serving.Serving)
+        running.url = f"http://127.0.0.1:{server.server_port}/serve"
+        assert running.serves("a name/1", "Invalid row: ") is deployed
+    assert asked == [("/serve/a%20name/1", b"{}")]
 
 
 def test_a_request_in_a_processor_that_is_retired_keeps_its_model():
