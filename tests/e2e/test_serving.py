@@ -15,6 +15,7 @@ import pytest
 import requests
 import xgboost
 
+from local_stack import waiting
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import run, wait_until
 from tests.support.checkouts import copy_repository
@@ -199,6 +200,37 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
         measured = measured_buckets(deployment, f"{metric}:Absolute_Magnitude")
         values = [rows[number]["Absolute Magnitude"] for number in chosen]
         assert measured == bucket_counts(values, sorted(measured)[:-1])
+
+
+def test_changed_metrics_are_counted_anew_and_removed_ones_no_longer(deployment, canary_answers):
+    removed = re.findall(r'"([^"=]+)=', deployment.watch_command)[0]
+    counts = f"asteroid_2:{removed.replace(' ', '_')}_bucket"
+    assert deployment.query(counts)
+    requests_before = deployment.value("asteroid_2:_count_total")
+    endpoint = 'clearml-serving --id ID metrics {} --endpoint "asteroid/2"'
+    deployment.command(
+        f'{endpoint.format("add")} --variable-scalar "y=0,0.5,1"',
+        f'{endpoint.format("remove")} --variable "{removed}"',
+    )
+    for row in ROWS[:5]:
+        assert deployment.post(row, "asteroid/2").status_code == 200
+    wait_until(
+        lambda: sum(measured_buckets(deployment, "asteroid_2:y").values()) == 5,
+        "five answers in new buckets",
+        deployment.logs / "statistics.log",
+    )
+    assert set(measured_buckets(deployment, "asteroid_2:y")) == {0, 0.5, 1, float("inf")}
+    assert deployment.query(counts) == []
+    assert deployment.value("asteroid_2:_count_total") == requests_before + 5  # the process goes on
+
+
+def test_prometheus_tells_the_alertmanager(deployment):
+    def known() -> list[str]:
+        answer = requests.get(f"{deployment.prometheus_url}/api/v1/alertmanagers", timeout=waiting.SECONDS)
+        return [each["url"] for each in answer.json()["data"]["activeAlertmanagers"]]
+
+    expected = [f"{deployment.alertmanager_url}/api/v2/alerts"]
+    wait_until(lambda: known() == expected, "Prometheus to know Alertmanager", deployment.process.output)
 
 
 # What the README prints
