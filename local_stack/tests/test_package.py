@@ -32,8 +32,8 @@ def readme_test() -> str:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the installed package alone."""
     folder = tmp_path_factory.mktemp("package")
-    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
-    shutil.copytree(FOLDER, folder / "source", ignore=ignored)  # building writes into the source
+    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")  # of older versions
+    shutil.copytree(FOLDER, folder / "source", ignore=ignored)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", folder / "installed"]
     if run([sys.executable, "-m", "pip", "--version"]).returncode == 0:
         pip = [sys.executable, "-m", "pip", "install"]
@@ -74,8 +74,14 @@ def test_all_modules_and_all_files_of_the_server_are_in_the_package_and_no_tests
     files = [*FOLDER.rglob("*.py"), *(FOLDER / "server" / "pages").rglob("*.*")]
     names = [file.relative_to(FOLDER) for file in files]
     inside = {name for name in names if not {"build", "__pycache__"} & set(name.parts)}
-    wanted = {name for name in inside if "tests" not in name.parts}
+    wanted = {name for name in inside if "tests" not in name.parts} - {Path("setup.py")}
     assert {file for file in inside if (installed / "local_stack" / file).is_file()} == wanted
+
+
+@pytest.mark.e2e
+def test_the_installation_leaves_nothing_in_the_folder_that_it_comes_from(installed):
+    names = {each.name for each in (installed.parent / "source").iterdir()}
+    assert names & {"build", "dist", "local_stack.egg-info"} == set()
 
 
 @pytest.mark.e2e
