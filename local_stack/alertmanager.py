@@ -71,7 +71,7 @@ def write_configuration(
     home.mkdir(parents=True, exist_ok=True)
     written = home.resolve() / "alertmanager.yml"
     written.write_text(yaml.safe_dump(configuration, sort_keys=False))
-    check_configuration(tools, written, f"its configuration with the webhook {webhook!r}")
+    check_configuration(tools, written, f"the webhook {webhook!r}")
     return written
 
 

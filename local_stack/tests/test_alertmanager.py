@@ -132,7 +132,7 @@ def test_a_file_is_used_as_it_is_and_a_webhook_is_added_to_a_copys_default_recei
     [
         ("route: [", None, r"\S+/alertmanager\.yml: yaml: line 1: .*"),
         ("route: {receiver: x}", None, r'\S+/alertmanager\.yml: undefined receiver "x" used in route'),
-        (CONFIGURATION, "example", r".*'example': unsupported scheme .*"),
+        (CONFIGURATION, "example", r"the webhook 'example': unsupported scheme .*"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_with_amtools_own_words(tools, tmp_path, text, webhook, reason):
