@@ -7,23 +7,21 @@ from clearml.utilities.config import config_dict_to_text
 from local_stack.endpoint_names import NameClashes
 
 
-def test_each_clash_of_two_endpoints_is_one_line_and_others_are_none(capsys):
+def test_each_clash_of_two_endpoints_is_one_line_and_others_are_none(api, capsys):
+    service = api.new("task", name="serving", type="service")
     endpoints: dict[str, dict[str, str]] = {}
-
-    def call(name: str, **_: object) -> dict[str, list[object]]:
-        assert name == "tasks.get_all"
-        monitoring = {"letters_new": {"base_serving_url": "letters_new", "monitor_name": "serving"}}
-        objects = {"endpoints": endpoints, "model_monitoring": monitoring, "canary": {}}
-        texts = {key: {"value": config_dict_to_text(value)} for key, value in objects.items()}
-        return {"tasks": [{"id": "a-service", "configuration": texts}]}
-
-    clashes = NameClashes(SimpleNamespace(service_id="a-service", stack=SimpleNamespace(call=call)))
+    monitoring = {"letters_new": {"base_serving_url": "letters_new", "monitor_name": "letters"}}
+    clashes = NameClashes(SimpleNamespace(service_id=service, stack=SimpleNamespace(call=api)))
 
     def add(*urls: str) -> str:
         endpoints.update({url: {"engine_type": "custom", "serving_url": url} for url in urls})
+        objects = {"endpoints": endpoints, "model_monitoring": monitoring, "canary": {}}
+        texts = [{"name": name, "value": config_dict_to_text(value)} for name, value in objects.items()]
+        api("tasks.edit_configuration", task=service, configuration=texts)
         clashes.poll()
         return capsys.readouterr().out
 
+    clashes.poll()  # the service is new, and has no endpoints
     assert add() == ""
     assert add("digits", "digits/1", "digits/2") == ""
     assert add("digits_1", "letters/new").splitlines() == [
