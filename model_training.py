@@ -9,6 +9,7 @@ test set, frozen for all runs (asteroids/frozen_test_set.py), beside two baselin
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import global_config as config
 from asteroids import evaluation, plots
 from asteroids.configuration import check_configuration
 from asteroids.cross_validation import OutOfFold, Table, cross_validate
-from asteroids.drift import EDGES, decile_edges, format_edges
+from asteroids.drift import REFERENCE_ATTRIBUTE, counted_variables, edges_as_text, reference_of
 from asteroids.frozen_test_set import draw
 from asteroids.promotion import PROBABILITY
 from asteroids.table_files import TableWriter, find_table, read_chunks, read_table
@@ -61,24 +62,25 @@ def read_training_data(dataset: Dataset) -> tuple[Table, np.ndarray]:
     return Table(features, labels, draw(keys)), keys
 
 
-def save_model(booster: xgboost.Booster, path: Path, threshold: float) -> None:
+def save_model(booster: xgboost.Booster, path: Path, threshold: float, reference: dict[str, Any]) -> None:
     """Write the booster with all that serving needs to know: serving gets the file, not ClearML's metadata.
 
     The names of the features are in every model file. The bytes depend on the trees and the threshold
     alone: the same data, parameters and seed give the same file.
     """
-    booster.set_attr(**{evaluation.THRESHOLD_ATTRIBUTE: repr(threshold)}, xgboost_version=xgboost.__version__)
+    attributes = {evaluation.THRESHOLD_ATTRIBUTE: repr(threshold), REFERENCE_ATTRIBUTE: json.dumps(reference)}
+    booster.set_attr(**attributes, xgboost_version=xgboost.__version__)
     path.write_bytes(booster.save_raw("ubj"))  # save_model() does not say that a disk is full
 
 
-def upload_model(task: Task, booster: xgboost.Booster, threshold: float, edges: dict[str, str]) -> str:
+def upload_model(task: Task, booster: xgboost.Booster, threshold: float, reference: dict[str, Any]) -> str:
     """Register the booster as the task's model MODEL_NAME, with its metadata; return the model's id."""
     about = {"threshold": threshold, "xgboost_version": xgboost.__version__}
     metadata = {**about, "features": ", ".join(FEATURES), "trees": booster.num_boosted_rounds()}
-    metadata |= {f"{EDGES}{name}": text for name, text in edges.items()}
+    metadata |= edges_as_text(reference)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{config.MODEL_FILE_STEM}.ubj")
-        save_model(booster, path, threshold)
+        save_model(booster, path, threshold, reference)
         names, about = config.CLASS_NAMES, {**about, "features": FEATURES}
         return register_model(task, config.MODEL_NAME, path, "xgboost", names, about, metadata).id
 
@@ -194,11 +196,6 @@ def main() -> None:
     dataset = get_dataset(config.PREPROCESSED_DATASET_NAME, arguments.dataset_id, made_by="preprocessing.py")
     table, keys = read_training_data(dataset)
     check_rows(table)
-    edges = {
-        name: format_edges(decile_edges(name, table.features[table.other_rows, FEATURES.index(name)]))
-        for name in config.WATCHED_FEATURES
-    }
-
     found, booster, threshold = learn(table, arguments)
     scores, of_test = compare_with_rule(table, booster, found, threshold)
     print(f"{found.rounds} trees, threshold {threshold:.3f}")
@@ -216,9 +213,11 @@ def main() -> None:
     logger.report_single_value("threshold", threshold)
     logger.report_single_value(evaluation.TRAINING_GROUPS, table.count_groups(table.other_rows))
     upload_out_of_fold(task, out_of_fold_table(table, keys, found))
-    model_id = upload_model(task, booster, threshold, edges)
-    print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it for drift:")
-    print(metrics_add_command("ID", config.SERVING_ENDPOINT, edges))
+    rows = table.other_rows
+    reference = reference_of(table.features[rows], table.labels[rows])
+    model_id = upload_model(task, booster, threshold, reference)
+    print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it, or any other, for drift:")
+    print(metrics_add_command("ID", config.SERVING_ENDPOINT, *counted_variables()))
 
 
 if __name__ == "__main__":

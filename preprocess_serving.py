@@ -10,7 +10,9 @@ The features are defined here and nowhere else. preprocessing.py imports them: t
 differ. Another table needs other columns, rules and features here, down to build_features().
 """
 
+import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,17 @@ def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
 
 # What follows is the same for any table.
 
+# What is counted of a feature, and with which edges: twelve buckets, the first and the last of them for values
+# that the training data do not reach. README's `metrics add` has them, too.
+RANK = "rank of "
+RANK_EDGES = [edge / 10 for edge in range(11)]
+# Beside them and the answer y, as single values: what the rules need to know of the model that answers.
+MODEL_VALUES = ["model", "version", "expected share", "training rows", "watched features", "sent"]
+
+# The versions of an auto-update endpoint are counted as one, under the name of the canary that leads to them:
+# those of "asteroid_auto" as "asteroid_latest".
+AUTO_UPDATE, STABLE = "_auto", "_latest"
+
 # XGBoost computes in 32-bit floats: a larger number would reach the model as infinity.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
@@ -106,8 +119,27 @@ def find_problems(body: object) -> list[str]:
     return problems
 
 
+RANDOM = np.random.default_rng()
+
+
+def ranks(values: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return where values (n,) of a feature lie among the training data; shape (n,).
+
+    `edges` (k,) are values of the training data from the smallest to the largest, rising, and `shares` (k,)
+    says how much of the data is not above each. Within the data, a rank is above 0 and up to 1, and a tenth
+    of the data lies in each tenth: also where one value is frequent, as it gets any of the ranks that it
+    takes up, by chance (the randomized probability integral transform). Below the data it is -1, above 2.
+    """
+    values = np.asarray(values, edges.dtype)  # as in training: the largest value must not be above itself
+    place = np.searchsorted(edges, values)
+    upper = shares[np.minimum(place, len(edges) - 1)]
+    lower = np.where(place > 0, shares[place - 1], 0.0)
+    found = upper - RANDOM.random(len(values)) * (upper - lower)
+    return np.where(place == len(edges), 2.0, np.where(values < edges[0], -1.0, found))
+
+
 class Model:
-    """A booster and its threshold. `predict` is all that clearml-serving calls."""
+    """A booster, its threshold and its training data's distribution. clearml-serving calls `predict` alone."""
 
     def __init__(self, path: str) -> None:
         """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
@@ -126,6 +158,22 @@ class Model:
                 "train again, or serve it with the file of its own version"
             )
         self.threshold = float(threshold)
+        # The rows and the share of class 1 in the training data, and the distribution of the watched features.
+        # A model that was trained before models held this is not watched.
+        self.reference: dict[str, Any] = json.loads(self.booster.attr("reference") or "{}")
+        self.watched = {
+            name: (np.array(of_training["edges"], np.float32), np.array(of_training["shares"]))
+            for name, of_training in self.reference.get("features", {}).items()
+        }
+
+    def statistics(self, features: np.ndarray) -> dict[str, float]:
+        """Return what is counted of one row of features (19,), and what the rules need to know of the model."""
+        if not self.watched:
+            return {}
+        of_row = {name: features[[FEATURES.index(name)]] for name in self.watched}
+        found = {f"{RANK}{name}": float(ranks(of_row[name], *about)[0]) for name, about in self.watched.items()}
+        share, rows = self.reference["share"], self.reference["rows"]
+        return {**found, "expected share": share, "training rows": rows, "watched features": len(found)}
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the probability of class 1 for each row of `features` (n, 19); shape (n,)."""
@@ -150,15 +198,15 @@ def refuse_misread(path: Path, version: str) -> None:
 class Preprocess:
     """What clearml-serving calls, in this order; one instance for each loaded model."""
 
-    threshold: float  # the model's own, once load() has read it
+    model: Model  # once load() has read it
+    model_endpoint: Any  # clearml-serving sets it, before load()
 
     def load(self, local_file_name: str | None) -> Model:
         """Read the model file; clearml-serving keeps what this returns as the endpoint's model."""
         if not local_file_name:
             raise ValueError("ClearML could not download the model's file")
-        model = Model(local_file_name)
-        self.threshold = model.threshold
-        return model
+        self.model = Model(local_file_name)
+        return self.model
 
     def preprocess(
         self,
@@ -171,11 +219,11 @@ class Preprocess:
         if problems:
             raise ValueError("Invalid request: " + "; ".join(problems))
         features = build_features(body)
-        # clearml-serving counts by itself what stands in the request and in the answer. It can count the
-        # other features only if it gets them here.
         if collect_custom_statistics_fn:
-            values = zip(FEATURES, features.tolist(), strict=True)
-            collect_custom_statistics_fn({name: value for name, value in values if name not in RAW_COLUMNS})
+            state["statistics"] = self.model.statistics(features) | self.about_endpoint()
+            # What is in the body would be counted instead.
+            for name in state["statistics"]:
+                body.pop(name, None)
         return features.reshape(1, -1)
 
     def postprocess(
@@ -186,4 +234,22 @@ class Preprocess:
     ) -> dict[str, float]:
         """Return `y`, the class by the model's own threshold, and `y_raw`, the probability of class 1."""
         probability = float(data[0])
-        return {"y": int(probability >= self.threshold), "y_raw": probability}
+        answer = {"y": int(probability >= self.model.threshold), "y_raw": probability}
+        if collect_custom_statistics_fn:
+            collect_custom_statistics_fn(state["statistics"] | answer)
+        return answer
+
+    def about_endpoint(self) -> dict[str, Any]:
+        """Return which model answers here, and the name under which clearml-serving counts it."""
+        name, version, model = (
+            str(getattr(getattr(self, "model_endpoint", None), key, None) or "")
+            for key in ("serving_url", "version", "model_id")
+        )
+        about: dict[str, Any] = {"sent": time.time()}
+        if version.isdigit():
+            about["version"] = int(version)
+        if re.match("[0-9a-f]{8}", model):  # a number is all that Prometheus stores
+            about["model"] = int(model[:8], 16)
+        if name.endswith(AUTO_UPDATE):
+            about["_url"] = name.removesuffix(AUTO_UPDATE) + STABLE
+        return about

@@ -21,14 +21,15 @@ def model_add_command(
     )
 
 
-def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, str]) -> str:
-    """Return the command that counts an endpoint's features and its answer `y`, which is 0 or 1.
+def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, str], values: list[str]) -> str:
+    """Return the command that counts what a hook reports at an endpoint, or at the versions behind it.
 
-    `buckets` has the text of each feature's edges.
+    `buckets` has the edges of each variable that is counted in buckets, and `values` names those of which the
+    last value is kept.
     """
-    counted = {**buckets, "y": "0,1"}
-    variables = " ".join(shell_quoted(f"{name}={edges}") for name, edges in counted.items())
+    counted = " ".join(shell_quoted(f"{name}={edges}") for name, edges in buckets.items())
+    kept = " ".join(map(shell_quoted, values))
     return (
         f"clearml-serving --id {service_id} metrics add --endpoint {shell_quoted(endpoint)} "
-        f"--variable-scalar {variables}"
+        f"--variable-scalar {counted} --variable-value {kept}"
     )

@@ -1,23 +1,28 @@
-"""Print the commands that deploy the champion and watch it, if there is one.
+"""Let clearml-serving count what the alert rules need, and print the command that deploys the champion.
 
     CLEARML_SERVING_TASK_ID=ID python -m demo.deployment
 
-`python -m local_stack up --serving` runs this when a model was published, see pyproject.toml.
+`python -m local_stack up --serving` runs this when it starts and when a model was published, see pyproject.toml.
 """
 
 import os
+import shlex
+import subprocess
+import sys
 
-from clearml import Model
+from clearml_tools.errors import UserError, report_errors_in_one_line
 
-from asteroids.drift import EDGES
+from clearml import Model, Task
+
+from asteroids.drift import counted_variables
 from clearml_tools.shell_commands import metrics_add_command, model_add_command
 from global_config import CHAMPION_TAG, MODEL_NAME, PROJECT_NAME, SERVING_ENDPOINT
 from local_stack.serving import SYNC_SECONDS
 
 
-def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:
-    """Return the two commands for a service; `edges` are those of the champion's buckets."""
-    model = model_add_command(
+def deploy_command(service_id: str) -> str:
+    """Return the command that deploys the champion."""
+    return model_add_command(
         service_id,
         SERVING_ENDPOINT,
         engine="xgboost",
@@ -26,29 +31,38 @@ def deployment_commands(service_id: str, edges: dict[str, str]) -> list[str]:
         project=PROJECT_NAME,
         tag=CHAMPION_TAG,
     )
-    return [model, metrics_add_command(service_id, SERVING_ENDPOINT, edges)]
 
 
-def champion_edges() -> dict[str, str] | None:
-    """Return the champion's bucket edges by variable; None if there is no champion."""
-    champions = Model.query_models(  # the newest one first, as `model add` takes it
-        PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
-    )
-    if not champions:
-        return None
-    metadata = champions[0].get_all_metadata()
-    return {
-        key.removeprefix(EDGES): found["value"] for key, found in metadata.items() if key.startswith(EDGES)
-    }
+def watch_command(service_id: str, endpoint: str = SERVING_ENDPOINT) -> str:
+    """Return the command that watches an endpoint, whichever model answers there."""
+    return metrics_add_command(service_id, endpoint, *counted_variables())
+
+
+def is_watched(service_id: str, endpoint: str = SERVING_ENDPOINT) -> bool:
+    """Return whether the service counts all that the rules need at an endpoint."""
+    counted = Task.get_task(service_id).get_configuration_object_as_dict("metric_logging") or {}
+    buckets, values = counted_variables()
+    return {*buckets, *values} <= counted.get(endpoint, {}).get("metrics", {}).keys()
 
 
 def main() -> None:
-    edges = champion_edges()
-    if edges is None:
-        return
-    print(f"To deploy the champion and to watch it, which takes effect within {SYNC_SECONDS} s:\n")
-    for command in deployment_commands(os.environ["CLEARML_SERVING_TASK_ID"], edges):
-        print(f"    {command}")
+    report_errors_in_one_line()
+    service_id = os.environ["CLEARML_SERVING_TASK_ID"]
+    if not is_watched(service_id):
+        _, *arguments = shlex.split(watch_command(service_id))
+        done = subprocess.run(
+            [sys.executable, "-m", "clearml_serving", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            raise UserError(f"clearml-serving metrics add failed:\n{done.stdout}")
+        print("Requests are watched for drift from now on. This was run, and need not be again:\n")
+        print(f"    {watch_command(service_id)}\n")
+    if Model.query_models(PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True):
+        print(f"To deploy the champion, which takes effect within {SYNC_SECONDS} s:\n")
+        print(f"    {deploy_command(service_id)}")
 
 
 if __name__ == "__main__":
