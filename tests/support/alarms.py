@@ -66,19 +66,20 @@ class Alarms:
         return int(on[0] + np.count_nonzero(on[1:] & ~on[:-1]))
 
 
-def watch(*exported: Series, rules: Path = RULES, step: int = STEP) -> Alarms:
+def watch(*exported: Series, rules: Path = RULES, step: int = STEP, every: int = 1) -> Alarms:
     """Evaluate the rules on series, and return which alerts were on, and when.
 
-    promtool prints only values that differ from the expected ones: so the test expects nothing, and asks for
+    A value stands for each `step` seconds, and the rules are evaluated at every one, or at every second one and so
+    on. promtool prints only values that differ from the expected ones: so the test expects nothing, and asks for
     the alerts at every evaluation.
     """
     merged = {name: values for each in exported for name, values in each.items()}
-    steps = range(max(len(values.split()) for values in merged.values()))
+    steps = range(0, max(len(values.split()) for values in merged.values()), every)
     # The vector(0) is an answer when no alert is on: a missing answer must not pass for silence.
     firing = 'count by (alertname, variable, endpoint) (ALERTS{alertstate="firing"}) or vector(0)'
     test = {
         "rule_files": [str(rules)],
-        "evaluation_interval": f"{step}s",
+        "evaluation_interval": f"{every * step}s",
         "tests": [
             {
                 "interval": f"{step}s",
@@ -104,4 +105,4 @@ def watch(*exported: Series, rules: Path = RULES, step: int = STEP) -> Alarms:
             if found:
                 key = tuple(found.get(label, "") for label in ("alertname", "variable", "endpoint"))
                 on.setdefault(key, np.zeros(len(steps), bool))[number] = True
-    return Alarms(on, step)
+    return Alarms(on, every * step)
