@@ -5,7 +5,7 @@
     python -m tests.benchmark_alerts --only drift    # the first table alone, some minutes
 
 Requests are simulated from the table, and promtool evaluates the rules on them. On the same windows, of 2
-minutes, 20 minutes and 2 hours, each watched feature is compared with the training data by
+minutes, 20 minutes and 2 hours, each watched feature is compared with training by
 
 - the Wasserstein distance, divided by the standard deviation: above 0.1, for more than 1,000 requests. That is
   what Evidently does by default with a numerical column;
@@ -115,7 +115,7 @@ def run_drift(name: str, rate: float, seed: int) -> tuple[Alarms, dict[str, Numb
 
 
 def told(on: Numbers) -> float:
-    """Return how many seconds after its start a drift was told; infinity if never, minus if already before."""
+    """Return how many seconds after its start a drift was told; infinity if never, minus if before."""
     start = START // DRIFT_STEP
     if len(on) <= start:
         return np.inf

@@ -17,12 +17,12 @@ from urllib.request import Request
 import pytest
 import yaml
 
-from demo.simulated_traffic import RULES, TOOLS_CACHE, promtool
 from local_stack.loopback import HOST, open_loopback
 from local_stack.processes import Processes
 from local_stack.serving import take_port
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
+from tests.support.alarms import RULES, TOOLS_CACHE, promtool
 from tests.support.checkouts import REPOSITORY
 from tests.support.docker_compose import find_compose
 from tests.support.readme import commands
