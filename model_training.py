@@ -216,7 +216,9 @@ def main() -> None:
     rows = table.other_rows
     reference = reference_of(table.features[rows], table.labels[rows])
     model_id = upload_model(task, booster, threshold, reference)
-    print(f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it, or any other, for drift:")
+    print(
+        f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it, or any other, for drift:"
+    )
     print(metrics_add_command("ID", config.SERVING_ENDPOINT, *counted_variables()))
 
 

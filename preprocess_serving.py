@@ -79,8 +79,8 @@ def build_features(row: Mapping[str, float | np.ndarray]) -> np.ndarray:
 
 # What follows is the same for any table.
 
-# What is counted of a feature, and with which edges: twelve buckets, the first and the last of them for values
-# that the training data do not reach. README's `metrics add` has them, too.
+# What is counted of a feature, and with which edges: twelve buckets, the first and the last of them for
+# values that the training data do not reach. README's `metrics add` has them, too.
 RANK = "rank of "
 RANK_EDGES = [edge / 10 for edge in range(11)]
 # Beside them and the answer y, as single values: what the rules need to know of the model that answers.
@@ -139,7 +139,7 @@ def ranks(values: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.ndarr
 
 
 class Model:
-    """A booster, its threshold and its training data's distribution. clearml-serving calls `predict` alone."""
+    """A booster, its threshold, and how its training data are distributed. clearml-serving calls `predict`."""
 
     def __init__(self, path: str) -> None:
         """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
@@ -158,8 +158,8 @@ class Model:
                 "train again, or serve it with the file of its own version"
             )
         self.threshold = float(threshold)
-        # The rows and the share of class 1 in the training data, and the distribution of the watched features.
-        # A model that was trained before models held this is not watched.
+        # Of the training data: the rows, the share of class 1, the distribution of the watched features. A model
+        # that was trained before models held this is not watched.
         self.reference: dict[str, Any] = json.loads(self.booster.attr("reference") or "{}")
         self.watched = {
             name: (np.array(of_training["edges"], np.float32), np.array(of_training["shares"]))
@@ -167,11 +167,13 @@ class Model:
         }
 
     def statistics(self, features: np.ndarray) -> dict[str, float]:
-        """Return what is counted of one row of features (19,), and what the rules need to know of the model."""
+        """Return what is counted of a row of features (19,), and what the rules need to know of the model."""
         if not self.watched:
             return {}
         of_row = {name: features[[FEATURES.index(name)]] for name in self.watched}
-        found = {f"{RANK}{name}": float(ranks(of_row[name], *about)[0]) for name, about in self.watched.items()}
+        found = {
+            f"{RANK}{name}": float(ranks(of_row[name], *about)[0]) for name, about in self.watched.items()
+        }
         share, rows = self.reference["share"], self.reference["rows"]
         return {**found, "expected share": share, "training rows": rows, "watched features": len(found)}
 

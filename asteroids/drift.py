@@ -1,8 +1,8 @@
 """Drift: how far the values that come in are from those of the training data.
 
-A model file holds where the deciles of its training data lie. The hook tells clearml-serving in which tenth a
-value falls, and deploy/asteroid_alerts.yml compares how many fall into each, by the population stability index
-(PSI): the sum over the tenths of (share - 0.1) * ln(share / 0.1). It is 0 for the same distribution.
+A model file holds where the deciles of its training data lie. The hook tells clearml-serving in which tenth
+a value falls, and deploy/asteroid_alerts.yml compares how many fall into each, by the population stability
+index (PSI): the sum over the tenths of (share - 0.1) * ln(share / 0.1). It is 0 for the same distribution.
 """
 
 from typing import Any

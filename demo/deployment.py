@@ -2,7 +2,7 @@
 
     CLEARML_SERVING_TASK_ID=ID python -m demo.deployment
 
-`python -m local_stack up --serving` runs this when it starts and when a model was published, see pyproject.toml.
+`python -m local_stack up --serving` runs this when a model was published or tagged, see pyproject.toml.
 """
 
 import os

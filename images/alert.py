@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from demo.benchmark_alerts import REFERENCE_THRESHOLD
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from demo.benchmark_alerts import REFERENCE_THRESHOLD
 from images import style
 from images.panels import moments, on_moments, stretches
 from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic

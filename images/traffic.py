@@ -5,12 +5,13 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from demo.benchmark_alerts import reference_expression
+from demo.simulated_traffic import metric_name
+
 from asteroids.physics import MAGNITUDE, MOID
 from demo import dashboard
-from demo.benchmark_alerts import reference_expression
 from demo.dashboard import ENDPOINT
 from demo.life import DemoRun, run_script, say
-from demo.simulated_traffic import metric_name
 from local_stack import prometheus
 
 # Few enough to show chance: with fifty a second the reference's alarm would be silent before the drift.

@@ -7,8 +7,8 @@
 Requests are simulated from the table, and promtool evaluates the rules on them. On the same windows, of 2
 minutes, 20 minutes and 2 hours, each watched feature is compared with training by
 
-- the Wasserstein distance, divided by the standard deviation: above 0.1, for more than 1,000 requests. That is
-  what Evidently does by default with a numerical column;
+- the Wasserstein distance, divided by the standard deviation: above 0.1, for more than 1,000 requests. That
+  is what Evidently does by default with a numerical column;
 - the test of Kolmogorov and Smirnov: p below 0.05, as is usual, and below 1e-9, about what our rules ask for.
 
 README quotes what this prints.
@@ -29,7 +29,7 @@ from scipy.stats import kstwobign
 from asteroids.frozen_test_set import is_test_group
 from asteroids.physics import MAGNITUDE, MOID
 from global_config import WATCHED_FEATURES
-from local_stack.errors import PrometheusNotFound
+from local_stack.errors import ProgramsNotFound
 from tests.support.alarms import RULES, Alarms, promtool, watch
 from tests.support.simulated_traffic import (
     HOUR,
@@ -271,9 +271,8 @@ def switched(traffic: Traffic) -> Series:
 def print_quiet(pool: ProcessPoolExecutor, days: int) -> None:
     """Print how often alarms are raised by traffic that does not drift."""
     runs = max(1, days // RUN_DAYS)
-    print(
-        f"\nTraffic without drift, {runs * RUN_DAYS} days a row: how often an alarm went on (share of the time)."
-    )
+    print(f"\nTraffic without drift, {runs * RUN_DAYS} days a row.")
+    print("How often an alarm went on, and in brackets the share of the time.")
     print_row("", "requests/s", "MajorDrift", "OutOfRange", "MinorDrift", "other alerts", *OTHERS)
     for name, (_, _, rates, _) in QUIET.items():
         for rate in rates:
@@ -303,7 +302,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         promtool("--version")
-    except PrometheusNotFound as error:
+    except ProgramsNotFound as error:
         sys.exit(str(error))
     print(f"Rules of {RULES.name}\n")
     with ProcessPoolExecutor(max_workers=2) as pool:

@@ -46,7 +46,10 @@ def test_the_model_learns_and_stands_beside_its_own_rule(tumours):
 
 def test_its_own_features_are_to_be_watched_at_its_own_endpoint(tumours):
     *_, command = tumours.printed.splitlines()
-    assert re.search(r'--endpoint "tumour" --variable-scalar "worst radius=[\d.,]+" "worst texture=', command)
+    assert re.search(
+        r'--endpoint "tumour" --variable-scalar "rank of worst radius=[\d.,]+" "rank of worst texture=',
+        command,
+    )
 
 
 def test_its_pipeline_promotes_a_champion(tumours):
@@ -55,13 +58,10 @@ def test_its_pipeline_promotes_a_champion(tumours):
 
 
 def test_its_champion_is_served_and_its_drift_raises_an_alert(tumours):
-    """After the pipeline, whose champion it is. The commands are those that `up --serving` prints then."""
+    """After the pipeline, whose champion it is. The command is the one that `up --serving` prints then."""
     deployment = tumours.deployment
-    deployment.process.wait_for("(?m)metrics add.*$\n")
-    printed = deployment.process.printed.lines
-    commands = [line.strip() for line in printed if line.startswith("    clearml-serving")]
-    assert len(commands) == 2
-    done = run(["bash", "-e"], input="\n".join(commands), cwd=tumours.folder, env=tumours.environment)
+    command = deployment.process.wait_for(r"(?m)^    (clearml-serving .*model add .*)$\n")[1]
+    done = run(["bash", "-e"], input=command, cwd=tumours.folder, env=tumours.environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
     def drift_alerts() -> set[str]:

@@ -5,7 +5,6 @@ import os
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 import requests
 import xgboost
 
+import preprocess_serving as hook
 from local_stack import waiting
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import run, wait_until
@@ -142,10 +142,20 @@ def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
 # Metrics
 
 
-def bucket_counts(values: list[float], edges: list[float]) -> dict[float, int]:
-    """How many values lie above the edge before and up to each edge, as clearml-serving counts them."""
-    counts = Counter(np.searchsorted(edges, values, side="left").tolist())
-    return {edge: counts[number] for number, edge in enumerate([*edges, float("inf")])}
+def bucket_counts(model_file: Path, name: str, rows: list[dict]) -> list[int]:
+    """How many of the rows the model's own reference puts into each bucket of ranks."""
+    of_feature = hook.Model(str(model_file)).watched[name]
+    found = hook.ranks(np.array([row[name] for row in rows]), *of_feature)
+    return np.bincount(np.searchsorted(hook.RANK_EDGES, found), minlength=len(hook.RANK_EDGES) + 1).tolist()
+
+
+def assert_counted(deployment: Deployment, metric: str, expected: list[int]) -> None:
+    measured = measured_buckets(deployment, metric)
+    assert sorted(measured) == [*hook.RANK_EDGES, float("inf")]
+    counts = np.array([measured[edge] for edge in sorted(measured)])
+    assert counts.sum() == sum(expected)
+    # A tenth is not a whole number of rows: those on its edge are of the one or the other, by chance.
+    assert np.abs(counts - expected).max() <= 2
 
 
 def measured_buckets(deployment: Deployment, metric: str) -> dict[float, float]:
@@ -171,17 +181,17 @@ def canary_answers(deployment: Deployment) -> list[dict]:
     return answers
 
 
-def test_prometheus_gets_every_request_in_the_decile_buckets(deployment, canary_answers):
+def test_prometheus_gets_every_request_in_the_tenths_of_the_training_data(deployment, canary_answers):
     rows = deployment.answered["asteroid"]
     for variable in ("Absolute Magnitude", "Minimum Orbit Intersection"):
-        metric = f"asteroid:{variable.replace(' ', '_')}"
-        measured = measured_buckets(deployment, metric)
-        edges = sorted(measured)[:-1]
-        assert len(edges) == 9
-        assert measured == bucket_counts([row[variable] for row in rows], edges)
+        metric = f"asteroid:rank_of_{variable.replace(' ', '_')}"
+        assert_counted(deployment, metric, bucket_counts(champion_file(deployment), variable, rows))
         # `_sum` is the number of requests, once more for every bucket.
-        assert [count for _, count in deployment.query(f"{metric}_sum")] == [len(rows)] * 10
+        assert [count for _, count in deployment.query(f"{metric}_sum")] == [len(rows)] * 12
     assert sum(measured_buckets(deployment, "asteroid:y").values()) == len(rows)
+    model = next(iter(deployment.model_files))
+    assert deployment.value("asteroid:model") == int(model[:8], 16)
+    assert 0 <= time.time() - deployment.value("asteroid:sent") < 600
 
 
 def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apart(deployment, canary_answers):
@@ -197,9 +207,9 @@ def test_a_canary_shares_the_requests_out_and_prometheus_tells_the_versions_apar
         hazardous = np.mean([canary_answers[number]["y"] for number in chosen])
         share = f'{metric}:y_bucket{{le="1.0"}} / {metric}:y_sum{{le="1.0"}}'
         assert deployment.value(share) == pytest.approx(hazardous)
-        measured = measured_buckets(deployment, f"{metric}:Absolute_Magnitude")
-        values = [rows[number]["Absolute Magnitude"] for number in chosen]
-        assert measured == bucket_counts(values, sorted(measured)[:-1])
+        file = list(deployment.model_files.values())[version - 1]
+        expected = bucket_counts(file, "Absolute Magnitude", [rows[number] for number in chosen])
+        assert_counted(deployment, f"{metric}:rank_of_Absolute_Magnitude", expected)
 
 
 def test_changed_metrics_are_counted_anew_and_removed_ones_no_longer(deployment, canary_answers):
@@ -254,7 +264,9 @@ def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
 def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     _, challenger = deployment.model_files
     before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
-    deployment.command(AUTO_UPDATE, ADD_LATEST)
+    deployment.command(
+        AUTO_UPDATE, ADD_LATEST, deployment.watch_command.replace('"asteroid"', '"asteroid_latest"')
+    )
     told = deployment.process.output
     with deployment.traffic(ROW, "asteroid_latest") as answers:
         wait_until(lambda: answers, "a first answer", told)
@@ -269,6 +281,22 @@ def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     first_new = next(i for i, value in enumerate(served) if value == pytest.approx(after, abs=1e-6))
     assert served[:first_new] == pytest.approx([before] * first_new, abs=1e-6)
     assert served[first_new:] == pytest.approx([after] * len(served[first_new:]), abs=1e-6)
+    # Both versions are counted under the name that clients use, and the newer one has the next number.
+    wait_until(
+        lambda: deployment.value("asteroid_latest:model") == int(challenger[:8], 16),
+        "counts of the new one",
+        told,
+    )
+    wait_until(
+        lambda: (
+            sum(measured_buckets(deployment, "asteroid_latest:rank_of_Absolute_Magnitude").values())
+            == deployment.value("asteroid_latest:_count_total")
+            == len(answers)
+        ),
+        "all requests, of both versions, under one name",
+        told,
+    )
+    assert deployment.value("asteroid_latest:version") == 2
 
 
 def test_the_deployed_endpoint_gets_the_new_champion_by_the_same_command_again(deployment):

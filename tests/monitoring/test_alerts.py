@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asteroids.physics import MAGNITUDE, MOID
-from local_stack.errors import PrometheusNotFound
+from local_stack.errors import ProgramsNotFound
 from local_stack.prometheus import find_tools
 from local_stack.tests.programs import skip_outside_ci
 from tests.support.alarms import RULES, STEP, TOOLS_CACHE, Alarms, promtool, watch
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.e2e
 
 # When the simulated drifts begin and end: before and after them traffic is normal for long enough to show it.
 MINUTE = 60
-START, END = 20 * MINUTE, 100 * MINUTE
-HOURS = 2.2
+START, END = 10 * MINUTE, 70 * MINUTE
+HOURS = 1.7
 
 H, D = "Absolute_Magnitude", "Minimum_Orbit_Intersection"
 H_DRIFT, MOID_DRIFT = ("MajorDrift", H), ("MajorDrift", D)
@@ -41,7 +41,7 @@ def tools() -> None:
     """Without Prometheus's promtool these tests are skipped; in CI they fail."""
     try:
         find_tools(TOOLS_CACHE)
-    except PrometheusNotFound as error:
+    except ProgramsNotFound as error:
         skip_outside_ci(str(error))
 
 
@@ -68,7 +68,6 @@ IN_HALF, IN_KM = {"factors": {MOID: 2}, "share": 0.5}, {"factors": {MOID: 1.5e8}
 FAINTER, FURTHER = {"offsets": {MAGNITUDE: 0.25}}, {"factors": {MOID: 1.1}}
 DRIFTS: dict[str, tuple[dict, set[tuple[str, str]], float]] = {
     "half_doubled_5": ({"rate": 5, **IN_HALF}, BOTH_ALERTS, 2),
-    "half_doubled_50": ({"rate": 50, **IN_HALF}, BOTH_ALERTS, 2),
     "half_doubled_200": ({"rate": 200, **IN_HALF}, BOTH_ALERTS, 2),
     "kilometres_5": ({"rate": 5, **IN_KM}, BOTH_ALERTS, 3),
     "kilometres_200": ({"rate": 200, **IN_KM}, BOTH_ALERTS, 3),
@@ -78,7 +77,6 @@ DRIFTS: dict[str, tuple[dict, set[tuple[str, str]], float]] = {
     "quarter_magnitude_5": ({"rate": 5, **FAINTER}, {("MinorDrift", H)}, 60),
     "quarter_magnitude_50": ({"rate": 50, **FAINTER}, {("MinorDrift", H)}, 20),
     "moid_tenth_more_5": ({"rate": 5, **FURTHER}, {("MinorDrift", D)}, 60),
-    "moid_tenth_more_50": ({"rate": 50, **FURTHER}, {("MinorDrift", D)}, 20),
 }
 
 
@@ -109,16 +107,17 @@ def test_a_drift_raises_its_alerts_in_time_and_until_its_end_and_then_they_end(t
     # What was there before the drift would be a false alarm.
     assert START < min(alarms.first(*key) for key in alarms.on) <= START + minutes * MINUTE
     for key in expected:
-        assert alarms.always(*key, start=START + HOUR, end=END), key
+        assert alarms.always(*key, start=START + 50 * MINUTE, end=END), key
     if {name for name, _ in expected} == {"MinorDrift"}:
         assert "MajorDrift" not in alarms.names()
-    # Twenty minutes forget within twenty, and then the alert goes on for five. Two hours, which .5/s needs, do not.
+    # Twenty minutes forget within twenty, and then the alert goes on for five; two hours, if need be, do not.
     if traffic != "doubled_half":
-        assert max(alarms.last(*key) for key in alarms.on if key[0] != "MinorDrift") < END + 26 * MINUTE
+        urgent = [alarms.last(*key) for key in alarms.on if key[0] in ("MajorDrift", "OutOfRange")]
+        assert max(urgent, default=END) < END + 26 * MINUTE
 
 
 def test_more_traffic_never_makes_an_alarm_later(alarms_of):
-    for name in ("half_doubled", "kilometres", "quarter_magnitude", "moid_tenth_more"):
+    for name in ("half_doubled", "kilometres", "quarter_magnitude"):
         first = [
             min(alarms_of(f"{name}_{rate}").first(*key[:2]) for key in alarms_of(f"{name}_{rate}").on)
             for rate in (5, 50, 200)
@@ -142,7 +141,9 @@ def test_missing_requests_are_told_if_there_were_some_a_day_ago_but_not_at_night
         hour = seconds / HOUR
         return np.where((hour > 1) & (hour % 24 < 14) & ~((hour > 29) & (hour < 30)), 0.1, 0)
 
-    alarms = watch(simulate(office_hours, hours=50, step=120), step=120)
+    exported = simulate(office_hours, hours=50, step=120)
+    exported = {name: values for name, values in exported.items() if "_count" in name or '"up"' in name}
+    alarms = watch(exported, step=120).at("")
     assert alarms.names() == {"NoRequests"}
     assert 29 * HOUR + 10 * MINUTE <= alarms.first("NoRequests") <= 29 * HOUR + 20 * MINUTE
     assert alarms.last("NoRequests") <= 30 * HOUR + 4 * MINUTE
@@ -170,13 +171,13 @@ def test_a_restart_of_the_statistics_process_raises_no_alarm_and_does_not_interr
     drift = Drift(START, END, factors={MOID: 2})
     alarms = watch(normal, simulate(5, 1.5, drift, restart=HOUR, endpoint="drifted"))
     assert alarms.at("normal").names() == set()
-    assert alarms.always(*MOID_DRIFT, start=START + 3 * MINUTE, end=1.5 * HOUR)
+    assert alarms.always(*MOID_DRIFT, start=START + 3 * MINUTE, end=END)
 
 
 @pytest.mark.parametrize("change", ["another address", "a champion that has learned from more"])
 def test_a_change_of_the_statistics_process_or_the_model_raises_no_alarm(change):
     other = {"instance": "statistics-b:9999"} if "address" in change else {"reference": reference_to(table())}
-    before, after = simulate(5, 0.5, seed=1), simulate(5, 1, seed=2, **other)
+    before, after = simulate(5, 0.5, seed=1), simulate(5, 1, seed=2, lag=-HOUR // 2, **other)
     gone = {name: f"{values} stale" for name, values in before.items()}
     late = {name: f"_x{HOUR // 2 // STEP} {values}" for name, values in after.items()}
     both = {name: f"{before[name]} {after[name]}" for name in before.keys() & after.keys()}
@@ -218,14 +219,14 @@ def test_what_cannot_be_watched_is_called_unwatched_and_raises_no_false_alarm():
 
     fewer = {"features": {MAGNITUDE: training_reference()["features"][MAGNITUDE]}}
     alarms = watch(
-        without(":(?!_count)", "metrics_never_added"),
+        without("added:(?!_count)", "metrics_never_added"),
         without("rank_of_Absolute", "a_feature_not_added"),
         without(":y_", "answers_not_added"),
         without("rank|share|rows|features", "model_without_reference"),
         without('le="0.[37]"', "other_edges"),
         # The model before knew ranks, and its counts are still there: they do not grow any more.
         {
-            name: re.sub(r" (\d+)", " 7", values) if "rank" in name else values
+            name: re.sub(r"\d+", "7", values) if "rank" in name else values
             for name, values in simulate(5, 0.6, endpoint="counts_stand_still").items()
         },
         simulate(5, 0.6, endpoint="fewer_features_wanted", reference=training_reference() | fewer),

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demo.simulated_traffic import RULES, TOOLS_CACHE, metric_name, table, training_edges
 
 from asteroids.evaluation import rule_of_thumb
 from demo import dashboard
 from demo.dashboard import COLUMNS, FEATURES, Document
-from demo.simulated_traffic import RULES, TOOLS_CACHE, metric_name, table, training_edges
 from local_stack.errors import StackError
 from local_stack.processes import Processes
 from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range

@@ -1,8 +1,8 @@
 """A second example, made of this repository by the README's section "Your own data and model".
 
 It tells malignant tumours from benign ones, on scikit-learn's breast cancer table. All that it needs is in
-this folder: values for global_config.py, the upper part of preprocess_serving.py, a table for data/, the name
-of the service in pyproject.toml, and the share of malignant tumours in the rules.
+this folder: values for global_config.py, the upper part of preprocess_serving.py, a table for data/, and the
+name of the service in pyproject.toml.
 """
 
 from pathlib import Path
@@ -19,13 +19,10 @@ def overlay(folder: Path) -> None:
     config.write_text(config.read_text() + (HERE / "config_values.py").read_text())
     _, mark, rest = hook.read_text().partition(FROM_HERE_ON)
     hook.write_text((HERE / "hook_columns.py").read_text() + "\n\n" + mark + rest)
-    for name, old, new in (
-        ("pyproject.toml", 'serving_name = "asteroid serving"', 'serving_name = "tumour serving"'),
-        ("deploy/asteroid_alerts.yml", "vector(0.156)", "vector(0.373)"),
-    ):
-        text = (folder / name).read_text()
-        assert old in text
-        (folder / name).write_text(text.replace(old, new))
+    settings = folder / "pyproject.toml"
+    old, new = 'serving_name = "asteroid serving"', 'serving_name = "tumour serving"'
+    assert old in settings.read_text()
+    settings.write_text(settings.read_text().replace(old, new))
     (folder / "data" / "nasa.csv").unlink()
     write_table(folder / "data" / "tumours.csv")
 

@@ -1,6 +1,7 @@
 """Evaluate the alert rules on simulated traffic, by promtool, and tell which alerts were on, and when."""
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -21,9 +22,10 @@ STEP = 30  # seconds between two scrapes and between two evaluations, if nothing
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run promtool with the arguments; raise PrometheusNotFound, with the remedy, if there is none."""
+    """Run promtool with the arguments; raise ProgramsNotFound, with the remedy, if there is none."""
     command = [find_tools(TOOLS_CACHE).promtool, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    environment = os.environ | {"GOGC": "400"}  # it collects garbage less often, and is a fifth faster
+    return subprocess.run(command, capture_output=True, text=True, timeout=3600, env=environment)
 
 
 class Alarms:
@@ -69,8 +71,8 @@ class Alarms:
 def watch(*exported: Series, rules: Path = RULES, step: int = STEP, every: int = 1) -> Alarms:
     """Evaluate the rules on series, and return which alerts were on, and when.
 
-    A value stands for each `step` seconds, and the rules are evaluated at every one, or at every second one and so
-    on. promtool prints only values that differ from the expected ones: so the test expects nothing, and asks for
+    A value stands for `step` seconds, and the rules are evaluated at every one, every second one and so on.
+    promtool prints only values that differ from the expected ones: so the test expects nothing, and asks for
     the alerts at every evaluation.
     """
     merged = {name: values for each in exported for name, values in each.items()}

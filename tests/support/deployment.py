@@ -221,10 +221,10 @@ def deploy(running: Deployment) -> None:
     champion, challenger = (re.search(r"best_model' \((\w+)\)", text)[1] for text in printed)
     files = running.promote(champion)
     running.model_files = {model: files[model] for model in (champion, challenger)}
-    running.process.wait_for("(?m)metrics add.*$\n")
-    lines = running.process.printed.lines
-    commands = [line.strip() for line in lines if line.startswith("    clearml-serving")]
-    running.add_command, running.watch_command = commands
+    running.watch_command, running.add_command = (
+        running.process.wait_for(rf"(?m)^    (clearml-serving .*{what} add .*)$\n")[1]
+        for what in ("metrics", "model")
+    )
     (told,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
     assert running.watch_command == told.replace("ID", running.service_id)
     run(shlex.split(running.add_command), running.environment)

@@ -1,8 +1,8 @@
 """Simulate hours or days of requests, and count them as clearml-serving does.
 
-Requests are whole rows of data/nasa.csv, so that features keep their correlations. Drift changes their values.
-What is simulated is how often each row is sent in each step, so that 200 requests a second cost no more than
-one. What clearml-serving would export of them becomes the input of a promtool test: see alarms.py.
+Requests are whole rows of data/nasa.csv, so that features keep their correlations. Drift changes values. What is
+simulated is how often each row is sent in each step, so that 200 requests a second cost no more than one. What
+clearml-serving would export of them becomes the input of a promtool test: see alarms.py.
 """
 
 import json
@@ -128,7 +128,7 @@ def send(
     step: int = 30,
     choice: Choice = at_random,
 ) -> Traffic:
-    """Return traffic of `rate` requests a second, which may be a function of the seconds; Poisson distributed."""
+    """Return traffic of `rate` requests a second (or a function of the seconds), Poisson distributed."""
     random = np.random.default_rng(seed)
     steps = int(hours * HOUR / step)
     begins = np.arange(steps) * float(step)

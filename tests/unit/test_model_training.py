@@ -1,5 +1,6 @@
 """model_training.py: the training, the model file, and what monitoring is told."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import xgboost
 
 from asteroids.cross_validation import Table
-from asteroids.drift import decile_edges, format_edges
+from asteroids.drift import counted_variables
 from asteroids.evaluation import score
 from asteroids.frozen_test_set import draw
 from asteroids.ids import group_key
@@ -84,7 +85,7 @@ def fitted(table) -> xgboost.Booster:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others(fitted, table, tmp_path):
     def file(booster: xgboost.Booster) -> bytes:
-        save_model(booster, tmp_path / "model.ubj", 0.5)
+        save_model(booster, tmp_path / "model.ubj", 0.5, REFERENCE)
         return (tmp_path / "model.ubj").read_bytes()
 
     again, other = (fit(table, random_state=seed) for seed in (42, 7))
@@ -134,17 +135,24 @@ def test_less_than_one_round_is_refused(option):
 
 # The model file
 
+REFERENCE = {
+    "rows": 2,
+    "share": 0.5,
+    "features": {"Absolute Magnitude": {"edges": [1, 2], "shares": [0.5, 1]}},
+}
+
 
 def test_the_file_holds_what_serving_needs(fitted, tmp_path):
-    save_model(fitted, tmp_path / "best_model.ubj", threshold=0.123456789012345)
+    save_model(fitted, tmp_path / "best_model.ubj", threshold=0.123456789012345, reference=REFERENCE)
     read = xgboost.Booster(model_file=tmp_path / "best_model.ubj")
     assert read.attr("threshold") == "0.123456789012345"
     assert read.attr("xgboost_version") == xgboost.__version__
+    assert json.loads(read.attr("reference")) == REFERENCE
     assert read.feature_names == FEATURES
 
 
 def test_the_hook_predicts_from_the_file_what_the_training_did(fitted, table, raw, tmp_path):
-    save_model(fitted, tmp_path / "best_model.ubj", threshold=0.5)
+    save_model(fitted, tmp_path / "best_model.ubj", threshold=0.5, reference=REFERENCE)
     hook = Preprocess()
     model = hook.load(str(tmp_path / "best_model.ubj"))
     served = [
@@ -203,24 +211,12 @@ def test_features_in_another_order_and_files_of_different_lengths_are_refused(fo
 # Monitoring
 
 
-def test_decile_edges_cut_the_data_into_tenths():
-    values = np.random.default_rng(0).normal(size=1000)
-    edges = decile_edges("length", values)
-    assert len(edges) == 9
-    counts, _ = np.histogram(values, [-np.inf, *edges, np.inf])
-    assert counts.tolist() == [100] * 10
-
-
-@pytest.mark.parametrize(
-    ("values", "distinct"), [([0] * 85 + [5] * 15, 2), ([2458000 + day / 100 for day in range(100)], 1)]
-)
-def test_a_feature_with_fewer_than_ten_buckets_cannot_be_watched(values, distinct):
-    with pytest.raises(UserError, match=rf"'length', whose values repeat .* \(only {distinct} of 9 deciles"):
-        decile_edges("length", np.array(values))
-
-
-def test_the_metrics_command_is_what_clearml_serving_takes():
-    edges = {"Absolute Magnitude": format_edges([18.123456789, 22.0])}
-    command = "clearml-serving --id ID metrics add --endpoint asteroid --variable-scalar"
-    scalars = ["Absolute Magnitude=18.1235,22", "y=0,1"]
-    assert shlex.split(metrics_add_command("ID", "asteroid", edges)) == [*command.split(), *scalars]
+def test_the_metrics_command_is_what_clearml_serving_takes_and_the_same_for_every_model():
+    command = metrics_add_command("ID", "asteroid", {"rank of a b": "0,1", "y": "0,1"}, ["model", "sent"])
+    assert shlex.split(command) == [
+        *["clearml-serving", "--id", "ID", "metrics", "add", "--endpoint", "asteroid", "--variable-scalar"],
+        *("rank of a b=0,1", "y=0,1", "--variable-value", "model", "sent"),
+    ]
+    buckets, values = counted_variables()
+    assert buckets["rank of Absolute Magnitude"] == "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1"
+    assert "model" in values

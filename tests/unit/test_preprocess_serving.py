@@ -3,12 +3,24 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xgboost
 
-from preprocess_serving import FEATURES, RAW_COLUMNS, Model, Preprocess, build_features, refuse_misread
+from asteroids.drift import reference_of
+from preprocess_serving import (
+    FEATURES,
+    MODEL_VALUES,
+    RANK_EDGES,
+    RAW_COLUMNS,
+    Model,
+    Preprocess,
+    build_features,
+    ranks,
+    refuse_misread,
+)
 from tests.support.asteroid_tables import asteroid_table
 
 
@@ -28,7 +40,13 @@ def model_file(table, tmp_path_factory) -> Path:
     return save_model(tmp_path_factory.mktemp("model") / "best_model.ubj", table, threshold=0.25)
 
 
-def save_model(path: Path, table, threshold: float | None, feature_names: list[str] = FEATURES) -> Path:
+def save_model(
+    path: Path,
+    table,
+    threshold: float | None,
+    feature_names: list[str] = FEATURES,
+    reference: dict | None = None,
+) -> Path:
     data = xgboost.DMatrix(
         build_features({name: table[name].to_numpy() for name in RAW_COLUMNS}),
         table["Hazardous"],
@@ -37,6 +55,8 @@ def save_model(path: Path, table, threshold: float | None, feature_names: list[s
     booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3}, data, 20)
     if threshold is not None:
         booster.set_attr(threshold=repr(threshold))
+    if reference is not None:
+        booster.set_attr(reference=json.dumps(reference))
     booster.save_model(path)
     return path
 
@@ -88,13 +108,112 @@ def test_two_models_at_once_keep_their_own_thresholds(table, model_file, tmp_pat
         assert hook.postprocess(np.array([probability]), {}) == {"y": y, "y_raw": probability}
 
 
-def test_monitoring_is_told_of_the_feature_that_no_request_holds_unless_it_is_refused(row):
+# Statistics
+
+REFERENCE = {
+    "rows": 100,
+    "share": 0.2,
+    "features": {"Absolute Magnitude": {"edges": [10.0, 20.0, 30.0], "shares": [0.01, 0.5, 1.0]}},
+}
+
+
+@pytest.fixture(scope="module")
+def watched_file(table, tmp_path_factory) -> Path:
+    return save_model(tmp_path_factory.mktemp("watched") / "m.ubj", table, 0.25, reference=REFERENCE)
+
+
+def told_of(hook: Preprocess, body: dict) -> dict:
+    """What clearml-serving counts of a request."""
+    told, state = {}, {}
+    model = hook.load(str(hook.file))
+    hook.postprocess(model.predict(hook.preprocess(body, state, told.update)), state, told.update)
+    return told
+
+
+def hook_at(file: Path, endpoint: str = "asteroid", version: str = "", model_id: str = "606e85cf" + "0" * 24):
+    hook = Preprocess()
+    hook.file = file
+    hook.model_endpoint = SimpleNamespace(serving_url=endpoint, version=version, model_id=model_id)
+    return hook
+
+
+def test_statistics_get_the_rank_of_each_watched_feature_the_answer_and_what_the_rules_need(
+    row, watched_file
+):
+    before = time.time()
+    told = told_of(hook_at(watched_file, version="3"), {**row, "Absolute Magnitude": 25.0})
+    assert 0.5 < told.pop("rank of Absolute Magnitude") <= 1
+    assert before <= told.pop("sent") <= time.time()
+    assert told.pop("y") in (0, 1) and 0 < told.pop("y_raw") < 1
+    assert told == {
+        "expected share": 0.2,
+        "training rows": 100,
+        "watched features": 1,
+        "model": 0x606E85CF,
+        "version": 3,
+    }
+
+
+def test_every_name_that_statistics_get_is_one_that_metrics_add_counts(row, watched_file):
+    told = told_of(hook_at(watched_file, version="3"), row)
+    assert set(told) - {"y", "y_raw"} == {"rank of Absolute Magnitude", *MODEL_VALUES}
+
+
+def test_versions_of_an_auto_update_are_counted_under_one_name(row, watched_file):
+    assert told_of(hook_at(watched_file, "asteroid_auto", "7"), row)["_url"] == "asteroid_latest"
+    assert "_url" not in told_of(hook_at(watched_file, "asteroid", "1"), row)
+
+
+def test_what_a_client_sends_under_those_names_is_not_counted(row, watched_file):
+    body = {**row, "rank of Absolute Magnitude": "x", "model": 5, "sent": None}
+    told_of(hook_at(watched_file), body)
+    assert not {"rank of Absolute Magnitude", "model", "sent"} & body.keys()
+
+
+def test_a_model_without_its_training_datas_distribution_is_served_and_not_watched(row, model_file):
+    assert set(told_of(hook_at(model_file, model_id="a model"), row)) == {"y", "y_raw", "sent"}
+
+
+def test_nothing_is_told_of_a_refused_request(row):
     told = {}
     with pytest.raises(ValueError):
         Preprocess().preprocess({**row, "Inclination": None}, {}, told.update)
     assert told == {}
-    Preprocess().preprocess(row, {}, told.update)
-    assert told == {"avg_dia": (row["Est Dia in KM(min)"] + row["Est Dia in KM(max)"]) / 2}
+
+
+EDGES, SHARES = np.array([0, 1, 2], np.float32), np.array([0.2, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [(-0.1, -1, -1), (0, 0, 0.2), (0.5, 0.2, 0.5), (1, 0.2, 0.5), (2, 0.5, 1), (2.1, 2, 2), (1e30, 2, 2)],
+)
+def test_a_rank_is_the_share_of_the_training_data_that_is_not_above(value, low, high):
+    found = ranks(np.full(100, value), EDGES, SHARES)
+    assert (found >= low).all() and (found <= high).all()
+    assert len(set(found)) == (1 if low == high else 100)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(size=20_000),
+        np.random.default_rng(0).integers(0, 4, 20_000),  # four values
+        np.where(np.random.default_rng(0).random(20_000) < 0.85, 0, 5),  # nearly always the same
+        np.zeros(20_000),
+    ],
+    ids=["continuous", "few values", "mostly one", "one"],
+)
+def test_the_training_data_themselves_have_a_tenth_in_each_tenth(values):
+    features = np.zeros((len(values), len(FEATURES)), np.float32)
+    features[:, FEATURES.index("Absolute Magnitude")] = values
+    about = reference_of(features, np.zeros(len(values)))["features"]["Absolute Magnitude"]
+    found = ranks(values, np.array(about["edges"], np.float32), np.array(about["shares"]))
+    counts, _ = np.histogram(found, RANK_EDGES)
+    assert counts == pytest.approx(2000, rel=0.12) and counts.sum() == len(values)
+
+
+# Requests that cost too much
 
 
 def test_200_thousand_unknown_keys_cost_next_to_nothing(row):
