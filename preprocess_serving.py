@@ -139,7 +139,7 @@ def ranks(values: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.ndarr
 
 
 class Model:
-    """A booster, its threshold, and how its training data are distributed. clearml-serving calls `predict`."""
+    """A booster, its threshold, and where its training data lie. clearml-serving calls `predict`."""
 
     def __init__(self, path: str) -> None:
         """Read a model file. ValueError if its predictions would be wrong here, or if it has no threshold."""
@@ -158,8 +158,8 @@ class Model:
                 "train again, or serve it with the file of its own version"
             )
         self.threshold = float(threshold)
-        # Of the training data: the rows, the share of class 1, the distribution of the watched features. A model
-        # that was trained before models held this is not watched.
+        # Of the training data: the rows, the share of class 1, the distribution of the watched features. A
+        # model that was trained before models held this is not watched.
         self.reference: dict[str, Any] = json.loads(self.booster.attr("reference") or "{}")
         self.watched = {
             name: (np.array(of_training["edges"], np.float32), np.array(of_training["shares"]))

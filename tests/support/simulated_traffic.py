@@ -1,7 +1,7 @@
 """Simulate hours or days of requests, and count them as clearml-serving does.
 
-Requests are whole rows of data/nasa.csv, so that features keep their correlations. Drift changes values. What is
-simulated is how often each row is sent in each step, so that 200 requests a second cost no more than one. What
+Requests are whole rows of data/nasa.csv, so that features keep their correlations. Drift changes values.
+How often each row is sent in each step is simulated, so that 200 requests a second cost no more than one. What
 clearml-serving would export of them becomes the input of a promtool test: see alarms.py.
 """
 
