@@ -1,8 +1,8 @@
 """Simulate hours or days of requests, and count them as clearml-serving does.
 
 Requests are whole rows of data/nasa.csv, so that features keep their correlations. Drift changes values.
-How often each row is sent in each step is simulated, so that 200 requests a second cost no more than one. What
-clearml-serving would export of them becomes the input of a promtool test: see alarms.py.
+How often each row is sent in each step is simulated, so that 200 requests a second cost no more than one.
+What clearml-serving would export of them becomes the input of a promtool test: see alarms.py.
 """
 
 import json
