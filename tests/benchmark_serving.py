@@ -1,4 +1,4 @@
-"""How fast serving is: the hook alone, and requests over HTTP. Takes three minutes.
+"""How fast serving is: the hook alone, and requests over HTTP. Takes five minutes.
 
     python -m tests.benchmark_serving
 
