@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 # The end-to-end tests wait more than they compute.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --dist loadfile --no-loadscope-reorder --numprocesses
 
 # uv looks for certificates where pip does, too: in the system, where a company's own are.
 export UV_SYSTEM_CERTS := 1
@@ -29,13 +29,13 @@ up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 	$(BIN)/python -m local_stack up
 
 test: lint unit          ## lint, check types and test, as CI does
-	$(BIN)/python -m pytest -m "(e2e or browser) and not slow" $(PARALLEL)
+	$(BIN)/python -m pytest -m "(e2e or browser) and not slow" $(PARALLEL) 3
 
 unit: $(VENV)/.tests     ## the quick tests alone: no server, no browser, no network
-	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL)
+	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL) 3
 
 test-slow: $(VENV)/.tests  ## run the tests that take minutes each
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL) 2
 
 lint: $(VENV)/.tests     ## check style and types alone
 	$(BIN)/ruff check .

@@ -32,4 +32,5 @@ def follow_physics(row: dict[str, Any], drifted: dict[str, Any]) -> None:
         and row[MOID] < drifted[MOID]
         and row["Miss Dist.(kilometers)"] < drifted[MOID] * KM_PER_AU
     ):
-        drifted |= {name: drifted[MOID] * per_au for name, per_au in MISS_DISTANCES_PER_AU.items()}
+        per_au = {name: factor for name, factor in MISS_DISTANCES_PER_AU.items() if name in row}
+        drifted |= {name: drifted[MOID] * factor for name, factor in per_au.items()}

@@ -13,7 +13,7 @@ import pytest
 from asteroids import traffic
 from asteroids.physics import DIAMETERS, KM_PER_AU, MAGNITUDE, MOID
 from asteroids.traffic import SCENARIOS, drift_row, mock_rows, read_rows, write_rows
-from preprocess_serving import find_problems
+from preprocess_serving import RAW_COLUMNS, find_problems
 from tests.support.checkouts import REPOSITORY
 
 NASA_TABLE = REPOSITORY / "data" / "nasa.csv"
@@ -139,6 +139,11 @@ def test_a_drift_changes_its_columns_and_what_follows_from_them(table, scenario,
     pairs = zip(draw(table, "normal", 200), draw(table, scenario, 200), strict=True)
     changed = {name for before, after in pairs for name in after if before[name] != after[name]}
     assert changed == may_change
+
+
+def test_a_drift_adds_no_column_that_the_table_does_not_have(table):
+    rows = [{name: row[name] for name in RAW_COLUMNS} for row in table]
+    assert {frozenset(row) for row in draw(rows, "major", 200)} == {frozenset(RAW_COLUMNS)}
 
 
 def test_a_share_of_the_rows_drifts_by_the_seed_and_the_others_are_real(table):
