@@ -1,8 +1,9 @@
-"""Let clearml-serving count what the alert rules need, and print the command that deploys the champion.
+"""Print the command that deploys the champion, and let clearml-serving watch what is deployed.
 
     CLEARML_SERVING_TASK_ID=ID python -m demo.deployment
 
-`python -m local_stack up --serving` runs this when a model was published or tagged, see pyproject.toml.
+`python -m local_stack up --serving` runs this when a model was published or tagged, and when endpoints have
+changed, see pyproject.toml.
 """
 
 import os
@@ -38,29 +39,40 @@ def watch_command(service_id: str, endpoint: str = SERVING_ENDPOINT) -> str:
     return metrics_add_command(service_id, endpoint, *counted_variables())
 
 
-def is_watched(service_id: str, endpoint: str = SERVING_ENDPOINT) -> bool:
-    """Return whether the service counts all that the rules need at an endpoint."""
-    counted = Task.get_task(service_id).get_configuration_object_as_dict("metric_logging") or {}
-    buckets, values = counted_variables()
-    return {*buckets, *values} <= counted.get(endpoint, {}).get("metrics", {}).keys()
+def unwatched_endpoints(service_id: str) -> list[str]:
+    """Return the service's endpoints for which `metrics add` was never run."""
+    service = Task.get_task(service_id)
+    endpoints, watched = (
+        service.get_configuration_object_as_dict(name) or {} for name in ("endpoints", "metric_logging")
+    )
+    return sorted(endpoints.keys() - watched.keys())
+
+
+def watch(service_id: str, endpoint: str) -> None:
+    """Run the command that watches an endpoint, and print it; UserError with what it printed if it fails."""
+    command = watch_command(service_id, endpoint)
+    done = subprocess.run(
+        [sys.executable, "-m", "clearml_serving", *shlex.split(command)[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise UserError(f"clearml-serving metrics add failed:\n{done.stdout}")
+    print(
+        f"Requests to '{endpoint}' are watched from now on, by this command, which was run:\n\n    {command}"
+    )
 
 
 def main() -> None:
     report_errors_in_one_line()
     service_id = os.environ["CLEARML_SERVING_TASK_ID"]
-    if not is_watched(service_id):
-        _, *arguments = shlex.split(watch_command(service_id))
-        done = subprocess.run(
-            [sys.executable, "-m", "clearml_serving", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if done.returncode:
-            raise UserError(f"clearml-serving metrics add failed:\n{done.stdout}")
-        print("Requests are watched for drift from now on. This was run, and need not be again:\n")
-        print(f"    {watch_command(service_id)}\n")
-    if Model.query_models(PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True):
+    unwatched = unwatched_endpoints(service_id)
+    for endpoint in unwatched:
+        watch(service_id, endpoint)
+    if not unwatched and Model.query_models(
+        PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True
+    ):
         print(f"To deploy the champion, which takes effect within {SYNC_SECONDS} s:\n")
         print(f"    {deploy_command(service_id)}")
 

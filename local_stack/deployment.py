@@ -1,4 +1,4 @@
-"""Run the user's deployment command when models were published or tagged, and show what it prints.
+"""Run the user's deployment command when models or endpoints have changed, and show what it prints.
 
 One that fails runs again after a pause: what it needs may have been missing only for a moment.
 """
@@ -24,7 +24,7 @@ class DeploymentCommand:
         """`folder` is where the command runs. It gets the service's id as CLEARML_SERVING_TASK_ID."""
         self._command, self._serving, self._folder = command, serving, folder
         self._processes = serving.stack.processes
-        self._seen: dict[str, list[str]] = {}
+        self._seen: tuple[dict[str, list[str]], set[str]] = ({}, set())
         self._running: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._shown = ""
@@ -37,18 +37,18 @@ class DeploymentCommand:
         return {model["id"]: sorted(model.get("tags") or []) for model in models}
 
     def poll(self) -> None:
-        """Start the command if the published models have changed; show its output when it has ended."""
+        """Start the command if published models or endpoints have changed; show its output afterwards."""
         if self._running:
             if self._running.poll() is not None:
                 self._show(self._running.returncode)
                 self._running = None
             return
         try:
-            models = self.published_models()
+            state = self.published_models(), self._serving.endpoints()
         except OSError:  # the server has just died, which is reported elsewhere
             return
-        if models != self._seen or time.monotonic() >= self._retry_at:
-            self._seen, self._retry_at = models, math.inf
+        if state != self._seen or time.monotonic() >= self._retry_at:
+            self._seen, self._retry_at = state, math.inf
             self._start()
 
     def _start(self) -> None:

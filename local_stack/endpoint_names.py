@@ -9,8 +9,6 @@ from itertools import groupby
 
 from .serving import Serving
 
-URL = re.compile(r'serving_url\s*=\s*"([^"]+)"')  # base_serving_url, too, of an auto-update
-
 
 class NameClashes:
     """The clashes of a service's endpoints: to be polled now and then, it prints a line for each new one."""
@@ -21,13 +19,9 @@ class NameClashes:
 
     def poll(self) -> None:
         try:
-            (service,) = self._serving.stack.call(
-                "tasks.get_all", id=[self._serving.service_id], only_fields=["configuration"]
-            )["tasks"]
+            endpoints = self._serving.endpoints()
         except OSError:  # the server has just died, which is reported elsewhere
             return
-        configuration = service.get("configuration") or {}
-        endpoints = {url for each in configuration.values() for url in URL.findall(each.get("value") or "")}
         for name, same in groupby(sorted(endpoints, key=metric_name), key=metric_name):
             clashing = sorted(same)
             told = f"The endpoints {' and '.join(clashing)} are both {name} to Prometheus"

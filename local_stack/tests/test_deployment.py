@@ -34,7 +34,7 @@ def models() -> Models:
 def serving(tmp_path: Path, models: Models) -> Iterator[SimpleNamespace]:
     with Processes(tmp_path / "logs") as processes:
         stack = SimpleNamespace(processes=processes, call=models, environment=dict)
-        yield SimpleNamespace(stack=stack, service_id="a-service")
+        yield SimpleNamespace(stack=stack, service_id="a-service", endpoints=set)
 
 
 def run_once(under_test: DeploymentCommand, serving: SimpleNamespace) -> None:

@@ -24,6 +24,7 @@ from tests.support.deployment import (
     ADD_LATEST,
     ADD_VERSION,
     AUTO_UPDATE,
+    NAME_LATEST,
     Deployment,
     deploy,
     predict,
@@ -252,6 +253,7 @@ def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
         deployment.watch_command.replace(deployment.service_id, "ID"),
         *(ADD_VERSION.format(version=version, model=f"M{version}") for version in (1, 2)),
         AUTO_UPDATE,
+        NAME_LATEST,
         ADD_LATEST,
         ADD_CANARY,
     }
@@ -264,9 +266,9 @@ def test_the_readmes_commands_are_those_that_these_tests_execute(deployment):
 def test_a_promoted_model_is_served_while_requests_keep_flowing(deployment):
     _, challenger = deployment.model_files
     before, after = (predict(file, [ROW])[0] for file in deployment.model_files.values())
-    deployment.command(
-        AUTO_UPDATE, ADD_LATEST, deployment.watch_command.replace('"asteroid"', '"asteroid_latest"')
-    )
+    deployment.command(AUTO_UPDATE, NAME_LATEST, ADD_LATEST)
+    deployment.process.wait_for('metrics add --endpoint "asteroid_latest" ')
+    deployment.command()
     told = deployment.process.output
     with deployment.traffic(ROW, "asteroid_latest") as answers:
         wait_until(lambda: answers, "a first answer", told)

@@ -66,7 +66,13 @@ AUTO_UPDATE = (
     f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
     f'--project "{PROJECT_NAME}" --published --tags "{CHAMPION_TAG}" --max-versions 1'
 )
-# The version is part of an auto-updated model's address. This one is always the newest version's.
+# The version is part of an auto-updated model's address. This one is always the newest version's. What is
+# counted needs an endpoint of its name, though no request reaches that one.
+NAME_LATEST = (
+    'clearml-serving --id ID model add --engine xgboost --endpoint "asteroid_latest" '
+    f'--preprocess "preprocess_serving.py" --name "{MODEL_NAME}" '
+    f'--project "{PROJECT_NAME}" --published --tags "{CHAMPION_TAG}"'
+)
 ADD_LATEST = (
     'clearml-serving --id ID model canary --endpoint "asteroid_latest" --weights 1 '
     '--input-endpoint-prefix "asteroid_auto/"'
@@ -125,10 +131,6 @@ class Deployment:
                 lambda log=log: STATE.findall(log.read_text())[-1:] == [wanted], f"state {wanted}", log
             )
         time.sleep(SYNC_SECONDS)  # it is named when they begin to take it up
-
-    def watch_version(self, version: int) -> str:
-        """The command that watches one version as the champion's does its endpoint."""
-        return self.watch_command.replace('"asteroid"', f'"asteroid/{version}"')
 
     def promote(self, model_id: str) -> dict[str, Path]:
         """Make a model the champion; files of all models by their id."""
@@ -221,18 +223,17 @@ def deploy(running: Deployment) -> None:
     champion, challenger = (re.search(r"best_model' \((\w+)\)", text)[1] for text in printed)
     files = running.promote(champion)
     running.model_files = {model: files[model] for model in (champion, challenger)}
-    running.watch_command, running.add_command = (
-        running.process.wait_for(rf"(?m)^    (clearml-serving .*{what} add .*)$\n")[1]
-        for what in ("metrics", "model")
-    )
+    running.add_command = running.process.wait_for(r"(?m)^    (clearml-serving .*model add .*)$\n")[1]
+    run(shlex.split(running.add_command), running.environment)
+    # The stack itself runs this one, for each new endpoint, and prints it.
+    running.watch_command = running.process.wait_for(r"(?m)^    (clearml-serving .*metrics add .*)$\n")[1]
     (told,) = [line for line in printed[0].splitlines() if line.startswith("clearml-serving")]
     assert running.watch_command == told.replace("ID", running.service_id)
-    run(shlex.split(running.add_command), running.environment)
     running.command(
-        running.watch_command,
         ADD_VERSION.format(version=1, model=champion),
         ADD_VERSION.format(version=2, model=challenger),
-        running.watch_version(1),
-        running.watch_version(2),
         ADD_CANARY,
     )
+    for version in (1, 2):
+        running.process.wait_for(rf'metrics add --endpoint "asteroid/{version}" ')
+    running.command()  # until these have taken effect
