@@ -7,27 +7,42 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
-from rich.console import Console
 from rich.table import Table
 
-from demo.pulse import Pulse
-from global_config import CONTROLLER_QUEUE, SELECTION_STEP, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
+from clearml_tools.shell_commands import auto_update_commands
+from demo.running import (
+    REPOSITORY,
+    BackgroundScript,
+    DemoRun,
+    console,
+    pulse,
+    run_command,
+    run_script,
+    say,
+    show_line,
+    wait_until,
+)
+from global_config import (
+    CHAMPION_TAG,
+    CONTROLLER_QUEUE,
+    MODEL_NAME,
+    PROJECT_NAME,
+    SELECTION_STEP,
+    SERVING_ENDPOINT,
+    STEP_QUEUE,
+)
 from local_stack import prometheus
 from local_stack.errors import HomeInUse, ProcessError, PrometheusNotFound
-from local_stack.serving import SYNC_SECONDS, Ports, Serving, check_packages, find_broker
+from local_stack.serving import SYNC_SECONDS, check_packages, find_broker
 from local_stack.settings import HOME_NAME
 from local_stack.stack import Stack, display_path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 AGENTS = 2
-POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
 TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
@@ -41,45 +56,11 @@ PSI = {
 DRIFT_ALERT = "MajorDrift"  # as deploy/asteroid_alerts.yml has it
 COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
 ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
-
-# Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-pulse = Pulse(partial(console.out, highlight=False), "the local ClearML is starting")
-
-
-@dataclass
-class DemoRun:
-    """One run of the demo: the stack that it runs on, and what its summary shows."""
-
-    stack: Stack
-    fetching: "Future[None] | None" = None  # of Prometheus; None: it is fetched when serving starts
-    candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
-    decision: str = ""
-    psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
-    alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
-
-    @cached_property
-    def serving(self) -> Serving:
-        """Serving and its monitoring, started at first use; it may take a while until they are ready."""
-        say("    Starting clearml-serving and its monitoring")
-        return Serving(
-            self.stack,
-            Ports(inference=0, prometheus=0, grafana=0),
-            name=SERVING_NAME,
-            rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
-            dashboard=REPOSITORY / "asteroid.json",
-        )
-
-    def has_prometheus(self) -> bool:
-        """Return whether Prometheus has been fetched; PrometheusNotFound if that failed."""
-        if not (self.fetching and self.fetching.done()):
-            return False
-        self.fetching.result()
-        return True
-
-    @property
-    def endpoint_url(self) -> str:
-        return f"{self.serving.url}/{quote(SERVING_ENDPOINT)}"
+EARLY = "2008-01-01"  # the first pipeline takes the rows up to this day: the others are new to retrain.py
+SEEDS = ["42", "420"]  # as many trainings as there are agents
+AUTO, LATEST = f"{SERVING_ENDPOINT}_auto", f"{SERVING_ENDPOINT}_latest"  # as deploy/README.md has them
+STEADY_RATE = 10  # requests a second while retrain.py is at work
+RETRAINING_SECONDS = 300
 
 
 def run_demo(home: Path | None) -> int:
@@ -116,32 +97,14 @@ def fetch_prometheus(stack: Stack) -> None:
         raise PrometheusNotFound(printed[-1])
 
 
-def show_line(line: str) -> None:
-    say(f"    {line}")
+def run_early_pipeline(run: DemoRun) -> None:
+    """Run the pipeline on the rows that there were some years ago."""
+    options = ["--query-date", EARLY, "--training-seeds", *SEEDS]
+    say(f"    python pipeline.py --wait {' '.join(options)}")
+    run_pipeline(run, *options)
 
 
-def run_script(
-    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], None] = show_line
-) -> None:
-    """Run a script of the example to its end; `each_line` gets what it prints."""
-    run_command(run, script, [sys.executable, str(REPOSITORY / script), *arguments], each_line)
-
-
-def run_command(
-    run: DemoRun,
-    name: str,
-    command: list[str],
-    each_line: Callable[[str], None] = show_line,
-    **variables: str,
-) -> None:
-    """Run a command to its end, with further variables of the environment; ProcessError if it fails."""
-    processes, environment = run.stack.processes, run.stack.environment() | variables
-    pulse.doing = f"{name} is running"
-    if processes.run(name, command, env=environment, each_line=each_line, cwd=REPOSITORY):
-        raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
-
-
-def run_pipeline(run: DemoRun) -> None:
+def run_pipeline(run: DemoRun, *options: str) -> None:
     """Run the pipeline on agents to its end, and start serving while its last step runs."""
     printed = []
 
@@ -153,7 +116,7 @@ def run_pipeline(run: DemoRun) -> None:
         if line.startswith(f"{SELECTION_STEP}:") and run.has_prometheus():
             _ = run.serving  # the trainings have ended: a core is free
 
-    run_script(run, "pipeline.py", "--wait", each_line=each_line)
+    run_script(run, "pipeline.py", "--wait", *options, each_line=each_line)
     run.decision = printed[-1]
     wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["id"]}
     (controller,) = run.stack.call("tasks.get_all", **wanted)["tasks"]
@@ -180,13 +143,17 @@ def deploy(run: DemoRun) -> None:
     serving.wait()
     say(f"    clearml-serving answers at {serving.url}, Prometheus at {serving.prometheus_url}")
     for command in deployment_commands(run):
-        _, *arguments = shlex.split(command)
-        run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
+        run_serving_command(run, command)
     say("    Waiting until clearml-serving has taken up both, which takes some seconds")
     pulse.doing = "waiting for clearml-serving"
     failure = "clearml-serving did not take up the model"
     wait_until(run, lambda: serving.serves(SERVING_ENDPOINT), SERVING_SECONDS, failure)
     time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
+
+
+def run_serving_command(run: DemoRun, command: str) -> None:
+    _, *arguments = shlex.split(command)
+    run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
 
 
 def deployment_commands(run: DemoRun) -> list[str]:
@@ -227,22 +194,6 @@ def show_drift(run: DemoRun) -> None:
         say(f"    Alarm {DRIFT_ALERT} for {variable}: {state}")
 
 
-def wait_until(run: DemoRun, condition: Callable[[], object], seconds: float, failure: str) -> None:
-    """Wait until it is true; ProcessError if that takes too long, or if a process dies meanwhile."""
-    deadline, trouble = time.monotonic() + seconds, ""
-    while True:
-        if report := run.stack.processes.unexpected_end():
-            raise ProcessError(report)
-        try:
-            if condition():
-                return
-        except OSError as error:  # what was asked is busy, or dying
-            trouble = f" ({error})"
-        if time.monotonic() > deadline:
-            raise ProcessError(f"{failure} within {seconds} s{trouble}.")
-        time.sleep(POLL_SECONDS)
-
-
 def has_counted(run: DemoRun, requests: int) -> bool:
     """Return whether Prometheus knows of so many requests."""
     found = prometheus.query(run.serving.prometheus_url, "endpoint:requests")
@@ -255,14 +206,54 @@ def drift_alarms(run: DemoRun) -> dict[str, str]:
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
 
 
+def retrain(run: DemoRun) -> None:
+    """Let retrain.py start the pipeline, and the new champion be served by itself while requests go on."""
+    say(f"    python retrain.py --local --now    # there are new rows, from after {EARLY}")
+    scheduler = BackgroundScript(run, "retrain.py", "--local", "--now")
+    say(f"    Meanwhile, let each champion be served by itself, at {LATEST}: model auto-update, and a canary")
+    names = {"model": MODEL_NAME, "project": PROJECT_NAME, "tag": CHAMPION_TAG}
+    hook, service_id = "preprocess_serving.py", run.serving.service_id
+    for command in auto_update_commands(service_id, AUTO, LATEST, engine="xgboost", preprocess=hook, **names):
+        run_serving_command(run, command)
+    pulse.doing = "waiting for clearml-serving"
+    wait_until(run, lambda: run.serving.serves(LATEST), SERVING_SECONDS, f"{LATEST} did not answer")
+    options = ["--url", run.url_of(LATEST), "--rate", str(STEADY_RATE)]
+    say(f"    python inference.py {' '.join(options)}    # until the end of this step")
+    requests = BackgroundScript(run, "inference.py", *options)
+    run.retrained = scheduler.wait_for(r"Model \w+ (is the|stays the) |Pipeline failed", RETRAINING_SECONDS)
+    scheduler.end(hide="retrain.py: interrupted")
+    if run.retrained.startswith("Pipeline failed"):
+        raise ProcessError(run.retrained)
+    if "is the new champion" in run.retrained:
+        pulse.doing = "waiting for Prometheus"
+        failure = "Prometheus saw no answer of the new champion"
+        wait_until(run, lambda: has_answered(run, version=2), COUNTING_SECONDS, failure)
+        say(f"    {LATEST} answers by version 2 now, and the dashboard shows since when")
+    say("    What became of the requests meanwhile:")
+    if requests.end(hide=r"\s*\d+ requests answered, "):
+        raise ProcessError(f"Requests failed while the champion changed: {display_path(requests.log)}")
+
+
+def has_answered(run: DemoRun, version: int) -> bool:
+    """Return whether Prometheus knows of requests that this version of AUTO has answered."""
+    counted = f'endpoint:requests{{endpoint="{AUTO}_{version}"}} > 0'
+    told = f'endpoint:version{{endpoint="{LATEST}"}} == {version}'
+    return bool(prometheus.query(run.serving.prometheus_url, f"{counted} or {told}"))
+
+
 # What each shows as its name, what it is for, and what it does: None runs the script of this name.
 STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
     ("get_data.py", "query the asteroid table and version the rows as a dataset", None),
     ("preprocessing.py", "turn the rows into features and labels, a dataset of their own", None),
     ("model_training.py", "train the classifier and score it on the frozen test set", None),
-    ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel", run_pipeline),
+    (
+        "pipeline.py",
+        "all of it as a pipeline on agents, with the rows of some years ago",
+        run_early_pipeline,
+    ),
     ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it", deploy),
     ("inference.py", "normal traffic, then drifted, and what Prometheus computes from both", show_drift),
+    ("retrain.py", "new rows: the pipeline runs by itself, and a better model takes over", retrain),
 )
 
 
@@ -276,7 +267,8 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
     shown = [number for number, name in enumerate(run.candidates[0]) if name not in LEFT_OUT]
     header, *rows = [[row[number] for number in shown] for row in run.candidates]
     show_table("The models of the pipeline, on asteroids that they have not learned from", header, rows)
-    say(f"{run.decision}\n")
+    say(f"{run.decision}")
+    say(f"Then, by retrain.py: {run.retrained}\n")
     rows = [
         [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
         for variable, psi in sorted(run.psi.items())
@@ -321,9 +313,3 @@ def fresh_stack(home: Path | None) -> Iterator[Stack]:
                 if home:
                     raise
         yield stack
-
-
-def say(text: str) -> None:
-    """Print the text as it is, whatever brackets are in it."""
-    console.out(text, highlight=False)
-    pulse.printed()

@@ -9,7 +9,7 @@ from asteroids.physics import MAGNITUDE, MOID
 from demo import dashboard
 from demo.benchmark_alerts import reference_expression
 from demo.dashboard import ENDPOINT
-from demo.life import DemoRun, run_script, say
+from demo.running import DemoRun, run_script, say
 from demo.simulated_traffic import metric_name
 from local_stack import prometheus
 
