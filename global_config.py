@@ -55,6 +55,7 @@ PREPROCESSING_TASK_NAME = "preprocess data"
 TRAINING_TASK_NAME = "model training"
 SELECTION_TASK_NAME = "model selection"
 EVALUATION_TASK_NAME = "model evaluation"
+RETRAINING_TASK_NAME = "retraining"
 MODEL_FILE_STEM = "best_model"
 MODEL_NAME = f"{TRAINING_TASK_NAME} - {MODEL_FILE_STEM}"
 
@@ -63,6 +64,9 @@ SELECTION_STEP = "select_best_model"  # the pipeline's last step
 STEP_QUEUE = "CPU Queue"
 CONTROLLER_QUEUE = "services"
 CHAMPION_TAG = "champion"  # on the published model that serving uses now
+LOOK_AT_TAG = "look at"  # on the champion: an alarm was raised while it was served
+RETRAIN_TAG = "retrain"  # given to a model by a person, it starts the pipeline
+RETRAIN_ACCEPTED_TAG = "retrain accepted"  # in its place when that was done
 OUT_OF_FOLD_ARTIFACT = "out_of_fold"  # of a training: what it predicts of rows that it has not learned from
 
 SERVING_NAME = "asteroid serving"

@@ -48,8 +48,9 @@ def build_pipeline(arguments: argparse.Namespace, reuse: bool) -> PipelineContro
     editable = {name: value for name, value in vars(arguments).items() if name not in LAUNCH_OPTIONS}
     pipeline = ScriptPipeline(editable, arguments.step_queue, reuse, forget=LAUNCH_OPTIONS)
     kinds, add_script = Task.TaskTypes, pipeline.add_script
-    query = {"query_date": arguments.query_date}
-    add_script("get_data", "get_data.py", kinds.data_processing, [], query)
+    query = {"query_date": arguments.query_date, "csv": arguments.csv}
+    # A table elsewhere may have got new rows since an earlier run.
+    add_script("get_data", "get_data.py", kinds.data_processing, [], query, reuse=not arguments.csv)
     raw = {"dataset_id": dataset_id_of_step("get_data")}
     add_script("preprocess_data", "preprocessing.py", kinds.data_processing, ["get_data"], raw)
     grid, seeds = parse_grid(arguments.grid, GRID_PARAMETERS), arguments.training_seeds
@@ -117,6 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     # Empty, not None, which would reach a step as the text "None".
     add("--query-date", default="", help="keep rows up to this day, YYYY-MM-DD (all rows)")
+    add("--csv", default="", help="table to take, an address that agents reach (the table in data/)")
     add("--training-seeds", type=int, nargs="+", default=[42, 420, 500], help="one step each (%(default)s)")
     grid = "values that model_training.py shall try, such as max_depth=3,4 eta=0.2,0.1 (its own)"
     add("--grid", nargs="+", default=[], metavar="NAME=VALUES", help=grid)

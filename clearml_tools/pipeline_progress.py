@@ -31,10 +31,16 @@ def follow(controller: Task, last_step: str) -> int:
             unfinished = [f"{name} is {status}" for name, status in states.items() if status not in ENDED]
             print(f"… {last_print - began:.0f} s: {', '.join(unfinished)}", flush=True)
         time.sleep(POLL_SECONDS)
+    return outcome(controller, last_step)
+
+
+def outcome(controller: Task, last_step: str) -> int:
+    """Print how a pipeline that agents have run has ended, and return the exit code."""
     steps = {step.name: step for step in Task.get_tasks(task_filter=steps_filter(controller))}
     failed = {name: step for name, step in steps.items() if step.status not in FINISHED}
     code = print_outcome(failed, steps.get(last_step))
-    if code == 0 and states["the pipeline"] not in FINISHED:
+    controller.reload()
+    if code == 0 and controller.status not in FINISHED:
         print(f"Pipeline failed: {failure_reason(controller)}")
         return 1
     return code

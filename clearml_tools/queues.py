@@ -18,6 +18,18 @@ def queues_without_agent(queues: Iterable[str]) -> list[str]:
     return [name for name in names if name not in served]
 
 
+def count_agents(queue: str) -> int:
+    """Return how many agents listen to a queue."""
+    return sum(queue in {each.name for each in w.queues or []} for w in APIClient().workers.get_all())
+
+
+def queues_without_free_agent(queues: Iterable[str]) -> list[str]:
+    """Return those of the queues whose agents are all at work."""
+    workers = APIClient().workers.get_all()
+    free = {queue.name for worker in workers if not worker.task for queue in worker.queues or []}
+    return [name for name in dict.fromkeys(queues) if name not in free]
+
+
 def print_agent_commands(queues: list[str]) -> None:
     """Print that these queues have no agent, and the commands that start one for each."""
     listed = " and ".join(f"'{name}'" for name in queues)

@@ -4,10 +4,16 @@ They may change with any version of the SDK. They are imported here and nowhere 
 tests/unit/test_sdk_internals.py has a test for each of them that fails when the SDK has changed.
 """
 
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import clearml.config
 from clearml import Dataset, Task
+
+# Both are documented; what they are made of is not.
+from clearml.automation import TaskScheduler, TriggerScheduler
+from clearml.automation.scheduler import BaseScheduler
 
 # The servers' addresses, as the SDK finds them in clearml.conf and the environment.
 from clearml.backend_api import Session
@@ -47,6 +53,9 @@ NOISE = [
     ("clearml.Repository Detection", "Can't get diff information"),
 ]
 
+# What the schedulers log whenever they look, by its beginning.
+ROUTINE = ("Syncing", "Sleeping until", "Waiting for next run", "Launching job", "Scheduling Job")
+
 # A task's status message, in lower case, when the server has not heard of it for too long.
 NOT_RESPONDING = "forced stop (non-responsive)"
 
@@ -71,3 +80,44 @@ def stop_reporting(dataset: Dataset) -> None:
     if dataset._task_pinger:
         dataset._task_pinger.unregister()
         dataset._task.close()
+
+
+class StatelessScheduler(BaseScheduler):
+    """What both of ClearML's schedulers do here to run side by side, in one task.
+
+    They would keep their state in the task's artifact of one name, and begin again without any schedule from
+    the other's. So they keep none: what they start is to be found in ClearML, where a scheduler that was
+    killed looks for it when it begins again.
+    """
+
+    def start(self) -> None:
+        """Do what is due, again and again; this never returns."""
+        self._serialize()  # for the task's page, and for an agent, which would miss it
+        super().start()
+
+    def _serialize_state(self) -> None: ...
+
+    def _deserialize_state(self) -> None: ...
+
+    def _log(self, message: str, level: int = logging.INFO) -> None:
+        if not message.startswith(ROUTINE):
+            super()._log(message, level)
+
+
+class Schedule(StatelessScheduler, TaskScheduler):
+    """ClearML's TaskScheduler. All its times are UTC."""
+
+
+class Triggers(StatelessScheduler, TriggerScheduler):
+    """ClearML's TriggerScheduler, which calls a function for as long as there is what triggers it.
+
+    ClearML's own sees no event from before its start, and of each model no second one.
+    """
+
+    def _step(self) -> bool:
+        for trigger in self.get_triggers():
+            trigger.last_update = datetime.fromtimestamp(0, UTC)
+            trigger._triggered_instances = None
+            # Its own fails on models: the SDK does not read when they were last changed.
+            trigger.get_ref_time = lambda found: found.last_update
+        return bool(super()._step())

@@ -33,3 +33,31 @@ def metrics_add_command(service_id: str, endpoint: str, buckets: Mapping[str, st
         f"clearml-serving --id {service_id} metrics add --endpoint {shell_quoted(endpoint)} "
         f"--variable-scalar {counted} --variable-value {kept}"
     )
+
+
+def auto_update_commands(
+    service_id: str,
+    endpoint: str,
+    latest: str,
+    *,
+    engine: str,
+    preprocess: str,
+    model: str,
+    project: str,
+    tag: str,
+) -> list[str]:
+    """Return the commands that serve each newest published model with this name and tag by itself.
+
+    It is a version of `endpoint`; `latest` is the address that stays. clearml-serving counts requests only
+    under the name of an endpoint: so there is one of that name, too, which the canary hides.
+    """
+    names = {"engine": engine, "preprocess": preprocess, "model": model, "project": project, "tag": tag}
+    return [
+        f"clearml-serving --id {service_id} model auto-update --engine {engine} "
+        f"--endpoint {shell_quoted(endpoint)} --preprocess {shell_quoted(preprocess)} "
+        f"--name {shell_quoted(model)} --project {shell_quoted(project)} --published "
+        f"--tags {shell_quoted(tag)} --max-versions 1",
+        model_add_command(service_id, latest, **names),
+        f"clearml-serving --id {service_id} model canary --endpoint {shell_quoted(latest)} --weights 1 "
+        f"--input-endpoint-prefix {shell_quoted(f'{endpoint}/')}",
+    ]

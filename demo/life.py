@@ -7,81 +7,66 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
-from rich.console import Console
 from rich.table import Table
 
-from demo.pulse import Pulse
-from global_config import CONTROLLER_QUEUE, SELECTION_STEP, SERVING_ENDPOINT, SERVING_NAME, STEP_QUEUE
+from clearml_tools.shell_commands import auto_update_commands
+from demo.dashboard import ENDPOINT, metric_name
+from demo.running import (
+    REPOSITORY,
+    BackgroundScript,
+    DemoRun,
+    console,
+    pulse,
+    run_command,
+    run_script,
+    say,
+    show_line,
+    wait_until,
+)
+from global_config import (
+    CHAMPION_TAG,
+    CONTROLLER_QUEUE,
+    MODEL_NAME,
+    PROJECT_NAME,
+    SELECTION_STEP,
+    SERVING_ENDPOINT,
+    STEP_QUEUE,
+)
 from local_stack import prometheus
 from local_stack.errors import HomeInUse, ProcessError, ProgramsNotFound
-from local_stack.serving import SYNC_SECONDS, Ports, Serving
+from local_stack.serving import SYNC_SECONDS
 from local_stack.serving_programs import check_packages, find_broker
 from local_stack.settings import HOME_NAME
 from local_stack.stack import Stack, display_path
+from preprocess_serving import AUTO_UPDATE, STABLE
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 AGENTS = 2
-POLL_SECONDS = 0.5
 SERVING_SECONDS = 60
 REFUSAL = "Invalid request: "  # so preprocess_serving.py begins what it says to a row that it refuses
 TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
 # with, and here that is a good part of the normal traffic.
-SHARE = """((endpoint_variable_le:bucket{variable!="y"} + 0.5)
-    / ignoring (le) group_left () (endpoint_variable:observations + 5))"""
+COUNTED = f'endpoint_variable:observations{{endpoint="{ENDPOINT}", variable!="y"}}'
+SHARE = f"""((sum without (le) (endpoint_variable_le:bucket{{endpoint="{ENDPOINT}", variable!="y"}}) + 0.5)
+    / ignoring (tenth) group_left () ({COUNTED} + 5))"""
 PSI = {
-    "normal": f"sum without (le) (({SHARE} - 0.1) * ln({SHARE} / 0.1))",
-    "drifted": "endpoint_variable:psi:2m",
+    "normal": f"""clamp_min(sum without (tenth) (({SHARE} - 0.1) * ln({SHARE} / 0.1)) - 9 / ({COUNTED} + 5)
+        - on (endpoint) group_left () 9 / endpoint:rows_trained_on, 0)""",
+    "drifted": f'endpoint_variable:psi{{endpoint="{ENDPOINT}", window="2m"}}',
 }
 DRIFT_ALERT = "MajorDrift"  # as deploy/asteroid_alerts.yml has it
 COUNTING_SECONDS = 60  # clearml-serving hands its counts on every 10 s or so, and Prometheus collects every 5
-ALARM_SECONDS = 120  # the rule wants to see a drift for a minute before it fires
-
-# Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-pulse = Pulse(partial(console.out, highlight=False), "the local ClearML is starting")
-
-
-@dataclass
-class DemoRun:
-    """One run of the demo: the stack that it runs on, and what its summary shows."""
-
-    stack: Stack
-    fetching: "Future[None] | None" = None  # of programs; None: they are fetched when serving starts
-    candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
-    decision: str = ""
-    psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
-    alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
-
-    @cached_property
-    def serving(self) -> Serving:
-        """Serving and its monitoring, started at first use; it may take a while until they are ready."""
-        say("    Starting clearml-serving and its monitoring")
-        return Serving(
-            self.stack,
-            Ports(inference=0, prometheus=0, grafana=0, alertmanager=0),
-            name=SERVING_NAME,
-            rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
-            dashboard=REPOSITORY / "asteroid.json",
-        )
-
-    def has_programs(self) -> bool:
-        """Return whether Prometheus and the like have been fetched; ProgramsNotFound if that failed."""
-        if not (self.fetching and self.fetching.done()):
-            return False
-        self.fetching.result()
-        return True
-
-    @property
-    def endpoint_url(self) -> str:
-        return f"{self.serving.url}/{quote(SERVING_ENDPOINT)}"
+ALARM_SECONDS = 60
+EARLY = "2008-01-01"  # the first pipeline takes the rows up to this day: the others are new to retrain.py
+SEEDS = ["42", "420"]  # as many trainings as there are agents
+AUTO, LATEST = SERVING_ENDPOINT + AUTO_UPDATE, SERVING_ENDPOINT + STABLE
+STEADY_RATE = 10  # requests a second while retrain.py is at work
+RETRAINING_SECONDS = 300
 
 
 def run_demo(home: Path | None) -> int:
@@ -106,10 +91,7 @@ def run_demo(home: Path | None) -> int:
 
 
 def fetch_programs(stack: Stack) -> None:
-    """Fetch Prometheus and the like, if need be, while the first steps run.
-
-    ProgramsNotFound says why they cannot be fetched.
-    """
+    """Fetch Prometheus and Alertmanager, if need be, meanwhile; ProgramsNotFound says why they cannot be."""
     printed = [""]
 
     def show(line: str) -> None:
@@ -121,32 +103,14 @@ def fetch_programs(stack: Stack) -> None:
         raise ProgramsNotFound(printed[-1])
 
 
-def show_line(line: str) -> None:
-    say(f"    {line}")
+def run_early_pipeline(run: DemoRun) -> None:
+    """Run the pipeline on the rows that there were some years ago."""
+    options = ["--query-date", EARLY, "--training-seeds", *SEEDS]
+    say(f"    python pipeline.py --wait {' '.join(options)}")
+    run_pipeline(run, *options)
 
 
-def run_script(
-    run: DemoRun, script: str, *arguments: str, each_line: Callable[[str], None] = show_line
-) -> None:
-    """Run a script of the example to its end; `each_line` gets what it prints."""
-    run_command(run, script, [sys.executable, str(REPOSITORY / script), *arguments], each_line)
-
-
-def run_command(
-    run: DemoRun,
-    name: str,
-    command: list[str],
-    each_line: Callable[[str], None] = show_line,
-    **variables: str,
-) -> None:
-    """Run a command to its end, with further variables of the environment; ProcessError if it fails."""
-    processes, environment = run.stack.processes, run.stack.environment() | variables
-    pulse.doing = f"{name} is running"
-    if processes.run(name, command, env=environment, each_line=each_line, cwd=REPOSITORY):
-        raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
-
-
-def run_pipeline(run: DemoRun) -> None:
+def run_pipeline(run: DemoRun, *options: str) -> None:
     """Run the pipeline on agents to its end, and start serving while its last step runs."""
     printed = []
 
@@ -158,7 +122,7 @@ def run_pipeline(run: DemoRun) -> None:
         if line.startswith(f"{SELECTION_STEP}:") and run.has_programs():
             _ = run.serving  # the trainings have ended: a core is free
 
-    run_script(run, "pipeline.py", "--wait", each_line=each_line)
+    run_script(run, "pipeline.py", "--wait", *options, each_line=each_line)
     run.decision = printed[-1]
     wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["id"]}
     (controller,) = run.stack.call("tasks.get_all", **wanted)["tasks"]
@@ -177,16 +141,16 @@ def reported_table(stack: Stack, task: str, metric: str) -> list[list[str]]:
 def deploy(run: DemoRun) -> None:
     """Serve the champion, by the commands that a user would type."""
     if run.fetching and not run.has_programs():
-        say("    Waiting for Prometheus and the like, which are still being fetched")
-        pulse.doing = "Prometheus and the like are being fetched"
+        say("    Waiting for Prometheus and Alertmanager, which are still being fetched")
+        pulse.doing = "Prometheus and Alertmanager are being fetched"
         run.fetching.result()
     serving = run.serving
     pulse.doing = "clearml-serving is starting"
     serving.wait()
     say(f"    clearml-serving answers at {serving.url}, Prometheus at {serving.prometheus_url}")
-    for command in deployment_commands(run):
-        _, *arguments = shlex.split(command)
-        run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
+    (command,) = deployment_commands(run)
+    run_serving_command(run, command)
+    deployment_commands(run)  # now it watches the endpoint
     say("    Waiting until clearml-serving has taken up both, which takes some seconds")
     pulse.doing = "waiting for clearml-serving"
     failure = "clearml-serving did not take up the model"
@@ -194,8 +158,13 @@ def deploy(run: DemoRun) -> None:
     time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
 
 
+def run_serving_command(run: DemoRun, command: str) -> None:
+    _, *arguments = shlex.split(command)
+    run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
+
+
 def deployment_commands(run: DemoRun) -> list[str]:
-    """Return the commands that `up --serving` would show now."""
+    """Run what `up --serving` would run now, and return the commands that it would show."""
     printed: list[str] = []
     command, service_id = [sys.executable, "-m", "demo.deployment"], run.serving.service_id
     run_command(run, "deployment", command, printed.append, CLEARML_SERVING_TASK_ID=service_id)
@@ -216,13 +185,12 @@ def show_drift(run: DemoRun) -> None:
         all_counted = partial(has_counted, run, sent)
         wait_until(run, all_counted, COUNTING_SECONDS, "Prometheus did not count all requests")
         of = "over 2 minutes, after drifted traffic" if drift else "of normal traffic"
-        say(f"    Population stability index {of} (0.1 and more is drift):")
+        say(f"    Population stability index {of} (0.04 and more is a major drift):")
         for labels, value in prometheus.query(run.serving.prometheus_url, PSI[kind]):
             say(f"        {labels['variable']:<28} {value:.3f}")
             run.psi.setdefault(labels["variable"], {})[kind] = value
         if kind == "normal" and (alarms := drift_alarms(run)):
             raise ProcessError(f"Normal traffic set off the alarm for drift: {alarms}")
-    say("    The rule waits for a minute of drift before it raises the alarm: some 20 s are left of it")
     pulse.doing = "waiting for the alarm"
     wait_until(
         run, lambda: set(drift_alarms(run).values()) == {"firing"}, ALARM_SECONDS, "No alarm was raised"
@@ -230,22 +198,6 @@ def show_drift(run: DemoRun) -> None:
     run.alarms = drift_alarms(run)
     for variable, state in sorted(run.alarms.items()):
         say(f"    Alarm {DRIFT_ALERT} for {variable}: {state}")
-
-
-def wait_until(run: DemoRun, condition: Callable[[], object], seconds: float, failure: str) -> None:
-    """Wait until it is true; ProcessError if that takes too long, or if a process dies meanwhile."""
-    deadline, trouble = time.monotonic() + seconds, ""
-    while True:
-        if report := run.stack.processes.unexpected_end():
-            raise ProcessError(report)
-        try:
-            if condition():
-                return
-        except OSError as error:  # what was asked is busy, or dying
-            trouble = f" ({error})"
-        if time.monotonic() > deadline:
-            raise ProcessError(f"{failure} within {seconds} s{trouble}.")
-        time.sleep(POLL_SECONDS)
 
 
 def has_counted(run: DemoRun, requests: int) -> bool:
@@ -256,8 +208,44 @@ def has_counted(run: DemoRun, requests: int) -> bool:
 
 def drift_alarms(run: DemoRun) -> dict[str, str]:
     """Return the variables with a drift alarm, "pending" or "firing"."""
-    found = prometheus.query(run.serving.prometheus_url, f'ALERTS{{alertname="{DRIFT_ALERT}"}}')
+    alerts = f'ALERTS{{alertname="{DRIFT_ALERT}", endpoint="{ENDPOINT}"}}'
+    found = prometheus.query(run.serving.prometheus_url, alerts)
     return {labels["variable"]: labels["alertstate"] for labels, _ in found}
+
+
+def retrain(run: DemoRun) -> None:
+    """Let retrain.py start the pipeline, and the new champion be served by itself while requests go on."""
+    say(f"    python retrain.py --local --now    # there are new rows, from after {EARLY}")
+    scheduler = BackgroundScript(run, "retrain.py", "--local", "--now")
+    say(f"    Meanwhile, let each champion be served by itself, at {LATEST}: model auto-update, and a canary")
+    names = {"model": MODEL_NAME, "project": PROJECT_NAME, "tag": CHAMPION_TAG}
+    hook, service_id = "preprocess_serving.py", run.serving.service_id
+    for command in auto_update_commands(service_id, AUTO, LATEST, engine="xgboost", preprocess=hook, **names):
+        run_serving_command(run, command)
+    deployment_commands(run)  # now it watches the new endpoint, too
+    pulse.doing = "waiting for clearml-serving"
+    wait_until(run, lambda: run.serving.serves(LATEST, REFUSAL), SERVING_SECONDS, f"{LATEST} did not answer")
+    options = ["--url", run.url_of(LATEST), "--rate", str(STEADY_RATE)]
+    say(f"    python inference.py {' '.join(options)}    # until the end of this step")
+    requests = BackgroundScript(run, "inference.py", *options)
+    run.retrained = scheduler.wait_for(r"Model \w+ (is the|stays the) |Pipeline failed", RETRAINING_SECONDS)
+    scheduler.end(hide="retrain.py: interrupted")
+    if run.retrained.startswith("Pipeline failed"):
+        raise ProcessError(run.retrained)
+    if "is the new champion" in run.retrained:
+        pulse.doing = "waiting for Prometheus"
+        failure = "Prometheus saw no answer of the new champion"
+        wait_until(run, lambda: has_answered(run, version=2), COUNTING_SECONDS, failure)
+        say(f"    {LATEST} answers by version 2 now, and the dashboard shows since when")
+    say("    What became of the requests meanwhile:")
+    if requests.end(hide=r"\s*\d+ requests answered, "):
+        raise ProcessError(f"Requests failed while the champion changed: {display_path(requests.log)}")
+
+
+def has_answered(run: DemoRun, version: int) -> bool:
+    """Return whether Prometheus knows of requests that this version of AUTO has answered."""
+    told = f'endpoint:version{{endpoint="{metric_name(LATEST)}"}} == {version}'
+    return bool(prometheus.query(run.serving.prometheus_url, told))
 
 
 # What each shows as its name, what it is for, and what it does: None runs the script of this name.
@@ -265,9 +253,14 @@ STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
     ("get_data.py", "query the asteroid table and version the rows as a dataset", None),
     ("preprocessing.py", "turn the rows into features and labels, a dataset of their own", None),
     ("model_training.py", "train the classifier and score it on the frozen test set", None),
-    ("pipeline.py", "all of it as a pipeline on ClearML agents, three trainings in parallel", run_pipeline),
+    (
+        "pipeline.py",
+        "all of it as a pipeline on agents, with the rows of some years ago",
+        run_early_pipeline,
+    ),
     ("clearml-serving", "deploy the champion on real clearml-serving processes, and watch it", deploy),
     ("inference.py", "normal traffic, then drifted, and what Prometheus computes from both", show_drift),
+    ("retrain.py", "new rows: the pipeline runs by itself, and a better model takes over", retrain),
 )
 
 
@@ -281,7 +274,8 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
     shown = [number for number, name in enumerate(run.candidates[0]) if name not in LEFT_OUT]
     header, *rows = [[row[number] for number in shown] for row in run.candidates]
     show_table("The models of the pipeline, on asteroids that they have not learned from", header, rows)
-    say(f"{run.decision}\n")
+    say(f"{run.decision}")
+    say(f"Then, by retrain.py: {run.retrained}\n")
     rows = [
         [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
         for variable, psi in sorted(run.psi.items())
@@ -326,9 +320,3 @@ def fresh_stack(home: Path | None) -> Iterator[Stack]:
                 if home:
                     raise
         yield stack
-
-
-def say(text: str) -> None:
-    """Print the text as it is, whatever brackets are in it."""
-    console.out(text, highlight=False)
-    pulse.printed()

@@ -99,6 +99,9 @@ TRAINING = in_column(5, 52, 70, FILE, "model_training.py", text=["XGBoost beside
 MODEL = in_column(6, 52, 70, STORED, "best_model", text=["a candidate"])
 
 PIPELINE = in_column(0, 217, 56, FILE, "pipeline.py", text=["controller"])
+RETRAIN = Box(
+    LEFT, 334, 176, 58, FILE, ("retrain.py",), ("starts it every night, and", "when a person asks for it")
+)
 GET_DATA_STEP = in_column(1, 230, 30, STEP, "get_data")
 PREPROCESS_STEP = in_column(3, 230, 30, STEP, "preprocess_data")
 TRAINING_STEPS = tuple(in_column(5, 198 + 34 * n, 26, STEP, f"model_training_{n}") for n in range(3))
@@ -124,7 +127,7 @@ GRAFANA = Box(LEFT, 542, 134, 62, SERVICE, ("Grafana",), ("asteroid.json:", "the
 
 BOXES = (
     *(TABLE, GET_DATA, RAW, PREPROCESSING, PREPROCESSED, TRAINING, MODEL),
-    *(PIPELINE, GET_DATA_STEP, PREPROCESS_STEP, *TRAINING_STEPS, SELECT, CHAMPION),
+    *(PIPELINE, RETRAIN, GET_DATA_STEP, PREPROCESS_STEP, *TRAINING_STEPS, SELECT, CHAMPION),
     *(MOCK, CLIENT, INFERENCE, KAFKA, STATISTICS, PROMETHEUS, GRAFANA),
 )
 
@@ -159,6 +162,7 @@ def arrows() -> list[Arrow]:
         down(GET_DATA, GET_DATA_STEP, dashed=True),
         down(PREPROCESSING, PREPROCESS_STEP, dashed=True),
         down(TRAINING, TRAINING_STEPS[0], dashed=True),
+        Arrow(((PIPELINE.middle[0], RETRAIN.y), (PIPELINE.middle[0], PIPELINE.y + PIPELINE.height))),
         Arrow(((PIPELINE.x + PIPELINE.width, PIPELINE.middle[1]), (agents_x, PIPELINE.middle[1]))),
         across(GET_DATA_STEP, PREPROCESS_STEP),
         *(around(PREPROCESS_STEP, step) for step in TRAINING_STEPS),

@@ -20,7 +20,7 @@ from pathlib import Path
 import playwright.sync_api as playwright
 from PIL import Image
 
-from demo import life
+from demo import life, running
 from images import diagram
 from images.alert import draw_alerts
 from images.dashboard import draw_dashboard
@@ -43,9 +43,9 @@ CUT_OFF = """
 def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
     """Run the demo's steps, photograph the pipeline, and return the traffic that was sent, if any."""
     with life.fresh_stack(None) as stack:
-        run = life.DemoRun(stack)
+        run = running.DemoRun(stack)
         for script in [name for name, _, step in life.STEPS if step is None]:
-            life.run_script(run, script)
+            running.run_script(run, script)
         life.run_pipeline(run)
         if picture_pipeline:
             photograph_pipeline(stack)

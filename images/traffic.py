@@ -11,7 +11,7 @@ from demo.simulated_traffic import metric_name
 from asteroids.physics import MAGNITUDE, MOID
 from demo import dashboard
 from demo.dashboard import ENDPOINT
-from demo.life import DemoRun, run_script, say
+from demo.running import DemoRun, run_script, say
 from local_stack import prometheus
 
 # Few enough to show chance: with fifty a second the reference's alarm would be silent before the drift.

@@ -2,8 +2,8 @@
 
 A request names fields and what they should be. Names are regular expressions; lists follow the tag
 language that the SDK documents for `Task.get_tasks(tags=…)`; dates compare (`>=2026-01-01`); `_any_`
-and `_all_` search one pattern in several fields. Keys that are not fields of the document are ignored,
-as clients send some (`method`, for one).
+(or `_or_`) and `_all_` (or `_and_`) search one pattern or date in several fields. Keys that are not
+fields of the document are ignored, as clients send some (`method`, for one).
 """
 
 import operator
@@ -91,7 +91,7 @@ def select_fields(document: Document, only_fields: list[str]) -> Document:
 
 def _filtered(documents: Iterable[Document], request: Document, fields: set[str]) -> list[Document]:
     tests = [_test(key, wanted) for key, wanted in request.items() if key.split(".")[0] in fields]
-    for key, combine in (("_any_", any), ("_all_", all)):
+    for key, combine in (("_any_", any), ("_or_", any), ("_all_", all), ("_and_", all)):
         if key in request:
             tests.append(_pattern_test(request[key], combine))
     if request.get("search_text"):

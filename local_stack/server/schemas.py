@@ -110,7 +110,9 @@ FILTER = (SCALAR, [(SCALAR, type(None))])
 SEVERAL_FIELDS = {"fields!": [str], "pattern": str, "datetime": [str]}
 LISTING: dict[str, Any] = {
     "_all_": SEVERAL_FIELDS,
+    "_and_": SEVERAL_FIELDS,
     "_any_": SEVERAL_FIELDS,
+    "_or_": SEVERAL_FIELDS,
     **dict.fromkeys(("only_fields", "order_by"), (str, [str])),
     **dict.fromkeys(("max_task_entries", "page", "page_size", "size"), NATURAL),
     **dict.fromkeys(("scroll_id", "search_text"), str),

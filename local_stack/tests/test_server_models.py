@@ -26,13 +26,29 @@ def test_a_new_model_has_every_field_that_clients_look_into(api, new_model, get)
     metadata = {"key": "k", "value": "v", "type": "str"}
     model = get(new_model(labels={"cat": 1}, framework="XGBoost", metadata=[metadata]))
     assert api("models.get_frameworks")["frameworks"].count("XGBoost") == 1
-    assert model.pop("created") == model.pop("last_update")
+    assert model.pop("created") == model.pop("last_update") == model.pop("last_change")
     del model["id"]
     assert model == {
         "name": "a model", "uri": "http://files/m.bin", "user": "local_user", "company": "local",
         "comment": "", "tags": [], "system_tags": [], "framework": "XGBoost", "design": {},
         "labels": {"cat": 1}, "metadata": {"k": metadata}, "ready": False,
     }  # fmt: skip
+
+
+def test_what_changes_a_model_itself_is_an_update_and_its_name_is_a_change_alone(api, new_model, get):
+    model = new_model()
+    made = get(model)
+    api("models.edit", model=model, name="renamed")
+    renamed = get(model)
+    assert renamed["last_update"] == made["last_update"] < renamed["last_change"]
+    for call, fields in [
+        ("models.update", {"tags": ["new"]}),
+        ("models.add_or_update_metadata", {"metadata": [{"key": "k", "value": "v"}]}),
+        ("models.set_ready", {}),
+    ]:
+        before = get(model)
+        api(call, model=model, **fields)
+        assert before["last_change"] < get(model)["last_update"] == get(model)["last_change"]
 
 
 @pytest.mark.parametrize("edit", ["models.edit", "models.update"])

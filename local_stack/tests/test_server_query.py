@@ -178,7 +178,8 @@ def test_dates_are_understood_with_and_without_a_time_and_a_zone(names):
         assert names(created=f"<={text}") == []
     assert names(started=">=2000-01-01") == []
     any_field = {"fields": ["started", "created"], "datetime": [f">{zoned}"]}
-    assert names(_any_=any_field) == list(TASKS)
+    assert names(_any_=any_field) == names(_or_=any_field) == list(TASKS)
+    assert names(_all_=any_field) == names(_and_=any_field) == []
 
 
 @pytest.mark.parametrize("bound", ["tomorrow", ">=", "2026-13-01", ">= x", 5, True, "9999999999-01-01"])

@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "demo"]
 def test_ctrl_c_leaves_no_process(tmp_path):
     require_programs()
     with Child([*COMMAND, "--home", tmp_path / "home"], apart=True, cwd=REPOSITORY) as process:
-        process.wait_for(r"(?m)^\[1/6\]")
+        process.wait_for(r"(?m)^\[1/7\]")
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 5  # the server, the guardian, three agents
         process.send_signal(signal.SIGINT)

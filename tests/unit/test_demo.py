@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from demo.life import wait_until
+from demo.running import wait_until
 from global_config import CONTROLLER_QUEUE, SERVING_NAME, STEP_QUEUE
 from local_stack.errors import ProcessError
 from local_stack.settings import Settings

@@ -37,6 +37,13 @@ def test_steps_are_reused_only_where_git_tells_which_code_they_ran(monkeypatch, 
     assert [step["cache_executed_step"] for step in steps.values()] == [reused] * 5
 
 
+def test_a_table_elsewhere_is_read_in_every_run_as_it_may_have_new_rows(monkeypatch):
+    steps = made_steps(monkeypatch, "--csv", "s3://bucket/rows.parquet")
+    assert steps["get_data"]["parameter_override"]["Args/csv"] == "s3://bucket/rows.parquet"
+    assert steps["get_data"]["cache_executed_step"] is False
+    assert steps["preprocess_data"]["cache_executed_step"] is True
+
+
 @pytest.mark.parametrize("text", ["41 42", "41, 42", "[41, 42]", " [41,42] "])
 def test_seeds_that_were_edited_may_be_written_in_many_ways(text):
     arguments = argparse.Namespace(training_seeds=[42, 420], num_boost_round=1000, query_date="")

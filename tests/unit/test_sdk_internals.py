@@ -113,3 +113,12 @@ def test_a_dataset_keeps_the_threads_that_report_on_it():
     made, ended = inspect.getsource(Dataset.__init__), inspect.getsource(Dataset.finalize)
     assert "self._task_pinger = DevWorker()" in made and "self._task = task" in made
     assert "self._task_pinger.unregister()" in ended and "self._task.close()" in ended
+
+
+def test_the_schedulers_keep_their_state_under_one_name_in_the_functions_that_are_replaced():
+    """If they took two names, StatelessScheduler could go."""
+    base = sdk_internals.BaseScheduler
+    for name in ("_serialize", "_serialize_state", "_deserialize_state", "_log", "_step"):
+        assert inspect.isfunction(getattr(base, name)), name
+    assert '.upload_artifact(name="state"' in source("automation/scheduler.py")
+    assert sdk_internals.TriggerScheduler._state_section == "state"

@@ -10,13 +10,15 @@ from ..tasks.state import publish_task_with_models
 from .state import change_model, new_model, publish_model, remove_model, tasks_that_use
 
 FIELDS = {
-    "id", "name", "user", "company", "created", "last_update", "task", "parent", "project", "comment",
-    "tags", "system_tags", "framework", "design", "labels", "uri", "ready", "metadata",
+    "id", "name", "user", "company", "created", "last_update", "last_change", "task", "parent", "project",
+    "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "ready", "metadata",
 }  # fmt: skip
 SETTABLE = (
     "name", "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "parent", "project",
     "task",
 )  # fmt: skip
+# What changes a model itself: other fields, such as its name, leave `last_update` as it is.
+UPDATES = {"uri", "framework", "design", "labels", "ready", "metadata", "system_tags", "tags"}
 FIXED_WHEN_PUBLISHED = ("uri", "framework", "design", "labels", "parent")
 
 service = Service()
@@ -74,7 +76,9 @@ def edit_model(store: Store, request: Document) -> Document:
     changed = [key for key in FIXED_WHEN_PUBLISHED if key in fields and fields[key] != model.get(key)]
     if model["ready"] and changed:
         raise model_is_published(model["id"])
-    fields["last_update"] = now()
+    fields["last_change"] = now()
+    if UPDATES.intersection(request):
+        fields["last_update"] = fields["last_change"]
     model = {**model, **fields}
     store.put("model", model)
     task = store.get("task", model.get("task"))

@@ -10,12 +10,14 @@ def new_model(store: Store, **fields: Any) -> str:
     """Store a new model, with every field that clients look into, and return its id."""
     empty = {"comment": "", "framework": "", "design": {}, "labels": {}, "metadata": {}}
     model = {**empty, **new_document(**fields)}
+    model["last_change"] = model["last_update"]
     store.put("model", model)
     return str(model["id"])
 
 
 def change_model(store: Store, model_id: str, **fields: Any) -> None:
-    store.put("model", {**store.get_required("model", model_id), **fields, "last_update": now()})
+    times = dict.fromkeys(["last_update", "last_change"], now())
+    store.put("model", {**store.get_required("model", model_id), **fields, **times})
 
 
 def publish_model(store: Store, model_id: str) -> None:

@@ -1,0 +1,90 @@
+"""Alertmanager's webhook: take what it posts, and hand on the alerts that are in it."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from clearml_tools.errors import UserError
+
+VERSION = "4"  # of Alertmanager's format
+LARGEST_BODY = 1_000_000  # bytes
+LONGEST_TEXT = 200  # characters: what a client wrote may be in a label
+SECONDS = 10  # for a body to arrive
+
+Receiver = Callable[[list[str]], None]
+
+
+def parse_alerts(body: bytes) -> list[str]:
+    """Return the alerts that are firing in a post of Alertmanager, a line each; ValueError if it is none."""
+    posted = json.loads(body)
+    if not isinstance(posted, dict) or posted.get("version") != VERSION:
+        raise ValueError(f"no post of Alertmanager in format {VERSION}")
+    return [describe(alert) for alert in posted["alerts"] if alert["status"] == "firing"]
+
+
+def describe(alert: dict[str, Any]) -> str:
+    """Return an alert in a line: its name, its other labels, since when, and its summary."""
+    labels = dict(alert["labels"])
+    name = labels.pop("alertname", "an alert without a name")
+    told = ", ".join(f"{key} {value}" for key, value in sorted(labels.items()))
+    summary = dict(alert.get("annotations") or {}).get("summary", "")
+    parts = [f"{name} ({told})" if told else name, f"since {alert['startsAt']}", summary]
+    text = " ".join(": ".join(filter(None, map(str, parts))).split())
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
+
+
+def listen(host: str, port: int, receive: Receiver) -> str:
+    """Receive posts from now on, in a thread; return the address. UserError if the port cannot be used."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = SECONDS
+
+        def do_POST(self) -> None:
+            try:
+                length = int(self.headers.get("Content-Length", ""))
+                if not 0 < length <= LARGEST_BODY:
+                    raise ValueError(f"a body has 1 to {LARGEST_BODY:,} bytes")
+                alerts = parse_alerts(self.rfile.read(length))
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                self.answer(400, "this takes what Alertmanager posts to a webhook")
+                return
+            try:
+                if alerts:
+                    receive(alerts)
+            except Exception as error:  # Alertmanager posts again
+                print(f"The alerts could not be noted: {error}", flush=True)
+                self.answer(503, "the alerts could not be noted now")
+                return
+            self.answer(200, f"alerts noted: {len(alerts)}")
+
+        def do_GET(self) -> None:
+            self.answer(200, "this takes what Alertmanager posts to a webhook")
+
+        def answer(self, status: int, text: str) -> None:
+            body = f"{text}\n".encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")  # what is left of a body that was refused goes with it
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing of each request."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def server_bind(self) -> None:  # HTTPServer's own would ask DNS for the name of the host
+            socketserver.TCPServer.server_bind(self)
+
+    try:
+        server = Server((host, port), Handler)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--webhook: {host}:{port} cannot be used ({reason}): choose another") from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://{host}:{server.server_address[1]}/"

@@ -1,0 +1,207 @@
+"""retrain.py: when a run is due, what starts it, and what a post of Alertmanager may do."""
+
+import argparse
+import json
+from datetime import UTC, datetime, time, timedelta
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+from clearml_tools.errors import UserError
+
+import pytest
+import requests
+
+import retrain
+from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, listen, parse_alerts
+from clearml_tools.sdk_internals import Schedule, Triggers
+from local_stack.waiting import wait_until
+
+# The night
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [("2026-11-30T02:00:00", "2026-11-30"), ("2026-11-30T01:59:59", "2026-11-29")],
+)
+def test_a_night_begins_at_its_time_of_the_day_in_utc(now, due):
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert retrain.last_due(moment, time(2)) == datetime.fromisoformat(f"{due}T02:00:00+00:00")
+
+
+@pytest.mark.parametrize("text", ["2", "25:00", "02:60", "night", ""])
+def test_what_is_no_time_of_the_day_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time such as 02:00"):
+        retrain.time_of_day(text)
+
+
+def test_the_nights_run_gets_the_date_of_the_moment_at_which_it_starts(monkeypatch):
+    started = Mock()
+    monkeypatch.setattr(retrain, "start_copy", started)
+    monkeypatch.setattr(retrain, "datetime", Mock(wraps=datetime, now=lambda _: NOON))
+    retrain.start_nightly(time(13))
+    started.assert_called_once_with("night of ", {"query_date": "2026-11-30"}, once="2026-11-29")
+
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def scheduler(kind: type, **options):
+    """One of the schedulers, in a task that stands for ClearML's."""
+    made = kind.__new__(kind)
+    made.__dict__.update(_task=Mock(), **options)
+    return made
+
+
+def test_a_schedule_calls_its_function_once_a_night():
+    nights, called = scheduler(Schedule, _schedule_jobs=[], _timeout_jobs={}, _executed_jobs=[]), []
+    nights._sync_frequency_minutes = 0  # do not wait for the next night
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    nights.add_task(
+        schedule_function=lambda: called.append(1), name="nightly", day=1, hour=at.hour, minute=at.minute
+    )
+    (job,) = nights.get_scheduled_tasks()
+    job.starting_time -= timedelta(days=1)  # as if it had been there yesterday
+    assert nights._step()
+    assert not nights._step()
+    wait_until(lambda: called == [1], "the call, which is in a thread")
+    until_next = job.next_run() - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=58) < until_next < timedelta(days=1)
+
+
+def test_an_error_in_a_scheduled_function_is_a_line_and_ends_nothing(capsys):
+    def fail() -> None:
+        raise UserError("no run of the pipeline has ended well yet")
+
+    retrain.in_one_line(fail)()
+    assert capsys.readouterr().out == "retrain.py: error: no run of the pipeline has ended well yet\n"
+
+
+# The tag
+
+
+def test_a_tag_triggers_also_if_it_was_there_before_and_again_for_the_same_model():
+    called: list[str] = []
+    tags = scheduler(Triggers, _model_triggers=[], _dataset_triggers=[], _task_triggers=[])
+    tags._executed_triggers = []
+    found = SimpleNamespace(id="m1", last_update=datetime(2001, 1, 1, tzinfo=UTC))
+    tags._client = Mock()
+    tags._client.models.get_all.return_value = [found]
+    tags.add_model_trigger(schedule_function=called.append, name="tag", trigger_on_tags=["retrain"])
+    tags._step()
+    tags._step()
+    wait_until(lambda: called == ["m1", "m1"], "two calls")
+    assert not any("Exception" in call.args[0] for call in tags._task.get_logger().report_text.mock_calls)
+    asked = tags._client.models.get_all.call_args.kwargs
+    assert asked["tags"] == ["retrain"]
+    assert asked["_or_"]["datetime"] == [">1970-01-01T00:00:00+00:00"]
+
+
+def test_one_of_its_tags_takes_the_place_of_the_others_and_a_persons_own_stay():
+    tags = ["champion", "look at", "mine", "retrain"]
+    assert retrain.replace_tags(tags, "retrain accepted") == ["champion", "mine", "retrain accepted"]
+    assert retrain.replace_tags(["retrain accepted"], "look at") == ["look at"]
+
+
+# The webhook
+
+
+def post(**changed: object) -> dict:
+    """A post as Alertmanager makes it, with an alert that fires and one that has ended."""
+    firing = {
+        "status": "firing",
+        "labels": {"alertname": "MajorDrift", "endpoint": "asteroid_latest", "variable": "Eccentricity"},
+        "annotations": {"summary": "PSI is 0.31", "description": "…"},
+        "startsAt": "2026-11-30T04:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    alerts = [firing, {**firing, "status": "resolved"}]
+    return {"version": "4", "status": "firing", "receiver": "webhook", "alerts": alerts, **changed}
+
+
+TOLD = "MajorDrift (endpoint asteroid_latest, variable Eccentricity): since 2026-11-30T04:00:00Z: PSI is 0.31"
+
+
+def test_an_alert_that_fires_is_told_in_a_line_with_its_labels_and_summary():
+    assert parse_alerts(json.dumps(post()).encode()) == [TOLD]
+
+
+def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
+    alert = {"status": "firing", "labels": {"a": "x\ny" * 1000}, "startsAt": "now"}
+    (line,) = parse_alerts(json.dumps(post(alerts=[alert])).encode())
+    assert "\n" not in line
+    assert len(line) == LONGEST_TEXT + 2
+
+
+@pytest.fixture(scope="module")
+def webhook() -> tuple[str, Mock]:
+    receive = Mock()
+    return listen("127.0.0.1", 0, receive), receive
+
+
+def test_what_alertmanager_posts_is_handed_on(webhook):
+    url, receive = webhook
+    answer = requests.post(url, json=post(), timeout=10)
+    assert (answer.status_code, answer.text) == (200, "alerts noted: 1\n")
+    receive.assert_called_once_with([TOLD])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"[1]",
+        b"[" * 100_000,
+        json.dumps(post(version="3")).encode(),
+        json.dumps(post(alerts=[{"status": "firing"}])).encode(),
+        json.dumps(post(alerts=5)).encode(),
+        b" " * (LARGEST_BODY + 1),
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_anything_else_is_refused_and_does_nothing(webhook, body):
+    url, receive = webhook
+    receive.reset_mock()
+    try:
+        answer = requests.post(url, data=body, timeout=10)
+    except requests.ConnectionError:  # it has answered and gone while the rest was being sent
+        assert len(body) > LARGEST_BODY
+    else:
+        assert answer.status_code == 400
+    receive.assert_not_called()
+
+
+def test_alertmanager_is_asked_to_post_again_if_clearml_does_not_answer(webhook, capsys):
+    url, receive = webhook
+    receive.side_effect = OSError("the server is away")
+    assert requests.post(url, json=post(), timeout=10).status_code == 503
+    assert capsys.readouterr().out == "The alerts could not be noted: the server is away\n"
+
+
+def test_a_port_that_is_taken_is_named(webhook):
+    port = int(webhook[0].rstrip("/").rpartition(":")[2])
+    with pytest.raises(UserError, match=f"^--webhook: 127.0.0.1:{port} cannot be used .*: choose another$"):
+        listen("127.0.0.1", port, Mock())
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon", ""])
+def test_what_is_no_pause_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number of seconds"):
+        retrain.seconds(text)
+
+
+@pytest.mark.parametrize("text", ["9097", ":9097", "host", "host:http", ""])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not an address such as"):
+        retrain.address(text)
+
+
+def test_an_alert_asks_for_people_and_starts_nothing(monkeypatch, capsys):
+    champion = Mock(id="c1", tags=["champion", "mine"])
+    monkeypatch.setattr(retrain.Model, "query_models", Mock(return_value=[champion]))
+    monkeypatch.setattr(retrain, "start_copy", started := Mock())
+    retrain.note_alerts([TOLD])
+    assert champion.tags == ["champion", "mine", "look at"]
+    champion.set_metadata.assert_called_once_with("last alerts", TOLD, "str")
+    started.assert_not_called()
+    assert capsys.readouterr().out.splitlines()[0] == f"Alert: {TOLD}"
