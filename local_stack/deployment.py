@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from .endpoint_names import configured_endpoints
 from .serving import Serving
 
 NAME = "deployment-command"  # of its process and its log
@@ -44,7 +45,7 @@ class DeploymentCommand:
                 self._running = None
             return
         try:
-            state = self.published_models(), self._serving.endpoints()
+            state = self.published_models(), configured_endpoints(self._serving)
         except OSError:  # the server has just died, which is reported elsewhere
             return
         if state != self._seen or time.monotonic() >= self._retry_at:

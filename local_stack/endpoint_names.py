@@ -9,6 +9,9 @@ from itertools import groupby
 
 from .serving import Serving
 
+# The first line of an endpoint or an auto-update, in the text in which clearml-serving keeps them.
+CONFIGURED = re.compile(r'^"?([^\s"{][^"{\n]*?)"? \{', re.MULTILINE)
+
 
 class NameClashes:
     """The clashes of a service's endpoints: to be polled now and then, it prints a line for each new one."""
@@ -19,7 +22,7 @@ class NameClashes:
 
     def poll(self) -> None:
         try:
-            endpoints = self._serving.endpoints()
+            endpoints = configured_endpoints(self._serving)
         except OSError:  # the server has just died, which is reported elsewhere
             return
         for name, same in groupby(sorted(endpoints, key=metric_name), key=metric_name):
@@ -31,6 +34,15 @@ class NameClashes:
                     f"{told}, and their hooks are one file: remove one, and add it by another name.",
                     flush=True,
                 )
+
+
+def configured_endpoints(serving: Serving) -> set[str]:
+    """Return a service's endpoints and auto-updates; OSError if the server does not answer."""
+    wanted = {"id": [serving.service_id], "only_fields": ["configuration"]}
+    (service,) = serving.stack.call("tasks.get_all", **wanted)["tasks"]
+    configuration = service.get("configuration") or {}
+    kinds = [configuration.get(kind, {}) for kind in ("endpoints", "model_monitoring")]
+    return {name for kind in kinds for name in CONFIGURED.findall(kind.get("value") or "")}
 
 
 def metric_name(endpoint: str) -> str:

@@ -39,8 +39,6 @@ MOST_SHORT_LIVES = 3
 # How long a port may stay taken by what is left of the process that had it before.
 PORT_RELEASE_SECONDS = 30
 
-URL = re.compile(r'serving_url\s*=\s*"([^"]+)"')  # in the configuration of an endpoint or an auto-update
-
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
 
@@ -219,13 +217,6 @@ class Serving:
         except urllib.error.HTTPError as error:
             return error.code == 422 and refusal in error.read().decode(errors="replace")
         return True
-
-    def endpoints(self) -> set[str]:
-        """Return the configured endpoints and auto-updates; OSError if the server does not answer."""
-        wanted = {"id": [self.service_id], "only_fields": ["configuration"]}
-        (service,) = self.stack.call("tasks.get_all", **wanted)["tasks"]
-        configuration = service.get("configuration") or {}
-        return {url for each in configuration.values() for url in URL.findall(each.get("value") or "")}
 
     def names(self) -> list[str]:
         """Return the names of the processes that `restart_dead_processes` starts again."""

@@ -18,10 +18,13 @@ PRINT_SERVICE = "import os; print('deploy to', os.environ['CLEARML_SERVING_TASK_
 
 
 class Models(dict[str, list[str]]):
-    """Published models and their tags, as the server would say."""
+    """Published models and their tags, and the service's endpoints, as the server would say."""
+
+    endpoints = ""
 
     def __call__(self, name: str, **_: object) -> dict[str, list[dict[str, object]]]:
-        assert name == "models.get_all"
+        if name == "tasks.get_all":
+            return {"tasks": [{"configuration": {"endpoints": {"value": self.endpoints}}}]}
         return {"models": [{"id": model, "tags": tags} for model, tags in self.items()]}
 
 
@@ -34,7 +37,7 @@ def models() -> Models:
 def serving(tmp_path: Path, models: Models) -> Iterator[SimpleNamespace]:
     with Processes(tmp_path / "logs") as processes:
         stack = SimpleNamespace(processes=processes, call=models, environment=dict)
-        yield SimpleNamespace(stack=stack, service_id="a-service", endpoints=set)
+        yield SimpleNamespace(stack=stack, service_id="a-service")
 
 
 def run_once(under_test: DeploymentCommand, serving: SimpleNamespace) -> None:
@@ -49,7 +52,9 @@ def command(code: str) -> str:
     return f'python -c "{code}"'
 
 
-def test_it_runs_where_the_project_is_when_a_model_is_published_or_tagged(serving, models, tmp_path, capsys):
+def test_it_runs_where_the_project_is_when_models_or_endpoints_have_changed(
+    serving, models, tmp_path, capsys
+):
     deployment = DeploymentCommand(command(PRINT_SERVICE), serving, tmp_path)
     deployment.poll()
     assert NAME not in serving.stack.processes.running
@@ -61,7 +66,11 @@ def test_it_runs_where_the_project_is_when_a_model_is_published_or_tagged(servin
     assert serving.stack.processes.running[NAME] is first  # nothing has changed
     models["a-model"] = ["best"]
     run_once(deployment, serving)
-    assert serving.stack.processes.running[NAME] is not first
+    second = serving.stack.processes.running[NAME]
+    assert second is not first
+    models.endpoints = 'digits/1 {\n  serving_url = "digits"\n}'
+    run_once(deployment, serving)
+    assert serving.stack.processes.running[NAME] is not second
     assert capsys.readouterr().out == ""  # the same as before
 
 
