@@ -11,8 +11,10 @@ differ. Another table needs other columns, rules and features here, down to buil
 """
 
 import json
+import random
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,23 +121,22 @@ def find_problems(body: object) -> list[str]:
     return problems
 
 
-RANDOM = np.random.default_rng()
+def rank(value: float, edges: list[float], shares: list[float]) -> float:
+    """Return where a value of a feature lies among the training data.
 
-
-def ranks(values: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return where values (n,) of a feature lie among the training data; shape (n,).
-
-    `edges` (k,) are values of the training data from the smallest to the largest, rising, and `shares` (k,)
-    says how much of the data is not above each. Within the data, a rank is above 0 and up to 1, and a tenth
-    of the data lies in each tenth: also where one value is frequent, as it gets any of the ranks that it
+    `edges` are values of the training data from the smallest to the largest, rising, as 32-bit floats, and
+    `shares` says how much of the data is not above each. Within the data, a rank is above 0 and up to 1, and a
+    tenth of the data lies in each tenth: also where one value is frequent, as it gets any of the ranks that it
     takes up, by chance (the randomized probability integral transform). Below the data it is -1, above 2.
     """
-    values = np.asarray(values, edges.dtype)  # as in training: the largest value must not be above itself
-    place = np.searchsorted(edges, values)
-    upper = shares[np.minimum(place, len(edges) - 1)]
-    lower = np.where(place > 0, shares[place - 1], 0.0)
-    found = upper - RANDOM.random(len(values)) * (upper - lower)
-    return np.where(place == len(edges), 2.0, np.where(values < edges[0], -1.0, found))
+    value = float(np.float32(value))  # as in training: the largest value must not be above itself
+    if value < edges[0]:
+        return -1.0
+    if value > edges[-1]:
+        return 2.0
+    place = bisect_left(edges, value)
+    lower = shares[place - 1] if place else 0.0
+    return shares[place] - random.random() * (shares[place] - lower)
 
 
 class Model:
@@ -161,18 +162,14 @@ class Model:
         # Of the training data: the rows, the share of class 1, the distribution of the watched features. A
         # model that was trained before models held this is not watched.
         self.reference: dict[str, Any] = json.loads(self.booster.attr("reference") or "{}")
-        self.watched = {
-            name: (np.array(of_training["edges"], np.float32), np.array(of_training["shares"]))
-            for name, of_training in self.reference.get("features", {}).items()
-        }
 
     def statistics(self, features: np.ndarray) -> dict[str, float]:
         """Return what is counted of a row of features (19,), and what the rules need to know of the model."""
-        if not self.watched:
+        if not self.reference:
             return {}
-        of_row = {name: features[[FEATURES.index(name)]] for name in self.watched}
         found = {
-            f"{RANK}{name}": float(ranks(of_row[name], *about)[0]) for name, about in self.watched.items()
+            RANK + name: rank(features[FEATURES.index(name)], **of_training)
+            for name, of_training in self.reference["features"].items()
         }
         share, rows = self.reference["share"], self.reference["rows"]
         return {**found, "expected share": share, "training rows": rows, "watched features": len(found)}

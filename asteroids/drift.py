@@ -27,8 +27,7 @@ def reference_of(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         values = np.sort(features[:, FEATURES.index(name)])
         edges = np.unique(np.quantile(values, np.arange(11) / 10).astype(np.float32))
         shares = np.searchsorted(values, edges, side="right") / len(values)
-        # Nine digits give back the same 32-bit float.
-        about[name] = {"edges": [float(f"{edge:.9g}") for edge in edges], "shares": shares.round(6).tolist()}
+        about[name] = {"edges": edges.tolist(), "shares": shares.round(6).tolist()}
     return {"rows": len(labels), "share": round(float(labels.mean()), 6), "features": about}
 
 

@@ -153,8 +153,8 @@ def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
 
 def bucket_counts(model_file: Path, name: str, rows: list[dict]) -> list[int]:
     """How many of the rows the model's own reference puts into each bucket of ranks."""
-    of_feature = hook.Model(str(model_file)).watched[name]
-    found = hook.ranks(np.array([row[name] for row in rows]), *of_feature)
+    of_feature = hook.Model(str(model_file)).reference["features"][name]
+    found = [hook.rank(row[name], **of_feature) for row in rows]
     return np.bincount(np.searchsorted(hook.RANK_EDGES, found), minlength=len(hook.RANK_EDGES) + 1).tolist()
 
 

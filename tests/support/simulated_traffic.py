@@ -21,7 +21,7 @@ from asteroids.frozen_test_set import is_test_group
 from demo.dashboard import metric_name
 from global_config import LABEL_COLUMN, SERVING_ENDPOINT, WATCHED_FEATURES
 from local_stack.prometheus import STATISTICS_JOB
-from preprocess_serving import RANK, RANK_EDGES, RAW_COLUMNS, build_features, ranks
+from preprocess_serving import RANK, RANK_EDGES, RAW_COLUMNS, build_features, rank
 from tests.support.checkouts import REPOSITORY
 
 HOUR = 3600
@@ -184,12 +184,9 @@ def export(
     edges = [*map(str, RANK_EDGES), "+Inf"]
     exported = series("up", np.ones(steps + 1)) | counter("_count_total", requests)
     for name, about in reference["features"].items():
-        of_training = np.array(about["edges"], np.float32), np.array(about["shares"])
 
-        def bucket(
-            values: pd.DataFrame, name: str = name, of_training: tuple[Numbers, Numbers] = of_training
-        ) -> Numbers:
-            return np.searchsorted(RANK_EDGES, ranks(values[name].to_numpy(), *of_training))
+        def bucket(values: pd.DataFrame, name: str = name, about: Reference = about) -> Numbers:
+            return np.searchsorted(RANK_EDGES, [rank(value, **about) for value in values[name]])
 
         exported |= histogram(RANK + name, traffic.sums(bucket, len(edges)), edges)
     # The definition stands in for the model, which agrees with it in 99 of 100 rows.
