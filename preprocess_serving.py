@@ -124,10 +124,11 @@ def find_problems(body: object) -> list[str]:
 def rank(value: float, edges: list[float], shares: list[float]) -> float:
     """Return where a value of a feature lies among the training data.
 
-    `edges` are values of the training data from the smallest to the largest, rising, as 32-bit floats, and
-    `shares` says how much of the data is not above each. Within the data, a rank is above 0 and up to 1, and a
-    tenth of the data lies in each tenth: also where one value is frequent, as it gets any of the ranks that it
-    takes up, by chance (the randomized probability integral transform). Below the data it is -1, above 2.
+    `edges` are values of the training data from the smallest to the largest, rising, as 32-bit floats,
+    and `shares` says how much of the data is not above each. Within the data, a rank is above 0 and up to
+    1, and a tenth of the data lies in each tenth: also where one value is frequent, as it gets any of the
+    ranks that it takes up, by chance (the randomized probability integral transform). Below the data it
+    is -1, above 2.
     """
     value = float(np.float32(value))  # as in training: the largest value must not be above itself
     if value < edges[0]:
