@@ -2,7 +2,8 @@
 
     python tests/monitoring/statistics_without_kafka.py messages.json 9999
 
-The file holds {"metrics": {endpoint: {variable: edges}}, "messages": [what inference sends to Kafka]}.
+The file holds {"metrics": {endpoint: {variable: {"type": "scalar" or "value", "buckets": edges}}},
+"messages": [what inference sends to Kafka]}.
 The messages come over and over, 500 of them a second, through the code that reads them from Kafka. Counts
 are handed out between two batches: within one, some counters would know of requests that others do not, and
 shares of requests would not add up.
@@ -42,11 +43,8 @@ class Service(ModelRequestProcessor):
 
     def list_endpoint_logging(self) -> dict[str, EndpointMetricLogging]:
         return {
-            endpoint: EndpointMetricLogging(
-                endpoint=endpoint,
-                metrics={name: {"type": "scalar", "buckets": edges} for name, edges in variables.items()},
-            )
-            for endpoint, variables in content["metrics"].items()
+            endpoint: EndpointMetricLogging(endpoint=endpoint, metrics=metrics)
+            for endpoint, metrics in content["metrics"].items()
         }
 
 

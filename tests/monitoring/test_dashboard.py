@@ -1,41 +1,26 @@
-"""asteroid.json: sound by itself, by Grafana's published types, and by what a real Prometheus answers.
+"""asteroid.json: sound by itself, true to the alert rules, and accepted by Grafana's published types.
 
-There is no Grafana here. The tests check that each version's own types accept every part of the file, and
-that each expression in it has a value when real metrics are there.
+There is no Grafana here. The tests check that each version's own types accept every part of the file.
+test_dashboard_on_traffic.py asks a Prometheus with real metrics for each expression in it.
 """
 
-import itertools
 import json
-import math
 import re
 import shutil
-import sys
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import yaml
-from demo.simulated_traffic import RULES, TOOLS_CACHE, metric_name, table, training_edges
 
-from asteroids.evaluation import rule_of_thumb
 from demo import dashboard
 from demo.dashboard import COLUMNS, FEATURES, Document
-from local_stack.errors import StackError
-from local_stack.processes import Processes
-from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
-from local_stack.serving import accepts, take_port
-from local_stack.serving_programs import check_packages
 from local_stack.tests.programs import skip_outside_ci
-from local_stack.waiting import run, wait_until
+from local_stack.waiting import run
+from tests.support.alarms import RULES, TOOLS_CACHE
 
-HERE = Path(__file__).resolve().parent
-SCHEMA = HERE / "grafana_schema"
+SCHEMA = Path(__file__).resolve().parent / "grafana_schema"
 GRAFANA_VERSIONS = ["9", "10", "11", "12"]
-EDGES = {metric_name(feature): edges for feature, edges in training_edges().items()}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +59,8 @@ def test_every_panel_says_what_it_shows_by_targets_with_an_expression_and_a_lett
 def test_all_data_come_from_the_source_that_the_user_chooses(model):
     assert model["templating"]["list"][0]["name"] == "datasource"
     assert model["templating"]["list"][0]["query"] == "prometheus"
-    for part in [*model["panels"], *(target for panel in model["panels"] for target in panel["targets"])]:
+    panels, annotations = model["panels"], model["annotations"]["list"]
+    for part in [*panels, *annotations, *(target for panel in panels for target in panel["targets"])]:
         assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     assert set(re.findall(r'"uid": "([^"]*)"', json.dumps(model))) == {"${datasource}"}
 
@@ -89,21 +75,70 @@ def test_no_expression_takes_the_histograms_for_prometheus_s_own(model):
 
 
 def test_the_dashboard_names_no_endpoint_no_feature_and_no_share(model):
-    for part in [*model["templating"]["list"], *model["panels"]]:
+    about = [*model["templating"]["list"], *model["annotations"]["list"], *model["links"], *model["panels"]]
+    for part in about:
         text = json.dumps({**part, "description": ""})
-        assert not re.search(r"asteroid|magnitude|orbit|hazard|15\.6", text, re.IGNORECASE)
+        assert not re.search(r"asteroid|magnitude|orbit|hazard", text, re.IGNORECASE)
+    assert "15.6" not in json.dumps(model)
 
 
-def test_every_feature_has_a_heatmap_and_every_alert_has_a_line():
+def test_links_lead_where_a_variable_of_the_dashboard_says(model):
+    addresses = {
+        each["name"]: each["query"] for each in model["templating"]["list"] if each["type"] == "textbox"
+    }
+    assert all(address.startswith("https://") for address in addresses.values())
+    links = [link["url"] for link in model["links"]]
+    links += re.findall(r'"url": "(.*?)"', json.dumps(model["panels"]))
+    assert {re.match(r"\$\{(\w+):raw\}", link)[1] for link in links} == addresses.keys()
+
+
+def test_annotations_ask_the_same_of_each_version_of_grafana(model):
+    for annotation in model["annotations"]["list"]:
+        assert annotation["target"]["expr"] == annotation["expr"]
+        assert annotation["target"]["interval"] == annotation["step"]
+
+
+def test_every_feature_has_a_heatmap():
     heatmaps = [panel["title"] for panel in dashboard.panels() if panel["type"] == "heatmap"]
-    assert heatmaps == [f"Deciles of {feature}" for feature in FEATURES]
+    assert heatmaps == [heatmap_of(feature) for feature in FEATURES]
+
+
+def test_every_alert_has_a_line_in_the_order_of_the_rules_and_notices_are_told_from_alarms():
+    lines = [re.findall(r'alertname="(\w+)".*\) \* (\d)', target)[0] for target in targets_of("Alarms")]
+    levels = {"info": "2", "warning": "3"}
+    assert lines == [(alert["alert"], levels[alert["labels"]["severity"]]) for alert in alerts()]
+
+
+@pytest.mark.parametrize(
+    ("panel", "compared"),
+    [
+        ("How far: population stability index (PSI)", "endpoint_variable:psi"),
+        ("Is it chance?", "endpoint_variable:evidence"),
+        ("Outside the training data", "endpoint_variable:outside_share"),
+        ("Slow answers", "endpoint:slow_share:5m"),
+        ("Statistics lag", "endpoint:statistics_lag"),
+    ],
+)
+def test_thresholds_are_those_of_the_alerts(panel, compared, model):
+    (shown,) = (each for each in model["panels"] if each["title"] == panel)
+    steps = [step["value"] for step in shown["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    limits = {
+        float(limit) for alert in alerts() for limit in re.findall(rf"{compared} > ([\d.]+)", alert["expr"])
+    }
+    assert steps == [None, *sorted(limits)]
+
+
+def alerts() -> list[Document]:
     rules = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
-    shown = re.findall(r'firing"\}\) \* 2 or max\(ALERTS\{alertname="(\w+)"', " ".join(targets_of("Alarms")))
-    assert shown == [rule["alert"] for rule in rules if "alert" in rule]
+    return [rule for rule in rules if "alert" in rule]
 
 
-def targets_of(title: str) -> list[str]:
-    return [expression for panel, expression in dashboard.expressions() if panel == title]
+def heatmap_of(feature: str) -> str:
+    return f"{feature}: where requests lie in the training data"
+
+
+def targets_of(title: str, endpoint: str = dashboard.ENDPOINT) -> list[str]:
+    return [expression for panel, expression in dashboard.expressions(endpoint) if panel == title]
 
 
 # Grafana's types.
@@ -128,12 +163,17 @@ def node_modules() -> Path:
     return folder / "node_modules"
 
 
-# Grafana's types have enumerations where its files have their texts.
+# Grafana's types have enumerations where its files have their texts. They know what all annotations have, and
+# as a target only that of Grafana's own: the rest is Prometheus's.
 PREAMBLE = """
-import type { Dashboard, Panel } from "@grafana/schema";
+import type { AnnotationQuery, Dashboard as Whole, Panel } from "@grafana/schema";
 type Plain<T> =
     T extends string ? `${T}` : T extends (infer U)[] ? Plain<U>[]
     : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;
+type Asked = { expr: string, step: string, titleFormat: string, textFormat: string, tagKeys: string };
+type Annotation =
+    Omit<AnnotationQuery, "target"> & Asked & { target: { refId: string, expr: string, interval: string } };
+type Dashboard = Omit<Whole, "annotations"> & { annotations: { list: Annotation[] } };
 """
 
 # The types of version 9 ask for properties that Grafana 9 itself leaves out, do not allow a threshold to
@@ -144,7 +184,8 @@ type Plain<T> =
     T extends string ? `${T}` : T extends (infer U)[] ? Plain<U>[]
     : T extends number ? T | null
     : T extends object ? { [K in keyof T]?: Plain<T[K]> } : T;
-type Dashboard = Omit<Whole, "templating"> & { templating: { list: unknown[] } };
+type Dashboard = Omit<Whole, "templating" | "annotations">
+    & { templating: { list: unknown[] }, annotations: { list: unknown[] } };
 type Panel = WholePanel;
 """
 
@@ -159,10 +200,14 @@ def test_grafana_s_types_accept_the_dashboard_and_refuse_a_damaged_one(
     damaged["panels"][2]["legendformat"] = ""
     damaged["panels"][0]["gridPos"]["x"] = "0"
     damaged["panels"][1]["fieldConfig"]["defaults"]["color"] = {"mode": 7}
+    damaged["links"][0]["targetBlank"] = "yes"
+    del damaged["annotations"]["list"][0]["iconColor"]
     errors = type_errors(version, node_modules, damaged, tmp_path)
     assert "'\"legendformat\"' does not exist" in errors
     assert "Type 'string' is not assignable to type 'number" in errors
     assert "Type 'number' is not assignable to type '" in errors
+    assert "Type 'string' is not assignable to type 'boolean" in errors
+    assert ("Property 'iconColor' is missing" in errors) == (version != "9")
 
 
 def type_errors(version: str, node_modules: Path, model: Document, folder: Path) -> str:
@@ -203,104 +248,3 @@ def type_errors(version: str, node_modules: Path, model: Document, folder: Path)
     (folder / "tsconfig.json").write_text(json.dumps(settings))
     compiler = ["node", node_modules / "typescript" / "bin" / "tsc", "-p", folder, "--pretty", "false"]
     return run(compiler).stdout
-
-
-# A real Prometheus with real metrics.
-
-
-@pytest.fixture(scope="module")
-def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that scrapes clearml-serving's own statistics process and evaluates the rules.
-
-    Every expression in the dashboard has a value then, or all tests that ask for it fail.
-    """
-    try:
-        check_packages()
-        tools = find_tools(TOOLS_CACHE)
-    except StackError as error:
-        skip_outside_ci(str(error))
-    home = tmp_path_factory.mktemp("prometheus")
-    port = take_port(0)
-    traffic = home / "traffic.json"
-    traffic.write_text(json.dumps(made_up_traffic()))
-    with Processes(home / "logs") as processes:
-        command = [sys.executable, str(HERE / "statistics_without_kafka.py"), str(traffic), str(port)]
-        processes.start("statistics", command, ready=lambda: accepts(port))
-        targets, port = [f"127.0.0.1:{port}"], take_port(0)
-        command = prometheus_command(tools, home, port, targets, RULES, interval_seconds=1)
-        url = f"http://127.0.0.1:{port}"
-        processes.start("prometheus", command, ready=lambda: is_ready(url))
-        empty = partial(without_a_value, url)
-        wait_until(lambda: not empty(), "a value of every expression", lambda: "\n".join(empty()))
-        yield url
-
-
-def without_a_value(prometheus_url: str) -> list[str]:
-    """Return the expressions in the dashboard that have no value now, each with its panel.
-
-    Not a number is no value: it is what shares are while there are no requests.
-    """
-    return [
-        f"{title}: {expression}"
-        for title, expression in dashboard.expressions()
-        if not any(math.isfinite(value) for _, value in query(prometheus_url, expression))
-    ]
-
-
-def label_values(prometheus_url: str, selector: str, label: str) -> list[str]:
-    """Return the values that a label has in the series of a selector, as Grafana's label_values does."""
-    parameters = urllib.parse.urlencode({"match[]": selector})
-    address = f"{prometheus_url}/api/v1/label/{label}/values?{parameters}"
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        values: list[str] = json.load(answer)["data"]
-    return values
-
-
-def made_up_traffic() -> Document:
-    """Return what inference reports of real rows, answered in turn by an endpoint and a version of it."""
-    variables = {**training_edges(), "y": [0, 1]}
-    rows = table()[[*training_edges()]].assign(y=rule_of_thumb(table()))
-    shuffled = rows.sample(frac=1, random_state=0).to_dict("records")
-    endpoints = itertools.cycle(["asteroid", "asteroid/2"])
-    messages = [{"_url": next(endpoints), "_latency": 0.004, "_count": 1, **row} for row in shuffled]
-    return {"metrics": {"asteroid": variables, "asteroid/2": variables}, "messages": messages}
-
-
-@pytest.mark.e2e
-def test_the_endpoints_and_features_to_choose_from_are_those_that_are_counted(prometheus_url, model):
-    choices = {}
-    for variable in model["templating"]["list"][1:]:
-        query = variable["query"]["query"].replace("${endpoint}", "asteroid_2")
-        selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", query).groups()
-        choices[variable["name"]] = label_values(prometheus_url, selector, label)
-    assert choices == {"endpoint": ["asteroid", "asteroid_2"], "feature": sorted(FEATURES)}
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("feature", FEATURES)
-def test_the_buckets_of_a_heatmap_come_in_order_and_add_up_to_all_requests(feature, prometheus_url):
-    targets = targets_of(f"Deciles of {feature}")
-    edges = []
-    for expression in targets:
-        # Prometheus sorts a range's series by their labels, as text, and Grafana 9 takes them as they come.
-        answer = sorted(query(prometheus_url, expression), key=lambda series: series[0]["le"])
-        edges += [float(labels["le"]) for labels, _ in answer]
-    assert edges == [*EDGES[feature], float("inf")]
-    # In one query: between two Prometheus may collect new counts, and shares of different ones do not add up.
-    answer = query(prometheus_url, " or ".join(f"({expression})" for expression in targets))
-    assert len(answer) == len(edges)
-    assert sum(share for _, share in answer) == pytest.approx(100)
-
-
-@pytest.mark.e2e
-def test_psi_of_the_training_data_s_own_rows_is_small_and_alarms_are_quiet(prometheus_url):
-    found = query(prometheus_url, f'endpoint_variable:psi:10m{{variable="{FEATURES[0]}"}}')
-    assert [labels["endpoint"] for labels, _ in found] == ["asteroid", "asteroid_2"]
-    assert all(0 <= psi < 0.1 for _, psi in found)
-    assert query(prometheus_url, 'ALERTS{alertstate="firing"}') == []
-
-
-@pytest.mark.e2e
-def test_a_range_has_a_value_for_each_moment_both_ends_included(prometheus_url):
-    answer = query_range(prometheus_url, "vector(2)", 1000, 1010, step=5)
-    assert answer == [({}, [(1000, 2.0), (1005, 2.0), (1010, 2.0)])]
