@@ -47,6 +47,7 @@ hooks: $(VENV)/.tests    ## let git check style and types before each commit
 
 images: $(VENV)/.tests   ## make the README's pictures anew, from a real run (half an hour; needs Chromium)
 	$(BIN)/python -m images.make_images
+	$(BIN)/python -m tests.draw_alert
 
 install: $(VENV)/.example  ## install what the example and the local stack need
 

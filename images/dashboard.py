@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
-from demo.dashboard import COLUMNS, ENDPOINT, Document, load, panels
-from images.panels import DRAW, Series, legend_rows, moments, on_moments
+from demo.dashboard import COLUMNS, ENDPOINT, Document, annotations, load, panels
+from images.panels import COLOURS, DRAW, Series, legend_rows, moments, on_moments, stretches
 from images.style import FAINT, LARGE, NORMAL, SETTINGS, WIDTH, Card
 from images.traffic import Traffic
 
@@ -20,6 +20,7 @@ TICK_MINUTES = 5
 
 # The pixels between a panel's edge and its axes: left, right, above and below.
 SPACE = {
+    "stat": (14, 14, 32, 10),
     "state-timeline": (118, 14, 32, 26),
     "heatmap": (84, 26, 32, 52),
     "timeseries": (66, 14, 34, 38),
@@ -39,6 +40,11 @@ def draw_dashboard(traffic: Traffic) -> Card:
         card.text(MARGIN + 4, 31, load()["title"], fontsize=LARGE, fontweight="bold")
         about = f"Endpoint: {ENDPOINT}     Last {minutes} minutes (UTC)"
         card.text(WIDTH - MARGIN - 4, 31, about, fontsize=NORMAL, color=FAINT, ha="right")
+        for number, annotation in enumerate(annotations()):
+            colour = COLOURS[annotation["iconColor"]]
+            card.text(
+                MARGIN + 210 + 110 * number, 31, f"┆ {annotation['name']}", fontsize=NORMAL, color=colour
+            )
         for panel in shown:
             draw_panel(card, panel, traffic)
         card.text(WIDTH / 2, card.height - 12, WHAT_IT_IS, color=FAINT, ha="center")
@@ -62,14 +68,16 @@ def draw_panel(card: Card, panel: Document, traffic: Traffic) -> None:
             below += LEGEND_ROW * legend_rows(len(series))
     axes = card.axes(x + left, y + above, width - left - right, height - above - below, label=panel["title"])
     DRAW[panel["type"]](axes, panel, times, series)
-    if panel["type"] != "bargauge":
+    if panel["type"] not in ("bargauge", "stat"):
         show_time(axes, traffic)
+    if panel["type"] == "timeseries":
+        mark_annotations(axes, traffic, times)
 
 
 def panel_series(panel: Document, traffic: Traffic, times: np.ndarray) -> list[Series]:
     """Return the answers to the panel's expressions, with the names in its legend."""
     return [
-        Series(legend_name(target["legendFormat"], labels), on_moments(times, points))
+        Series(legend_name(target["legendFormat"], labels), on_moments(times, points), target["refId"])
         for target in panel["targets"]
         for labels, points in traffic.series[target["expr"]]
     ]
@@ -79,6 +87,16 @@ def legend_name(pattern: str, labels: dict[str, str]) -> str:
     for label, value in labels.items():
         pattern = pattern.replace(f"{{{{{label}}}}}", SHORT_NAMES.get(value, value))
     return pattern
+
+
+def mark_annotations(axes: Axes, traffic: Traffic, times: np.ndarray) -> None:
+    """Draw a line where each thing begins that the dashboard marks; how long it lasts is not shown."""
+    for annotation in annotations():
+        for _, points in traffic.series[annotation["expr"]]:
+            there = on_moments(times, points) > 0
+            for first, _ in stretches(np.where(there, 1.0, np.nan)):
+                colour = COLOURS[annotation["iconColor"]]
+                axes.axvline(times[first], color=colour, linewidth=1, linestyle=(0, (1, 2)), zorder=3)
 
 
 def show_time(axes: Axes, traffic: Traffic) -> None:

@@ -1,12 +1,13 @@
 """Make the README's pictures again, from a real run on the local stack.
 
-    python -m images.make_images                                   # all four, which takes half an hour
-    python -m images.make_images diagram pipeline                  # some, in two minutes
-    python -m images.make_images dashboard alert --record FILE     # from a run that is kept in FILE
+    python -m images.make_images                               # all three, which takes half an hour
+    python -m images.make_images diagram pipeline              # some, in two minutes
+    python -m images.make_images dashboard --record FILE       # from a run that is kept in FILE
+    python -m tests.draw_alert                                 # the fourth, from simulated traffic
 
 The run is the model's whole life: the scripts, the pipeline on agents, the champion on clearml-serving, then
-27 minutes of requests with a drift among them. --record reads the measurements from the file, or writes them
-there if it does not exist: so a drawing can be changed without another run.
+27 minutes of requests with a drift and a deployment among them. --record reads the measurements from the
+file, or writes them there if it does not exist: so a drawing can be changed without another run.
 """
 
 import argparse
@@ -22,7 +23,6 @@ from PIL import Image
 
 from demo import life, running
 from images import diagram
-from images.alert import draw_alerts
 from images.dashboard import draw_dashboard
 from images.style import SCALE, WIDTH
 from images.traffic import Traffic, run_traffic
@@ -30,7 +30,7 @@ from local_stack.errors import StackError
 from local_stack.stack import Stack
 
 FOLDER = Path(__file__).resolve().parent
-PICTURES = ("diagram", "pipeline", "dashboard", "alert")
+PICTURES = ("diagram", "pipeline", "dashboard")
 
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
 # Whether a part of the steps or the tables shows only when one scrolls sideways.
@@ -66,17 +66,14 @@ def photograph_pipeline(stack: Stack) -> None:
 def make(pictures: list[str], record: Path | None) -> None:
     if "diagram" in pictures:
         photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
-    drawn = {"dashboard", "alert"}.intersection(pictures)
+    drawn = "dashboard" in pictures
     traffic = Traffic.load(record) if drawn and record and record.exists() else None
     if "pipeline" in pictures or (drawn and not traffic):
-        traffic = live("pipeline" in pictures, send_traffic=bool(drawn and not traffic)) or traffic
+        traffic = live("pipeline" in pictures, send_traffic=drawn and not traffic) or traffic
     if traffic:
         if record and not record.exists():
             traffic.save(record)
-        if "dashboard" in drawn:
-            draw_dashboard(traffic).save(FOLDER / "dashboard.png")
-        if "alert" in drawn:
-            draw_alerts(traffic).save(FOLDER / "alert.png")
+        draw_dashboard(traffic).save(FOLDER / "dashboard.png")
     for picture in pictures:
         file = FOLDER / f"{picture}.png"
         shrink(file)

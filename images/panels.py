@@ -12,25 +12,37 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from demo.dashboard import Document
-from images.style import AMBER, BLUE, EDGE, GREEN, INK, PINK, RED, SCALE, SMALL, VIOLET
+from images.style import AMBER, BLUE, EDGE, FAINT, GREEN, INK, LARGE, ORANGE, PINK, RED, SCALE, SMALL, VIOLET
 from local_stack.prometheus import INTERVAL_SECONDS
 
 # Grafana's names for colours that asteroid.json uses, and its palette, in this project's colours.
-COLOURS = {"green": GREEN, "yellow": AMBER, "red": RED, "text": INK}
+COLOURS = {"green": GREEN, "yellow": AMBER, "orange": ORANGE, "red": RED, "text": INK}
+COLOURS |= {"blue": BLUE, "light-blue": "#9cc6ff", "dark-blue": "#3f7fd0", "super-light-blue": "#c9e0ff"}
+COLOURS |= {
+    "purple": VIOLET,
+    "light-purple": "#d3c4ff",
+    "dark-purple": "#8b68e0",
+    "super-light-purple": "#e6dcff",
+}
 PALETTE = [GREEN, AMBER, BLUE, VIOLET, RED, PINK, "#5fd0d8", "#c9d86a", "#e09560", "#8f9fe8", "#d8d3c4"]
 PALETTE += ["#a8764f", "#7d8ca3"]
 
 # How far below the axes a legend and a scale of colours begin, in CSS pixels; the time is between.
 LEGEND_PIXELS, BAR_PIXELS = 23, 28
+LETTER_SHARE = 0.0135  # of the picture's width, for a letter and what is free around a text
 
-UNITS = {"percent": " %", "reqps": " req/s", "short": ""}
+UNITS = {"percentunit": " %", "reqps": " req/s", "s": " s", "short": "", "none": ""}
 
 
 class Series(NamedTuple):
-    """A name for the legend, and a value for each time; not a number where there is none."""
+    """A name for the legend, and a value for each time; not a number where there is none.
+
+    Beside them stands the letter of the expression that this is an answer to.
+    """
 
     name: str
     values: np.ndarray
+    target: str = "A"
 
 
 def moments(start: float, end: float) -> np.ndarray:
@@ -48,37 +60,59 @@ def on_moments(times: np.ndarray, points: Sequence[tuple[float, float]]) -> np.n
 
 def shown_value(value: float, defaults: Document) -> str:
     """Return a number with its unit, with the panel's decimals or as many as it needs."""
+    unit = defaults.get("unit", "short")
+    if unit == "hex":
+        return f"{int(value):X}"
+    value *= 100 if unit == "percentunit" else 1
     number = f"{value:,.{defaults['decimals']}f}" if "decimals" in defaults else f"{value:,.6g}"
-    return number + UNITS[defaults.get("unit", "short")]
+    return number + UNITS[unit]
+
+
+def own_defaults(panel: Document, series: "Series") -> Document:
+    """Return how a panel shows one of its series: as all of them, but for what is overridden."""
+    defaults: Document = panel["fieldConfig"]["defaults"]
+    custom = dict(defaults.get("custom", {}))
+    changed: Document = {}
+    for rule in panel["fieldConfig"]["overrides"]:
+        name = {"byName": series.name, "byFrameRefID": series.target}[rule["matcher"]["id"]]
+        if name == rule["matcher"]["options"]:
+            for each in rule["properties"]:
+                place, key = (
+                    (custom, each["id"][7:]) if each["id"].startswith("custom.") else (changed, each["id"])
+                )
+                place[key] = each["value"]
+    return {**defaults, **changed, "custom": custom}
 
 
 def draw_timeseries(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
-    custom = defaults["custom"]
-    stacked = custom["stacking"]["mode"] == "normal"
-    special = [rule["matcher"]["options"] for rule in panel["fieldConfig"]["overrides"]]
+    stacked = defaults["custom"]["stacking"]["mode"] == "normal"
     base = np.zeros(len(times))
-    for number, (name, values) in enumerate(series):
-        colour, style = PALETTE[number % len(PALETTE)], "-"
-        if name in special:  # a line to compare with, such as the training data's value
-            colour, style = COLOURS["text"], "--"
-        top = base + np.nan_to_num(values) if stacked else values
+    for number, each in enumerate(series):
+        own = own_defaults(panel, each)
+        custom, colour = own["custom"], PALETTE[number % len(PALETTE)]
+        if own["color"]["mode"] == "fixed":
+            colour = COLOURS[own["color"]["fixedColor"]]
+        style = {"dash": "--", "dot": ":"}.get(custom.get("lineStyle", {}).get("fill"), "-")
+        top = base + np.nan_to_num(each.values) if stacked else each.values
         if custom["lineWidth"]:
-            shown = np.where(np.isnan(values), math.nan, top)
+            shown = np.where(np.isnan(each.values), math.nan, top)
             width = 0.7 * custom["lineWidth"]
-            axes.plot(times, shown, linestyle=style, color=colour, linewidth=width, label=name)
+            axes.plot(times, shown, linestyle=style, color=colour, linewidth=width, label=each.name)
         if custom["fillOpacity"]:
-            label = None if custom["lineWidth"] else name
+            low = next((other.values for other in series if other.name == custom.get("fillBelowTo")), base)
+            label = None if custom["lineWidth"] else each.name
             shade = {"alpha": custom["fillOpacity"] / 100, "linewidth": 0, "label": label}
-            axes.fill_between(times, base, top, where=~np.isnan(values), color=colour, **shade)
+            axes.fill_between(times, low, top, where=~np.isnan(each.values), color=colour, **shade)
         base = top if stacked else base
     draw_thresholds(axes, defaults)
-    if custom.get("scaleDistribution", {}).get("type") == "log":
-        axes.set_yscale("log", base=custom["scaleDistribution"]["log"])
+    if defaults["custom"].get("scaleDistribution", {}).get("type") == "log":
+        axes.set_yscale("log", base=defaults["custom"]["scaleDistribution"]["log"])
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_ylim(defaults.get("min"), defaults.get("max"))
+    largest = max(axes.get_ylim()[1], defaults["custom"].get("axisSoftMax", 0))
+    axes.set_ylim(defaults.get("min"), defaults.get("max", largest))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown_value(value, defaults)))
     place_legend(axes, panel)
 
@@ -131,28 +165,37 @@ def draw_heatmap(axes: Axes, panel: Document, times: np.ndarray, series: Sequenc
     bar = axes.figure.colorbar(mesh, cax=inset, orientation="horizontal")
     bar.outline.set_visible(False)
     bar.set_ticks([greatest * part for part in (0, 0.1, 0.25, 0.5, 1)])
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
 def draw_state_timeline(axes: Axes, panel: Document, times: np.ndarray, series: Sequence[Series]) -> None:
     """Draw a row for each series: one bar for each stretch of a state, with the state's name if it fits."""
-    defaults = panel["fieldConfig"]["defaults"]
-    states = {
-        float(value): state for mapping in defaults["mappings"] for value, state in mapping["options"].items()
-    }
     height = panel["options"]["rowHeight"]
-    opacity = defaults["custom"]["fillOpacity"] / 100
-    for row, (_, values) in enumerate(series):
-        for first, last in stretches(values):
-            state, begin = states[values[first]], times[first]
+    for row, each in enumerate(series):
+        own = own_defaults(panel, each)
+        opacity = own["custom"]["fillOpacity"] / 100
+        for first, last in stretches(each.values):
+            (text, colour), begin = state(each.values[first], own), times[first]
             length = times[last] + INTERVAL_SECONDS - begin
-            colour = COLOURS[state["color"]]
             axes.barh(row, length, height, left=begin, color=colour, alpha=opacity, linewidth=0)
-            if length > 0.016 * len(state["text"]) * (times[-1] - times[0]):
-                axes.text(begin + 8, row, state["text"], va="center", color="black")
+            if length > LETTER_SHARE / axes.get_position().width * len(text) * (times[-1] - times[0]):
+                axes.text(begin + 8, row, text, va="center", color="black")
     axes.set_yticks(range(len(series)), [each.name for each in series])
     axes.set_ylim(len(series) - 0.5, -0.5)
     axes.grid(False)
+
+
+def state(value: float, defaults: Document) -> tuple[str, str]:
+    """Return the name and the colour of a value: as it is mapped, or the number itself, by the thresholds."""
+    for mapping in defaults.get("mappings", []):
+        if found := mapping["options"].get(f"{value:g}"):
+            return found["text"], COLOURS[found["color"]]
+    name = defaults["color"].get("fixedColor")
+    if defaults["color"]["mode"] == "thresholds":
+        name = [step for step in defaults["thresholds"]["steps"] if (step["value"] or 0) <= value][-1][
+            "color"
+        ]
+    return shown_value(value, defaults), COLOURS[name]
 
 
 def stretches(values: np.ndarray) -> list[tuple[int, int]]:
@@ -166,7 +209,7 @@ def draw_bargauge(axes: Axes, panel: Document, _: np.ndarray, series: Sequence[S
     """Draw a bar for the last value of each series, on a background as long as the greatest value."""
     defaults = panel["fieldConfig"]["defaults"]
     series = [each for each in series if not np.isnan(each.values).all()]
-    last = [values[~np.isnan(values)][-1] for _, values in series]
+    last = [each.values[~np.isnan(each.values)][-1] for each in series]
     full = defaults.get("max", max(last, default=1))
     for row, (value, colour) in enumerate(zip(last, PALETTE, strict=False)):
         axes.barh(row, full, 0.5, color=EDGE, alpha=0.5)
@@ -182,7 +225,20 @@ def draw_bargauge(axes: Axes, panel: Document, _: np.ndarray, series: Sequence[S
     axes.spines[:].set_visible(False)
 
 
+def draw_stat(axes: Axes, panel: Document, _: np.ndarray, series: Sequence[Series]) -> None:
+    """Write the last value of each series large, one below the other, beside its name."""
+    series = [each for each in series if not np.isnan(each.values).all()]
+    for row, each in enumerate(series):
+        own = own_defaults(panel, each)
+        value = each.values[~np.isnan(each.values)][-1]
+        place = 1 - (row + 0.5) / len(series)
+        axes.text(0.46, place, each.name, ha="right", va="center", color=FAINT)
+        axes.text(0.54, place, shown_value(value, own), va="center", fontsize=LARGE)
+    axes.set_axis_off()
+
+
 DRAW = {
+    "stat": draw_stat,
     "timeseries": draw_timeseries,
     "heatmap": draw_heatmap,
     "state-timeline": draw_state_timeline,

@@ -134,7 +134,7 @@ def alerts() -> list[Document]:
 
 
 def heatmap_of(feature: str) -> str:
-    return f"{feature}: where requests lie in the training data"
+    return f"Tenths of {feature}"
 
 
 def targets_of(title: str, endpoint: str = dashboard.ENDPOINT) -> list[str]:

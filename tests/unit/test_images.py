@@ -17,8 +17,8 @@ from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
 from images import alert, diagram, make_images
 from images.dashboard import WHAT_IT_IS, draw_dashboard
 from images.panels import Series, draw_bargauge
-from images.style import PIXELS_AN_INCH, SCALE, WIDTH, Card
-from images.traffic import ALARM, FEATURES, PSI, PSI_10_MINUTES, REFERENCE, Traffic
+from images.style import BLUE, ORANGE, PIXELS_AN_INCH, RED, SCALE, WIDTH, Card
+from images.traffic import Traffic
 from local_stack.prometheus import INTERVAL_SECONDS
 from tests.support.checkouts import REPOSITORY
 
@@ -27,17 +27,12 @@ LARGEST_FILE = 200_000  # bytes
 MINUTE = 60
 
 START, END = 1_800_000_000, 1_800_000_000 + 30 * MINUTE
-DRIFT, OVER = START + 10 * MINUTE, START + 20 * MINUTE
+DEPLOYED = START + 10 * MINUTE
 
 
 @pytest.fixture(scope="module")
 def drawn_dashboard(traffic: Traffic) -> Card:
     return draw_dashboard(traffic)
-
-
-@pytest.fixture(scope="module")
-def drawn_alerts(traffic: Traffic) -> Card:
-    return alert.draw_alerts(traffic)
 
 
 def steady(value: float, start: float = START, end: float = END) -> list[tuple[float, float]]:
@@ -46,38 +41,33 @@ def steady(value: float, start: float = START, end: float = END) -> list[tuple[f
 
 @pytest.fixture(scope="module")
 def traffic() -> Traffic:
-    """Half an hour whose answers are made up: a drift in its middle, and an alarm during a part of it.
-
-    The magnitude alone alarms us, from minute 12 to 21; the reference's formula does so before the drift.
-    """
-    series = {
-        expression: [[{"endpoint": "asteroid", "variable": "y"}, steady(2.0)]]
-        for _, expression in dashboard.expressions()
-    }
+    """Half an hour whose answers are made up: each is 2, a deployment is marked, and no alarm."""
+    about = {"endpoint": "asteroid", "variable": "y", "window": "2h"}
+    series = {expression: [[about, steady(2.0)]] for _, expression in dashboard.expressions()}
     for title, expression in dashboard.expressions():
-        if title.startswith("Deciles of "):
-            series[expression] = [[{"le": le}, steady(10.0)] for le in ("0.1", "0.2", "+Inf")]
-    for expression in (PSI, PSI_10_MINUTES):
-        series[expression] = [[{"variable": feature}, steady(0.03)] for feature in FEATURES]
-    feature = next(iter(FEATURES))
-    states = {"pending": (11, 12), "firing": (12, 21)}
-    series[ALARM] = [
-        [
-            {"variable": feature, "alertstate": state},
-            steady(1.0, START + begin * MINUTE, START + end * MINUTE - INTERVAL_SECONDS),
-        ]
-        for state, (begin, end) in states.items()
-    ]
-    for expression in REFERENCE.values():
-        series[expression] = [[{}, steady(16.0, end=START + 5 * MINUTE - INTERVAL_SECONDS)]]
-    legs = [("normal", START), ("drift", DRIFT), ("normal", OVER)]
-    return Traffic(5, legs, START, END, series)
+        if title.startswith("Tenths of "):
+            series[expression] = [[{"le": le, "number": le}, steady(0.1)] for le in ("1", "2")]
+    answers = {"Deployments": [[{}, steady(1.0, DEPLOYED, DEPLOYED + 5 * MINUTE)]], "Alarms raised": []}
+    series |= {
+        expression: answers[title] for title, expression in dashboard.expressions() if title in answers
+    }
+    return Traffic(START, END, series)
+
+
+@pytest.fixture(scope="module")
+def drawn_alerts() -> Card:
+    """Three hours, in whose second one values begin to grow: one alarm tells it, and one never."""
+    hours = np.arange(-1, 2, 0.125)
+    told = alert.Told("MinorDrift", "notice", hours >= 0.5)
+    silent = alert.Told("MajorDrift", "urgent", hours > 2)
+    factor = 1 + np.maximum(hours, 0) / 4
+    return alert.draw_alerts(hours, factor, "MOID", [alert.Run(5, [told, silent])])
 
 
 # The files.
 
 
-@pytest.mark.parametrize("picture", make_images.PICTURES)
+@pytest.mark.parametrize("picture", [*make_images.PICTURES, "alert"])
 def test_each_picture_is_as_wide_as_two_pixels_for_one_of_the_readme(picture):
     content = (REPOSITORY / "images" / f"{picture}.png").read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
@@ -158,41 +148,55 @@ def test_a_line_has_the_values_that_prometheus_gave(traffic):
     expression = next(each for title, each in dashboard.expressions() if title == "Requests answered")
     answer = [[{"endpoint": "asteroid_7"}, [(START + 60, 4.0), (START + 65, 5.0)]]]
     changed = replace(traffic, series={**traffic.series, expression: answer})
-    (line,) = axes_of(draw_dashboard(changed), "Requests answered").get_lines()
+    line, _ = axes_of(draw_dashboard(changed), "Requests answered").get_lines()  # the other is a mark
     assert line.get_label() == "asteroid_7"
     drawn = {time: value for time, value in line.get_xydata().tolist() if not math.isnan(value)}
     assert drawn == {START + 60: 4.0, START + 65: 5.0}
 
 
-def test_a_heatmap_has_a_row_for_each_bucket_in_the_order_of_the_answer(drawn_dashboard):
-    axes = axes_of(drawn_dashboard, "Deciles of Absolute_Magnitude")
+def test_a_heatmap_has_a_row_for_each_bucket_in_the_order_of_the_answers(drawn_dashboard):
+    axes = axes_of(drawn_dashboard, "Tenths of Absolute_Magnitude")
     rows = [label.get_text() for label in axes.get_yticklabels()]
-    assert rows[:3] == ["0.1", "0.2", "+Inf"]
+    assert rows == [
+        *["below all of it"] * 2,
+        "tenth 1",
+        "tenth 2",
+        *["tenth 10"] * 2,
+        *["above all of it"] * 2,
+    ]
     assert axes.collections[0].get_array().shape[0] == len(rows)
 
 
-def test_thresholds_and_states_are_shown_as_the_dashboard_asks(drawn_dashboard):
-    lines = axes_of(drawn_dashboard, "Drift: population stability index (PSI)").get_lines()
-    assert [line.get_ydata()[0] for line in lines if line.get_linestyle() == "--"] == [0.1]
-    assert [text.get_text() for text in axes_of(drawn_dashboard, "Alarms").texts] == ["ALARM"] * 6
+def test_thresholds_states_and_units_are_shown_as_the_dashboard_asks(drawn_dashboard):
+    lines = axes_of(drawn_dashboard, "How far: population stability index (PSI)").get_lines()
+    assert [line.get_ydata()[0] for line in lines if line.get_color() in (ORANGE, RED)] == [0.004, 0.04]
+    assert [text.get_text() for text in axes_of(drawn_dashboard, "Alarms").texts] == ["notice"] * 9
+    about = [text.get_text() for text in axes_of(drawn_dashboard, "Model that answers").texts]
+    assert about == ["model", "2", "version", "2", "rows trained on", "2"]
+    (label,) = axes_of(drawn_dashboard, "Positive answers by version").texts
+    assert label.get_text() == "200.0 %"
+
+
+def test_a_model_is_written_as_the_first_digits_of_its_id(traffic):
+    expression = next(each for title, each in dashboard.expressions() if title == "Which model answered when")
+    answer = [[{"endpoint": "asteroid"}, steady(float(0x606E85CF))]]
+    changed = replace(traffic, series={**traffic.series, expression: answer})
+    axes = axes_of(draw_dashboard(changed), "Which model answered when")
+    assert [text.get_text() for text in axes.texts] == ["606E85CF", "2"]
+
+
+def test_a_deployment_is_marked_where_it_begins(drawn_dashboard):
+    lines = axes_of(drawn_dashboard, "Requests answered").get_lines()
+    assert [line.get_xdata()[0] for line in lines if line.get_color() == BLUE] == [DEPLOYED]
 
 
 # The alarms.
 
 
-def test_both_alarms_are_judged_on_the_same_traffic(drawn_alerts):
-    written = texts(drawn_alerts)
-    assert {" threshold 0.1", " threshold 15", "normal traffic", "drift", "normal again"} <= set(written)
-    ours, theirs = written.index("silent"), written.index("on 50 % of the time")
-    assert written[ours + 2] == "on 80 % of the time, 100 % of its last 2 minutes"
-    assert written[ours + 4] == "on for 1.0 minutes"
-    assert written[theirs + 2] == "on 0 % of the time, 0 % of its last 2 minutes"
-    assert written[theirs + 4] == "on for 0.0 minutes"
-
-
-def test_the_threshold_is_that_of_the_rules():
-    rules = (REPOSITORY / "deploy" / "asteroid_alerts.yml").read_text()
-    assert f"* clamp_max(endpoint_variable:observations:2m, {50 / alert.PSI_THRESHOLD:g}) / 50" in rules
+def test_an_alarm_is_told_by_its_bar_and_by_how_large_the_drift_was(drawn_alerts):
+    assert {"5 requests a second", "× 1.12, 0 h 30 min", "never"} <= set(texts(drawn_alerts))
+    bars = [bar for axes in drawn_alerts.figure.axes for bar in axes.patches]
+    assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0.5, 1.5)]
 
 
 def test_measurements_can_be_kept(traffic, tmp_path):
@@ -200,4 +204,4 @@ def test_measurements_can_be_kept(traffic, tmp_path):
     again = Traffic.load(tmp_path / "traffic.json")
     again.save(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == (tmp_path / "traffic.json").read_text()
-    assert again.series[PSI][0][1][0] == [START, 0.03]
+    assert again.start == START
