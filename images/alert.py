@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from demo.benchmark_alerts import REFERENCE_THRESHOLD
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from demo import dashboard
-from demo.life import DemoRun, run_command, run_script, say
+from demo.running import DemoRun, run_command, run_script, say
 from global_config import CHAMPION_TAG, MODEL_NAME, SERVING_ENDPOINT
 from local_stack import prometheus
 

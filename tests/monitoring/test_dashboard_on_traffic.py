@@ -23,7 +23,8 @@ from global_config import LABEL_COLUMN, WATCHED_FEATURES
 from local_stack.errors import StackError
 from local_stack.processes import Processes
 from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
-from local_stack.serving import accepts, check_packages, take_port
+from local_stack.serving import accepts, take_port
+from local_stack.serving_programs import check_packages
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import wait_until
 from model_training import save_model
