@@ -29,7 +29,7 @@ PALETTE += ["#a8764f", "#7d8ca3"]
 
 # How far below the axes a legend and a scale of colours begin, in CSS pixels; the time is between.
 LEGEND_PIXELS, BAR_PIXELS = 23, 28
-LETTER_SHARE = 0.0135  # of the picture's width, for a letter and what is free around a text
+LETTER_SHARE = 0.0095  # of the picture's width, for a letter and what is free around a text
 
 UNITS = {"percentunit": " %", "reqps": " req/s", "s": " s", "short": "", "none": ""}
 
