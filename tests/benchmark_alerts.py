@@ -3,6 +3,7 @@
     python -m tests.benchmark_alerts                 # 60 simulated days a row: an hour or two
     python -m tests.benchmark_alerts --days 6        # a tenth of them
     python -m tests.benchmark_alerts --only drift    # the first table alone, some minutes
+    python -m tests.benchmark_alerts --only quiet --rows nights waves --days 30
 
 Requests are simulated from the table, and promtool evaluates the rules on them. On the same windows, of 2
 minutes, 20 minutes and 2 hours, each watched feature is compared with training by
@@ -280,14 +281,16 @@ def switched(traffic: Traffic, endpoint: str) -> Series:
     return merged
 
 
-def print_quiet(pool: ProcessPoolExecutor, days: int) -> None:
-    """Print how often alarms are raised by traffic that does not drift."""
+def print_quiet(pool: ProcessPoolExecutor, days: int, wanted: list[str]) -> None:
+    """Print how often alarms are raised by traffic that does not drift; `wanted` are words of rows, or none."""
     runs = max(1, days // RUN_DAYS)
     print(f"\nTraffic without drift, {runs * RUN_DAYS} days a row.")
     print("How often an alarm went on, and in brackets the share of the time.")
     print_row("", "requests/s", "MajorDrift", "OutOfRange", "MinorDrift", "other alerts", *OTHERS)
     for name, (_, _, rates, _) in QUIET.items():
         for rate in rates:
+            if wanted and not any(word in f"{name} {rate:g}" for word in wanted):
+                continue
             batches = [range(first, min(first + AT_ONCE, runs)) for first in range(0, runs, AT_ONCE)]
             found = list(chain.from_iterable(pool.map(partial(quiet_runs, name, rate), batches)))
             cells = [often([alarms.of(alert) for alarms, _ in found]) for alert in OURS]
@@ -311,6 +314,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--days", type=int, default=60, help="simulated days a row of traffic without drift")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each drift")
+    parser.add_argument(
+        "--rows", nargs="+", default=[], help="only rows with one of these words, of the second"
+    )
     parser.add_argument("--only", choices=["drift", "quiet"], help="one of the two tables")
     arguments = parser.parse_args()
     try:
@@ -322,7 +328,7 @@ def main() -> None:
         if arguments.only != "quiet":
             print_drifts(pool, arguments.seeds)
         if arguments.only != "drift":
-            print_quiet(pool, arguments.days)
+            print_quiet(pool, arguments.days, arguments.rows)
 
 
 if __name__ == "__main__":
