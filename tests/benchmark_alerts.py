@@ -282,7 +282,7 @@ def switched(traffic: Traffic, endpoint: str) -> Series:
 
 
 def print_quiet(pool: ProcessPoolExecutor, days: int, wanted: list[str]) -> None:
-    """Print how often alarms are raised by traffic that does not drift; `wanted` are words of rows, or none."""
+    """Print how often alarms are raised by traffic that does not drift, of the wanted rows or all."""
     runs = max(1, days // RUN_DAYS)
     print(f"\nTraffic without drift, {runs * RUN_DAYS} days a row.")
     print("How often an alarm went on, and in brackets the share of the time.")

@@ -112,7 +112,7 @@ def test_every_alert_has_a_line_in_the_order_of_the_rules_and_notices_are_told_f
 @pytest.mark.parametrize(
     ("panel", "compared"),
     [
-        ("How far: population stability index (PSI)", "endpoint_variable:psi"),
+        ("How far: population stability index (PSI)", "endpoint_variable:psi(?:_at_least)?"),
         ("Is it chance?", "endpoint_variable:evidence"),
         ("Outside the training data", "endpoint_variable:outside_share"),
         ("Slow answers", "endpoint:slow_share:5m"),
