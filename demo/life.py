@@ -48,7 +48,7 @@ from preprocess_serving import AUTO_UPDATE, STABLE
 AGENTS = 2
 SERVING_SECONDS = 60
 REFUSAL = "Invalid request: "  # so preprocess_serving.py begins what it says to a row that it refuses
-TRAFFIC = {"normal": (500, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
+TRAFFIC = {"normal": (1000, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
 # with, and here that is a good part of the normal traffic.
 COUNTED = f'endpoint_variable:observations{{endpoint="{ENDPOINT}", variable!="y"}}'
