@@ -217,7 +217,8 @@ def main() -> None:
     reference = reference_of(table.features[rows], table.labels[rows])
     model_id = upload_model(task, booster, threshold, reference)
     print(
-        f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it, or any other, for drift:"
+        f"model '{config.MODEL_NAME}' ({model_id}); to let clearml-serving watch it, or any other, for drift "
+        "(where other edges were counted before, restart statistics afterwards):"
     )
     print(metrics_add_command("ID", config.SERVING_ENDPOINT, *counted_variables()))
 
