@@ -248,6 +248,8 @@ def test_what_cannot_be_watched_is_called_unwatched_and_raises_no_false_alarm():
         without("rank_of_Absolute", "a_feature_not_added"),
         without(":y_", "answers_not_added"),
         without("rank|share|rows|features", "model_without_reference"),
+        without("training_rows", "size_not_added"),
+        without("expected_share", "share_not_added"),
         without('le="0.[37]"', "other_edges"),
         # The model before knew ranks, and its counts are still there: they do not grow any more.
         {
@@ -258,6 +260,7 @@ def test_what_cannot_be_watched_is_called_unwatched_and_raises_no_false_alarm():
     )
     expected = {"metrics_never_added", "a_feature_not_added", "answers_not_added"}
     expected |= {"model_without_reference", "other_edges", "counts_stand_still"}
+    expected |= {"size_not_added", "share_not_added"}
     assert alarms.on.keys() == {("DriftUnwatched", "", endpoint) for endpoint in expected}
     for key in alarms.on:
         assert 15 * MINUTE <= alarms.first(*key) <= 18 * MINUTE
