@@ -102,6 +102,22 @@ def test_one_of_its_tags_takes_the_place_of_the_others_and_a_persons_own_stay():
     assert retrain.replace_tags(["retrain accepted"], "look at") == ["look at"]
 
 
+def test_a_champion_that_is_replaced_while_its_run_is_enqueued_does_not_get_its_tag_back(monkeypatch):
+    tags = {"m1": ["champion", "retrain"]}
+
+    class Model:
+        def __init__(self, model_id: str) -> None:
+            self.__dict__.update(id=model_id, tags=tags[model_id])
+
+        def __setattr__(self, name: str, value: list[str]) -> None:
+            tags[self.id] = value
+
+    monkeypatch.setattr(retrain, "Model", Model)
+    monkeypatch.setattr(retrain, "start_copy", lambda *_: tags.update(m1=["former champion", "retrain"]))
+    retrain.start_for_tag("m1")
+    assert tags == {"m1": ["former champion", "retrain accepted"]}
+
+
 # The webhook
 
 
@@ -205,3 +221,10 @@ def test_an_alert_asks_for_people_and_starts_nothing(monkeypatch, capsys):
     champion.set_metadata.assert_called_once_with("last alerts", TOLD, "str")
     started.assert_not_called()
     assert capsys.readouterr().out.splitlines()[0] == f"Alert: {TOLD}"
+
+
+def test_an_alert_does_not_take_away_what_a_person_has_asked_for(monkeypatch):
+    champion = Mock(id="c1", tags=["champion", "retrain"])
+    monkeypatch.setattr(retrain.Model, "query_models", Mock(return_value=[champion]))
+    retrain.note_alerts([TOLD])
+    assert champion.tags == ["champion", "retrain"]
