@@ -12,7 +12,7 @@ import pytest
 import requests
 
 import retrain
-from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, listen, parse_alerts
+from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, MOST_ALERTS, listen, parse_alerts
 from clearml_tools.sdk_internals import Schedule, Triggers
 from local_stack.waiting import wait_until
 
@@ -146,6 +146,13 @@ def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
     (line,) = parse_alerts(json.dumps(post(alerts=[alert])).encode())
     assert "\n" not in line
     assert len(line) == LONGEST_TEXT + 2
+    lines = parse_alerts(json.dumps(post(alerts=[alert] * 10_000)).encode())
+    assert lines == [line] * MOST_ALERTS + [f"and {10_000 - MOST_ALERTS} more"]
+
+
+def test_what_a_client_wrote_into_a_label_does_nothing_to_a_terminal_or_a_log():
+    alert = {"status": "firing", "labels": {"alertname": "a\x1b[2Jb\0c\ud800d\u202ee"}, "startsAt": "now"}
+    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e: since now"]
 
 
 @pytest.fixture(scope="module")
