@@ -220,14 +220,12 @@ def test_what_kubernetes_adds_to_the_labels_keeps_no_alert_from_its_endpoint():
     """A ServiceMonitor's labels, and the same endpoint in two namespaces."""
 
     def in_namespace(name: str, exported: Series) -> Series:
-        labels = f'namespace="{name}",service="statistics",container="statistics",pod="{name}-0",endpoint="http"'
+        labels = f'namespace="{name}",service="statistics",container="c",pod="{name}-0",endpoint="http"'
         return {series.replace("{", f"{{{labels},", 1): values for series, values in exported.items()}
 
     drift = Drift(START, END, factors={MOID: 2})
     other_answers = simulate(5, 1, reference=training_reference() | {"share": 0.5})
-    alarms = watch(
-        in_namespace("production", simulate(5, 1, drift)), in_namespace("staging", other_answers)
-    )
+    alarms = watch(in_namespace("production", simulate(5, 1, drift)), in_namespace("staging", other_answers))
     assert alarms.names() == {"MajorDrift", "OutOfRange", "MinorDrift", "PositiveShareDrift"}
     assert START < alarms.first(*MOID_DRIFT) <= START + 2 * MINUTE
 
