@@ -6,9 +6,11 @@ over days of traffic run tests/benchmark_alerts.py.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from asteroids.physics import MAGNITUDE, MOID
 from local_stack.errors import ProgramsNotFound
@@ -136,18 +138,50 @@ def test_other_answers_to_the_same_requests_raise_the_alarm_of_the_positive_shar
     assert alarms.always("PositiveShareDrift", start=raised, end=2 * HOUR)
 
 
-def test_missing_requests_are_told_if_there_were_some_a_day_ago_but_not_at_night_nor_at_first():
+@pytest.fixture
+def rules_of_requests(tmp_path) -> Path:
+    """The rules that count requests and miss them, without the others: over days these take a minute."""
+    rules = yaml.safe_load(RULES.read_text())
+    (group,) = rules["groups"]
+    names = re.compile("(endpoint|service):requests.*|NoRequests")
+    group["rules"] = [rule for rule in group["rules"] if names.fullmatch(rule.get("record") or rule["alert"])]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump(rules))
+    return file
+
+
+def test_missing_requests_are_told_if_there_were_some_a_day_ago_but_not_at_night_nor_at_first(
+    rules_of_requests,
+):
     def office_hours(seconds: np.ndarray) -> np.ndarray:
         hour = seconds / HOUR
         return np.where((hour > 1) & (hour % 24 < 14) & ~((hour > 29) & (hour < 30)), 0.1, 0)
 
     exported = simulate(office_hours, hours=50, step=120)
     exported = {name: values for name, values in exported.items() if "_count" in name or '"up"' in name}
-    alarms = watch(exported, step=120).at("")
+    alarms = watch(exported, rules=rules_of_requests, step=120).at("")
     assert alarms.names() == {"NoRequests"}
     assert 29 * HOUR + 10 * MINUTE <= alarms.first("NoRequests") <= 29 * HOUR + 20 * MINUTE
     assert alarms.last("NoRequests") <= 30 * HOUR + 4 * MINUTE
     assert alarms.episodes("NoRequests") == 1
+
+
+def test_missing_requests_are_told_on_a_monday_and_for_days_and_not_at_the_weekend(rules_of_requests):
+    day, step = 24 * HOUR, 300
+
+    def office_days(seconds: np.ndarray) -> np.ndarray:
+        days = seconds / day
+        return np.where((days % 7 < 5) & (days % 1 > 0.3) & (days % 1 < 0.7) & (days < 14.4), 0.1, 0)
+
+    exported = simulate(office_days, hours=24 * 17, step=step)
+    exported = {name: values for name, values in exported.items() if "_count" in name or '"up"' in name}
+    alarms = watch(exported, rules=rules_of_requests, step=step)
+    no_requests = alarms.of("NoRequests")[8 * day // step :]
+    assert alarms.names() == {"NoRequests"}
+    assert np.flatnonzero(no_requests)[0] * step == pytest.approx(6.4 * day, abs=25 * MINUTE)  # a Monday
+    for number in (6, 7, 8):
+        assert no_requests[int((number + 0.45) * day) // step : int((number + 0.7) * day) // step].all()
+        assert not no_requests[int((number + 0.8) * day) // step : int((number + 1) * day) // step].any()
 
 
 def test_a_dead_statistics_process_raises_its_own_alarm():
