@@ -2,6 +2,7 @@
 
 import json
 import socketserver
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,6 +86,10 @@ def listen(host: str, port: int, receive: Receiver) -> str:
 
         def server_bind(self) -> None:  # HTTPServer's own would ask DNS for the name of the host
             socketserver.TCPServer.server_bind(self)
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):  # a client that has gone is no error
+                super().handle_error(request, client_address)
 
     try:
         server = Server((host, port), Handler)

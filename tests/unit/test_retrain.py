@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import socket
+import struct
+import threading
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -199,6 +202,18 @@ def test_alertmanager_is_asked_to_post_again_if_clearml_does_not_answer(webhook,
     receive.side_effect = OSError("the server is away")
     assert requests.post(url, json=post(), timeout=10).status_code == 503
     assert capsys.readouterr().out == "The alerts could not be noted: the server is away\n"
+
+
+def test_a_client_that_goes_amid_its_body_is_no_traceback(webhook, capfd):
+    url, _ = webhook
+    port = int(url.rstrip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+    wait_until(
+        lambda: not any("process_request" in thread.name for thread in threading.enumerate()), "its end"
+    )
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_named(webhook):
