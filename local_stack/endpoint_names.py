@@ -49,6 +49,6 @@ def configured_endpoints(configuration: dict[str, str]) -> set[str]:
     return {name for kind in kinds for name in CONFIGURED.findall(kind)}
 
 
-def metric_name(endpoint: str) -> str:
-    """Return the name with which an endpoint's metrics begin."""
-    return re.sub(r"[^a-zA-Z0-9_:()]", "_", endpoint)
+def metric_name(name: str) -> str:
+    """Return the name of an endpoint or a variable as clearml-serving writes it into its metrics."""
+    return re.sub(r"[^a-zA-Z0-9_:()]", "_", name)
