@@ -70,10 +70,14 @@ def start_nightly(at: time) -> None:
 
 
 def start_for_tag(model_id: str) -> None:
-    """Start a run as the tag of a model asks for, and say so by another tag in its place."""
+    """Start a run as the tag of a model asks for, and say so by another tag in its place.
+
+    While a run for such a tag is under way, the tag waits.
+    """
     if RETRAIN_TAG not in (Model(model_id).tags or []):  # it has just been done
         return
-    start_copy(f"tag on model {model_id[:8]}", {"query_date": f"{datetime.now(UTC):%Y-%m-%d}"})
+    if not start_copy(f"tag on model {model_id[:8]}", {"query_date": f"{datetime.now(UTC):%Y-%m-%d}"}):
+        return
     model = Model(model_id)  # as it is now: a selection may have made or ended a champion meanwhile
     model.tags = replace_tags(model.tags or [], RETRAIN_ACCEPTED_TAG)
 

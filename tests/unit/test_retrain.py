@@ -15,6 +15,7 @@ import pytest
 import requests
 
 import retrain
+from clearml_tools import pipeline_runs
 from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, MOST_ALERTS, listen, parse_alerts
 from clearml_tools.sdk_internals import Schedule, Triggers
 from local_stack.waiting import wait_until
@@ -116,9 +117,19 @@ def test_a_champion_that_is_replaced_while_its_run_is_enqueued_does_not_get_its_
             tags[self.id] = value
 
     monkeypatch.setattr(retrain, "Model", Model)
-    monkeypatch.setattr(retrain, "start_copy", lambda *_: tags.update(m1=["former champion", "retrain"]))
+    monkeypatch.setattr(retrain, "start_copy", lambda *_: not tags.update(m1=["former champion", "retrain"]))
     retrain.start_for_tag("m1")
     assert tags == {"m1": ["former champion", "retrain accepted"]}
+
+
+@pytest.mark.parametrize(("status", "tag"), [("queued", "retrain accepted"), ("in_progress", "retrain")])
+def test_a_tag_waits_for_a_run_that_is_under_way_as_that_may_not_see_the_new_rows(monkeypatch, status, tag):
+    model = SimpleNamespace(tags=["retrain"])
+    monkeypatch.setattr(retrain, "Model", lambda _: model)
+    run = SimpleNamespace(id="r1", name="asteroid pipeline, tag on model m1", status=status)
+    monkeypatch.setattr(pipeline_runs, "find_runs", lambda **_: [run])
+    retrain.start_for_tag("m1")
+    assert model.tags == [tag]
 
 
 # The webhook
