@@ -221,8 +221,8 @@ class Preprocess:
         features = build_features(body)
         if collect_custom_statistics_fn:
             state["statistics"] = self.model.statistics(features) | self.about_endpoint()
-            # What is in the body would be counted instead.
-            for name in state["statistics"]:
+            # What is in the body under a name that is counted would be counted instead.
+            for name in (*MODEL_VALUES, *(RANK + feature for feature in FEATURES)):
                 body.pop(name, None)
         return features.reshape(1, -1)
 
@@ -246,10 +246,10 @@ class Preprocess:
             for key in ("serving_url", "version", "model_id")
         )
         about: dict[str, Any] = {"sent": time.time()}
-        if version.isdigit():
+        if version.isdecimal():
             about["version"] = int(version)
         if re.match("[0-9a-f]{8}", model):  # a number is all that Prometheus stores
             about["model"] = int(model[:8], 16)
-        if name.endswith(AUTO_UPDATE):
+        if version and name.endswith(AUTO_UPDATE):
             about["_url"] = name.removesuffix(AUTO_UPDATE) + STABLE
         return about

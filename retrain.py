@@ -70,12 +70,16 @@ def start_nightly(at: time) -> None:
 
 
 def start_for_tag(model_id: str) -> None:
-    """Start a run as the tag of a model asks for, and say so by another tag in its place."""
-    model = Model(model_id)
-    if RETRAIN_TAG not in (tags := model.tags or []):  # it has just been done
+    """Start a run as the tag of a model asks for, and say so by another tag in its place.
+
+    While a run for such a tag is under way, the tag waits.
+    """
+    if RETRAIN_TAG not in (Model(model_id).tags or []):  # it has just been done
         return
-    start_copy(f"tag on model {model_id[:8]}", {"query_date": f"{datetime.now(UTC):%Y-%m-%d}"})
-    model.tags = replace_tags(tags, RETRAIN_ACCEPTED_TAG)
+    if not start_copy(f"tag on model {model_id[:8]}", {"query_date": f"{datetime.now(UTC):%Y-%m-%d}"}):
+        return
+    model = Model(model_id)  # as it is now: a selection may have made or ended a champion meanwhile
+    model.tags = replace_tags(model.tags or [], RETRAIN_ACCEPTED_TAG)
 
 
 def note_alerts(alerts: list[str]) -> None:
@@ -85,7 +89,9 @@ def note_alerts(alerts: list[str]) -> None:
     champions = Model.query_models(PROJECT_NAME, MODEL_NAME, tags=[CHAMPION_TAG], only_published=True)
     for champion in champions[:1]:
         champion.set_metadata(LAST_ALERTS, "; ".join(alerts), "str")
-        champion.tags = replace_tags(champion.tags or [], LOOK_AT_TAG)
+        if RETRAIN_TAG in (tags := champion.tags or []):  # somebody has looked, and it is about to be done
+            continue
+        champion.tags = replace_tags(tags, LOOK_AT_TAG)
         print(f"Model {champion.id} has the tag '{LOOK_AT_TAG}' now; '{RETRAIN_TAG}' would train", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socketserver
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from clearml_tools.errors import UserError
 VERSION = "4"  # of Alertmanager's format
 LARGEST_BODY = 1_000_000  # bytes
 LONGEST_TEXT = 200  # characters: what a client wrote may be in a label
+MOST_ALERTS = 50  # of one post that are handed on
 SECONDS = 10  # for a body to arrive
 
 Receiver = Callable[[list[str]], None]
@@ -22,7 +24,9 @@ def parse_alerts(body: bytes) -> list[str]:
     posted = json.loads(body)
     if not isinstance(posted, dict) or posted.get("version") != VERSION:
         raise ValueError(f"no post of Alertmanager in format {VERSION}")
-    return [describe(alert) for alert in posted["alerts"] if alert["status"] == "firing"]
+    firing = [describe(alert) for alert in posted["alerts"] if alert["status"] == "firing"]
+    more = len(firing) - MOST_ALERTS
+    return [*firing[:MOST_ALERTS], f"and {more} more"] if more > 0 else firing
 
 
 def describe(alert: dict[str, Any]) -> str:
@@ -32,7 +36,9 @@ def describe(alert: dict[str, Any]) -> str:
     told = ", ".join(f"{key} {value}" for key, value in sorted(labels.items()))
     summary = dict(alert.get("annotations") or {}).get("summary", "")
     parts = [f"{name} ({told})" if told else name, f"since {alert['startsAt']}", summary]
-    text = " ".join(": ".join(filter(None, map(str, parts))).split())
+    # Nothing that would move a terminal's cursor, or that has no encoding.
+    printable = "".join(c if c.isprintable() else " " for c in ": ".join(filter(None, map(str, parts))))
+    text = " ".join(printable.split())
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 
 
@@ -80,6 +86,10 @@ def listen(host: str, port: int, receive: Receiver) -> str:
 
         def server_bind(self) -> None:  # HTTPServer's own would ask DNS for the name of the host
             socketserver.TCPServer.server_bind(self)
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):  # a client that has gone is no error
+                super().handle_error(request, client_address)
 
     try:
         server = Server((host, port), Handler)

@@ -57,8 +57,11 @@ def newest_successful_run() -> str:
     )
 
 
-def start_copy(kind: str, parameters: Mapping[str, str], once: str = "") -> None:
+def start_copy(kind: str, parameters: Mapping[str, str], once: str = "") -> bool:
     """Enqueue a copy of the newest successful run, with other parameters, and print its outcome later.
+
+    Return whether a run will begin, or has with `once`; not so while one is under way, which may not see what
+    is new.
 
     `kind` and `once` become its name, by which it is found again: nothing is enqueued while a copy of this
     kind has not ended, and with `once` there is one in all. A copy that nobody has enqueued is taken first.
@@ -72,10 +75,10 @@ def start_copy(kind: str, parameters: Mapping[str, str], once: str = "") -> None
                 drafts.append(run.id)
             elif once and run.name == beginning + once:
                 print(f"{run.name}: was started already, and is {status} ({run.id})", flush=True)
-                return
+                return True
             elif status not in ENDED:
                 print(f"{run.name}: is {status} still ({run.id}), so no other is started", flush=True)
-                return
+                return status == "queued"
         name = beginning + once
         task = Task.get_task(drafts[0]) if drafts else Task.clone(newest_successful_run(), name=name)
         task.set_name(name)
@@ -86,6 +89,7 @@ def start_copy(kind: str, parameters: Mapping[str, str], once: str = "") -> None
     given = "".join(f", {key} {value}" for key, value in parameters.items())
     print(f"{name}: is enqueued as {task.id}{given}", flush=True)
     threading.Thread(target=report_end, args=[task], daemon=True).start()
+    return True
 
 
 def say_who_is_missing(queues: list[str]) -> None:

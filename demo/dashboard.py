@@ -1,18 +1,12 @@
 """The panels of asteroid.json as Grafana shows them, and what they ask Prometheus."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from global_config import SERVING_ENDPOINT, WATCHED_FEATURES
-
-
-def metric_name(name: str) -> str:
-    """Return the name of an endpoint or a variable as clearml-serving writes it into its metrics."""
-    return re.sub(r"[^(a-zA-Z0-9_:)]", "_", name)
-
+from local_stack.endpoint_names import metric_name
 
 DASHBOARD = Path(__file__).resolve().parent.parent / "asteroid.json"
 COLUMNS = 24  # of Grafana's grid

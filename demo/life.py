@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.table import Table
 
 from clearml_tools.shell_commands import auto_update_commands
-from demo.dashboard import ENDPOINT, metric_name
+from demo.dashboard import ENDPOINT
 from demo.running import (
     REPOSITORY,
     BackgroundScript,
@@ -38,6 +38,7 @@ from global_config import (
     STEP_QUEUE,
 )
 from local_stack import prometheus
+from local_stack.endpoint_names import metric_name
 from local_stack.errors import HomeInUse, ProcessError, ProgramsNotFound
 from local_stack.serving import SYNC_SECONDS
 from local_stack.serving_programs import check_packages, find_broker

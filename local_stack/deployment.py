@@ -11,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from .endpoint_names import configured_endpoints
+from .endpoint_names import configured_endpoints, service_configuration
 from .serving import Serving
 
 NAME = "deployment-command"  # of its process and its log
 RETRY_SECONDS = 30
+# clearml-serving's commands read a service's configuration and write all of it: of two at once, one is lost.
+# So the command, which may be one of them, waits until a person seems to have ended theirs.
+SETTLE_SECONDS = 10
 
 
 class DeploymentCommand:
@@ -26,6 +29,8 @@ class DeploymentCommand:
         self._command, self._serving, self._folder = command, serving, folder
         self._processes = serving.stack.processes
         self._seen: tuple[dict[str, list[str]], set[str]] = ({}, set())
+        self._configuration: dict[str, str] | None = None
+        self._settled_at = -math.inf
         self._running: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._shown = ""
@@ -45,9 +50,16 @@ class DeploymentCommand:
                 self._running = None
             return
         try:
-            state = self.published_models(), configured_endpoints(self._serving)
+            models, configuration = self.published_models(), service_configuration(self._serving)
         except OSError:  # the server has just died, which is reported elsewhere
             return
+        if configuration != self._configuration:
+            if self._configuration is not None:
+                self._settled_at = time.monotonic() + SETTLE_SECONDS
+            self._configuration = configuration
+        if time.monotonic() < self._settled_at:
+            return
+        state = models, configured_endpoints(configuration)
         if state != self._seen or time.monotonic() >= self._retry_at:
             self._seen, self._retry_at = state, math.inf
             self._start()

@@ -22,7 +22,7 @@ class NameClashes:
 
     def poll(self) -> None:
         try:
-            endpoints = configured_endpoints(self._serving)
+            endpoints = configured_endpoints(service_configuration(self._serving))
         except OSError:  # the server has just died, which is reported elsewhere
             return
         for name, same in groupby(sorted(endpoints, key=metric_name), key=metric_name):
@@ -36,15 +36,19 @@ class NameClashes:
                 )
 
 
-def configured_endpoints(serving: Serving) -> set[str]:
-    """Return a service's endpoints and auto-updates; OSError if the server does not answer."""
+def service_configuration(serving: Serving) -> dict[str, str]:
+    """Return what a service is to serve and count, text by text; OSError if the server does not answer."""
     wanted = {"id": [serving.service_id], "only_fields": ["configuration"]}
     (service,) = serving.stack.call("tasks.get_all", **wanted)["tasks"]
-    configuration = service.get("configuration") or {}
-    kinds = [configuration.get(kind, {}) for kind in ("endpoints", "model_monitoring")]
-    return {name for kind in kinds for name in CONFIGURED.findall(kind.get("value") or "")}
+    return {name: part.get("value") or "" for name, part in (service.get("configuration") or {}).items()}
 
 
-def metric_name(endpoint: str) -> str:
-    """Return the name with which an endpoint's metrics begin."""
-    return re.sub(r"[^a-zA-Z0-9_:()]", "_", endpoint)
+def configured_endpoints(configuration: dict[str, str]) -> set[str]:
+    """Return the endpoints and auto-updates in a service's configuration."""
+    kinds = [configuration.get(kind, "") for kind in ("endpoints", "model_monitoring")]
+    return {name for kind in kinds for name in CONFIGURED.findall(kind)}
+
+
+def metric_name(name: str) -> str:
+    """Return the name of an endpoint or a variable as clearml-serving writes it into its metrics."""
+    return re.sub(r"[^a-zA-Z0-9_:()]", "_", name)

@@ -8,8 +8,10 @@
 Requests are simulated from the table, and promtool evaluates the rules on them. On the same windows, of 2
 minutes, 20 minutes and 2 hours, each watched feature is compared with training by
 
-- the Wasserstein distance, divided by the standard deviation: above 0.1, for more than 1,000 requests. That
-  is what Evidently does by default with a numerical column;
+- the Wasserstein distance, divided by the standard deviation: above 0.1. That is what Evidently does by
+  default with a numerical column of which it knows more than 1,000 rows. Here a window must hold more than
+  1,000 requests, too: of fewer, chance alone makes 0.1, and at one request a second it would be on most of
+  the time. With fewer it would also be sooner, by chance or not;
 - the test of Kolmogorov and Smirnov: p below 0.05, as is usual, and below 1e-9, about what our rules ask for.
 
 README quotes what this prints.
@@ -213,8 +215,8 @@ QUIET: dict[str, tuple[Callable[[Numbers, float], Numbers], Choice, tuple[float,
     "nights of ten hours": (nights, at_random, (5,), ""),
     "waves of a day": (waves, at_random, (5,), ""),
     "no traffic for three hours": (from_the_third_hour, at_random, (5,), ""),
-    "a restart of statistics each day": (steady, at_random, (5,), "restart"),
-    "another champion each day": (steady, at_random, (5,), "champion"),
+    "statistics restarts every 3 days": (steady, at_random, (5,), "restart"),
+    "another champion every 3 days": (steady, at_random, (5,), "champion"),
     "bursts of one asteroid": (steady, in_bursts, (5,), ""),
     "in the table's order": (steady, in_table_order, (5,), ""),
     "Zipf's popularity": (steady, by_popularity, (5,), ""),

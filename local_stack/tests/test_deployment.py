@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_stack import deployment
-from local_stack.deployment import NAME, DeploymentCommand
+from local_stack import deployment as deployment_module
+from local_stack.deployment import NAME, SETTLE_SECONDS, DeploymentCommand
 from local_stack.processes import Processes
 from local_stack.waiting import wait_until
 
@@ -20,11 +20,12 @@ PRINT_SERVICE = "import os; print('deploy to', os.environ['CLEARML_SERVING_TASK_
 class Models(dict[str, list[str]]):
     """Published models and their tags, and the service's endpoints, as the server would say."""
 
-    endpoints = ""
+    endpoints = canary = ""
 
     def __call__(self, name: str, **_: object) -> dict[str, list[dict[str, object]]]:
         if name == "tasks.get_all":
-            return {"tasks": [{"configuration": {"endpoints": {"value": self.endpoints}}}]}
+            parts = {"endpoints": {"value": self.endpoints}, "canary": {"value": self.canary}}
+            return {"tasks": [{"configuration": parts}]}
         return {"models": [{"id": model, "tags": tags} for model, tags in self.items()]}
 
 
@@ -53,8 +54,9 @@ def command(code: str) -> str:
 
 
 def test_it_runs_where_the_project_is_when_models_or_endpoints_have_changed(
-    serving, models, tmp_path, capsys
+    serving, models, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(deployment_module, "SETTLE_SECONDS", 0)
     deployment = DeploymentCommand(command(PRINT_SERVICE), serving, tmp_path)
     deployment.poll()
     assert NAME not in serving.stack.processes.running
@@ -72,6 +74,25 @@ def test_it_runs_where_the_project_is_when_models_or_endpoints_have_changed(
     run_once(deployment, serving)
     assert serving.stack.processes.running[NAME] is not second
     assert capsys.readouterr().out == ""  # the same as before
+
+
+def test_it_waits_until_nobody_has_changed_the_configuration_for_a_while(
+    serving, models, tmp_path, monkeypatch
+):
+    now = 0.0
+    monkeypatch.setattr(deployment_module, "time", SimpleNamespace(monotonic=lambda: now))
+    deployment = DeploymentCommand(command("pass"), serving, tmp_path)
+    deployment.poll()
+    models.endpoints = 'digits {\n  serving_url = "digits"\n}'
+    deployment.poll()
+    now = SETTLE_SECONDS - 1
+    models.canary = "digits_latest {\n  weights = [1]\n}"
+    deployment.poll()
+    now = 2 * SETTLE_SECONDS - 2
+    deployment.poll()
+    assert NAME not in serving.stack.processes.running
+    now = 2 * SETTLE_SECONDS
+    run_once(deployment, serving)
 
 
 def test_a_command_that_fails_is_shown_with_what_it_printed_and_one_that_prints_nothing_is_not(
@@ -101,8 +122,8 @@ def test_a_command_that_fails_runs_again_after_a_pause_until_it_succeeds(
     assert "failed with code 1, it runs again every 30 s" in capsys.readouterr().out
     failing.poll()
     assert serving.stack.processes.running[NAME] is first  # the pause
-    later = time.monotonic() + deployment.RETRY_SECONDS
-    monkeypatch.setattr(deployment, "time", SimpleNamespace(monotonic=lambda: later))
+    later = time.monotonic() + deployment_module.RETRY_SECONDS
+    monkeypatch.setattr(deployment_module, "time", SimpleNamespace(monotonic=lambda: later))
     run_once(failing, serving)
     second = serving.stack.processes.running[NAME]
     assert capsys.readouterr().out == "done\n\n"

@@ -6,9 +6,11 @@ over days of traffic run tests/benchmark_alerts.py.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from asteroids.physics import MAGNITUDE, MOID
 from local_stack.errors import ProgramsNotFound
@@ -136,18 +138,50 @@ def test_other_answers_to_the_same_requests_raise_the_alarm_of_the_positive_shar
     assert alarms.always("PositiveShareDrift", start=raised, end=2 * HOUR)
 
 
-def test_missing_requests_are_told_if_there_were_some_a_day_ago_but_not_at_night_nor_at_first():
+@pytest.fixture
+def rules_of_requests(tmp_path) -> Path:
+    """The rules that count requests and miss them, without the others: over days these take a minute."""
+    rules = yaml.safe_load(RULES.read_text())
+    (group,) = rules["groups"]
+    names = re.compile("(endpoint|service):requests.*|NoRequests")
+    group["rules"] = [rule for rule in group["rules"] if names.fullmatch(rule.get("record") or rule["alert"])]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump(rules))
+    return file
+
+
+def test_missing_requests_are_told_if_there_were_some_a_day_ago_but_not_at_night_nor_at_first(
+    rules_of_requests,
+):
     def office_hours(seconds: np.ndarray) -> np.ndarray:
         hour = seconds / HOUR
         return np.where((hour > 1) & (hour % 24 < 14) & ~((hour > 29) & (hour < 30)), 0.1, 0)
 
     exported = simulate(office_hours, hours=50, step=120)
     exported = {name: values for name, values in exported.items() if "_count" in name or '"up"' in name}
-    alarms = watch(exported, step=120).at("")
+    alarms = watch(exported, rules=rules_of_requests, step=120).at("")
     assert alarms.names() == {"NoRequests"}
     assert 29 * HOUR + 10 * MINUTE <= alarms.first("NoRequests") <= 29 * HOUR + 20 * MINUTE
     assert alarms.last("NoRequests") <= 30 * HOUR + 4 * MINUTE
     assert alarms.episodes("NoRequests") == 1
+
+
+def test_missing_requests_are_told_on_a_monday_and_for_days_and_not_at_the_weekend(rules_of_requests):
+    day, step = 24 * HOUR, 300
+
+    def office_days(seconds: np.ndarray) -> np.ndarray:
+        days = seconds / day
+        return np.where((days % 7 < 5) & (days % 1 > 0.3) & (days % 1 < 0.7) & (days < 14.4), 0.1, 0)
+
+    exported = simulate(office_days, hours=24 * 17, step=step)
+    exported = {name: values for name, values in exported.items() if "_count" in name or '"up"' in name}
+    alarms = watch(exported, rules=rules_of_requests, step=step)
+    no_requests = alarms.of("NoRequests")[8 * day // step :]
+    assert alarms.names() == {"NoRequests"}
+    assert np.flatnonzero(no_requests)[0] * step == pytest.approx(6.4 * day, abs=25 * MINUTE)  # a Monday
+    for number in (6, 7, 8):
+        assert no_requests[int((number + 0.45) * day) // step : int((number + 0.7) * day) // step].all()
+        assert not no_requests[int((number + 0.8) * day) // step : int((number + 1) * day) // step].any()
 
 
 def test_a_dead_statistics_process_raises_its_own_alarm():
@@ -164,6 +198,15 @@ def test_slow_answers_and_late_counts_raise_their_alarms():
         simulate(5, 0.5, lag=300, endpoint="late"),
     )
     assert alarms.on.keys() == {("SlowAnswers", "", "slow"), ("StatisticsLag", "", "late")}
+
+
+def test_counting_only_some_of_the_requests_raises_no_alarm_and_hides_none():
+    """clearml-serving writes --log-freq 0.5 as a count of two for each request that it tells of."""
+    exported = {**simulate(5, 0.5, endpoint="normal"), **simulate(5, 0.5, slow=0.015, endpoint="slow")}
+    for name, values in exported.items():
+        if ":_count_total" in name:
+            exported[name] = " ".join(str(2 * int(value)) for value in values.split())
+    assert watch(exported).on.keys() == {("SlowAnswers", "", "slow")}
 
 
 def test_a_restart_of_the_statistics_process_raises_no_alarm_and_does_not_interrupt_one():
@@ -207,6 +250,20 @@ def test_other_endpoints_with_other_features_are_watched_as_well():
     assert START < alarms.first("MajorDrift") <= START + 2 * MINUTE
 
 
+def test_what_kubernetes_adds_to_the_labels_keeps_no_alert_from_its_endpoint():
+    """A ServiceMonitor's labels, and the same endpoint in two namespaces."""
+
+    def in_namespace(name: str, exported: Series) -> Series:
+        labels = f'namespace="{name}",service="statistics",container="c",pod="{name}-0",endpoint="http"'
+        return {series.replace("{", f"{{{labels},", 1): values for series, values in exported.items()}
+
+    drift = Drift(START, END, factors={MOID: 2})
+    other_answers = simulate(5, 1, reference=training_reference() | {"share": 0.5})
+    alarms = watch(in_namespace("production", simulate(5, 1, drift)), in_namespace("staging", other_answers))
+    assert alarms.names() == {"MajorDrift", "OutOfRange", "MinorDrift", "PositiveShareDrift"}
+    assert START < alarms.first(*MOID_DRIFT) <= START + 2 * MINUTE
+
+
 def test_the_share_that_a_model_was_trained_with_is_the_expected_one():
     reference = training_reference() | {"share": 0.5}
     assert watch(simulate(5, 1, reference=reference)).names() == {"PositiveShareDrift"}
@@ -219,10 +276,12 @@ def test_what_cannot_be_watched_is_called_unwatched_and_raises_no_false_alarm():
 
     fewer = {"features": {MAGNITUDE: training_reference()["features"][MAGNITUDE]}}
     alarms = watch(
-        without("added:(?!_count)", "metrics_never_added"),
+        without("added:(?!_count|_latency)", "metrics_never_added"),
         without("rank_of_Absolute", "a_feature_not_added"),
         without(":y_", "answers_not_added"),
         without("rank|share|rows|features", "model_without_reference"),
+        without("training_rows", "size_not_added"),
+        without("expected_share", "share_not_added"),
         without('le="0.[37]"', "other_edges"),
         # The model before knew ranks, and its counts are still there: they do not grow any more.
         {
@@ -233,6 +292,7 @@ def test_what_cannot_be_watched_is_called_unwatched_and_raises_no_false_alarm():
     )
     expected = {"metrics_never_added", "a_feature_not_added", "answers_not_added"}
     expected |= {"model_without_reference", "other_edges", "counts_stand_still"}
+    expected |= {"size_not_added", "share_not_added"}
     assert alarms.on.keys() == {("DriftUnwatched", "", endpoint) for endpoint in expected}
     for key in alarms.on:
         assert 15 * MINUTE <= alarms.first(*key) <= 18 * MINUTE

@@ -18,8 +18,8 @@ import pandas as pd
 from asteroids.drift import reference_of
 from asteroids.evaluation import rule_of_thumb
 from asteroids.frozen_test_set import is_test_group
-from demo.dashboard import metric_name
 from global_config import LABEL_COLUMN, SERVING_ENDPOINT, WATCHED_FEATURES
+from local_stack.endpoint_names import metric_name
 from local_stack.prometheus import STATISTICS_JOB
 from preprocess_serving import RANK, RANK_EDGES, RAW_COLUMNS, build_features, rank
 from tests.support.checkouts import REPOSITORY

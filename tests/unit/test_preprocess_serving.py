@@ -162,12 +162,16 @@ def test_every_name_that_statistics_get_is_one_that_metrics_add_counts(row, watc
 def test_versions_of_an_auto_update_are_counted_under_one_name(row, watched_file):
     assert told_of(hook_at(watched_file, "asteroid_auto", "7"), row)["_url"] == "asteroid_latest"
     assert "_url" not in told_of(hook_at(watched_file, "asteroid", "1"), row)
+    assert "_url" not in told_of(hook_at(watched_file, "asteroid_auto"), row)  # an auto-update has one
 
 
-def test_what_a_client_sends_under_those_names_is_not_counted(row, watched_file):
-    body = {**row, "rank of Absolute Magnitude": "x", "model": 5, "sent": None}
-    told_of(hook_at(watched_file), body)
-    assert not {"rank of Absolute Magnitude", "model", "sent"} & body.keys()
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_a_client_sends_under_those_names_is_not_counted(row, watched_file, model_file, watched):
+    """Also where the hook itself tells nothing under them: no version, no reference."""
+    sent = {"rank of Absolute Magnitude": "x", **dict.fromkeys(MODEL_VALUES, 5)}
+    body = {**row, **sent}
+    told_of(hook_at(watched_file if watched else model_file), body)
+    assert body == row
 
 
 def test_a_model_without_its_training_datas_distribution_is_served_and_not_watched(row, model_file):

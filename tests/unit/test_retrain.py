@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import socket
+import struct
+import threading
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -12,7 +15,8 @@ import pytest
 import requests
 
 import retrain
-from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, listen, parse_alerts
+from clearml_tools import pipeline_runs
+from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, MOST_ALERTS, listen, parse_alerts
 from clearml_tools.sdk_internals import Schedule, Triggers
 from local_stack.waiting import wait_until
 
@@ -102,6 +106,32 @@ def test_one_of_its_tags_takes_the_place_of_the_others_and_a_persons_own_stay():
     assert retrain.replace_tags(["retrain accepted"], "look at") == ["look at"]
 
 
+def test_a_champion_that_is_replaced_while_its_run_is_enqueued_does_not_get_its_tag_back(monkeypatch):
+    tags = {"m1": ["champion", "retrain"]}
+
+    class Model:
+        def __init__(self, model_id: str) -> None:
+            self.__dict__.update(id=model_id, tags=tags[model_id])
+
+        def __setattr__(self, name: str, value: list[str]) -> None:
+            tags[self.id] = value
+
+    monkeypatch.setattr(retrain, "Model", Model)
+    monkeypatch.setattr(retrain, "start_copy", lambda *_: not tags.update(m1=["former champion", "retrain"]))
+    retrain.start_for_tag("m1")
+    assert tags == {"m1": ["former champion", "retrain accepted"]}
+
+
+@pytest.mark.parametrize(("status", "tag"), [("queued", "retrain accepted"), ("in_progress", "retrain")])
+def test_a_tag_waits_for_a_run_that_is_under_way_as_that_may_not_see_the_new_rows(monkeypatch, status, tag):
+    model = SimpleNamespace(tags=["retrain"])
+    monkeypatch.setattr(retrain, "Model", lambda _: model)
+    run = SimpleNamespace(id="r1", name="asteroid pipeline, tag on model m1", status=status)
+    monkeypatch.setattr(pipeline_runs, "find_runs", lambda **_: [run])
+    retrain.start_for_tag("m1")
+    assert model.tags == [tag]
+
+
 # The webhook
 
 
@@ -130,6 +160,13 @@ def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
     (line,) = parse_alerts(json.dumps(post(alerts=[alert])).encode())
     assert "\n" not in line
     assert len(line) == LONGEST_TEXT + 2
+    lines = parse_alerts(json.dumps(post(alerts=[alert] * 10_000)).encode())
+    assert lines == [line] * MOST_ALERTS + [f"and {10_000 - MOST_ALERTS} more"]
+
+
+def test_what_a_client_wrote_into_a_label_does_nothing_to_a_terminal_or_a_log():
+    alert = {"status": "firing", "labels": {"alertname": "a\x1b[2Jb\0c\ud800d\u202ee"}, "startsAt": "now"}
+    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e: since now"]
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +215,18 @@ def test_alertmanager_is_asked_to_post_again_if_clearml_does_not_answer(webhook,
     assert capsys.readouterr().out == "The alerts could not be noted: the server is away\n"
 
 
+def test_a_client_that_goes_amid_its_body_is_no_traceback(webhook, capfd):
+    url, _ = webhook
+    port = int(url.rstrip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+    wait_until(
+        lambda: not any("process_request" in thread.name for thread in threading.enumerate()), "its end"
+    )
+    assert capfd.readouterr().err == ""
+
+
 def test_a_port_that_is_taken_is_named(webhook):
     port = int(webhook[0].rstrip("/").rpartition(":")[2])
     with pytest.raises(UserError, match=f"^--webhook: 127.0.0.1:{port} cannot be used .*: choose another$"):
@@ -205,3 +254,10 @@ def test_an_alert_asks_for_people_and_starts_nothing(monkeypatch, capsys):
     champion.set_metadata.assert_called_once_with("last alerts", TOLD, "str")
     started.assert_not_called()
     assert capsys.readouterr().out.splitlines()[0] == f"Alert: {TOLD}"
+
+
+def test_an_alert_does_not_take_away_what_a_person_has_asked_for(monkeypatch):
+    champion = Mock(id="c1", tags=["champion", "retrain"])
+    monkeypatch.setattr(retrain.Model, "query_models", Mock(return_value=[champion]))
+    retrain.note_alerts([TOLD])
+    assert champion.tags == ["champion", "retrain"]
