@@ -10,6 +10,7 @@ import pytest
 import xgboost
 
 from asteroids.cross_validation import Table
+from asteroids.drift import counted_variables, reference_of
 from asteroids.frozen_test_set import draw
 from global_config import LABEL_COLUMN
 from local_stack.settings import default_home
@@ -37,7 +38,9 @@ hook = module.Preprocess()
 model = hook.load(sys.argv[2])
 rows = json.load(open(sys.argv[3]))
 answers = [hook.postprocess(model.predict(hook.preprocess(row, {})), {}) for row in rows]
-print(json.dumps([xgboost.__version__, answers]))
+state, told = {}, {}
+hook.postprocess(model.predict(hook.preprocess(rows[0], state, told.update)), state, told.update)
+print(json.dumps([xgboost.__version__, answers, told]))
 """
 
 
@@ -66,9 +69,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the shipped table, as model_training.py makes them."""
     table = shipped_table()
     labels = make_labels(table)[LABEL_COLUMN].to_numpy()
-    booster = fit(Table(make_features(table).to_numpy(np.float32), labels, draw(table["Name"])))
+    features = make_features(table).to_numpy(np.float32)
+    booster = fit(Table(features, labels, draw(table["Name"])))
     file = tmp_path_factory.mktemp("model") / "best_model.ubj"
-    save_model(booster, file, 0.5)
+    save_model(booster, file, 0.5, reference_of(features, labels))
     return file
 
 
@@ -81,8 +85,10 @@ def test_the_hook_predicts_in_the_container_what_it_does_where_it_was_trained(
     command = [str(container_python), "-I", "-c", ANSWER, str(hook), str(model), "rows.json"]
     done = run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    version, answers = json.loads(done.stdout)
+    version, answers, told = json.loads(done.stdout)
     assert version == "1.7.6" != xgboost.__version__
     np.testing.assert_allclose(
         [answer["y_raw"] for answer in answers], predict(model, rows), rtol=0, atol=1e-6
     )
+    buckets, _ = counted_variables()
+    assert buckets.keys() <= told.keys()

@@ -70,12 +70,15 @@ def test_odd_names_go_all_the_way_from_the_table_to_the_served_champion(text, st
 
     created = run_in_shell(f"clearml-serving create --name {shell_quoted(names['SERVING_NAME'])}")
     service = re.search(r"New Serving Service created: id=(\w+)", created)[1]
-    printed = checkout.run(
-        "-m", "demo.deployment", environment={**checkout.environment, "CLEARML_SERVING_TASK_ID": service}
-    ).stdout
-    lines = [line.strip() for line in printed.splitlines() if line.startswith("    clearml-serving")]
-    assert lines[1] == told.replace("ID", service, 1)
-    run_in_shell(*lines)
+    of_service = {**checkout.environment, "CLEARML_SERVING_TASK_ID": service}
+
+    def deployment_command() -> str:
+        printed = checkout.run("-m", "demo.deployment", environment=of_service).stdout.splitlines()
+        (line,) = [line.strip() for line in printed if line.startswith("    clearml-serving")]
+        return line
+
+    run_in_shell(deployment_command())
+    assert deployment_command() == told.replace("ID", service, 1)  # it was run, to watch what is deployed
     (task,) = stack.call("tasks.get_all", id=[service])["tasks"]
     endpoints, metrics = (
         text_to_config_dict(task["configuration"][name]["value"]) for name in ("endpoints", "metric_logging")

@@ -112,7 +112,7 @@ def test_a_drift_raises_its_alerts_in_time_and_until_its_end_and_then_they_end(t
         assert alarms.always(*key, start=START + 50 * MINUTE, end=END), key
     if {name for name, _ in expected} == {"MinorDrift"}:
         assert "MajorDrift" not in alarms.names()
-    # Twenty minutes forget within twenty, and then the alert goes on for fifteen; two hours, if need be, do not.
+    # Twenty minutes forget within twenty, and then the alert goes on for fifteen; two hours do not.
     if traffic != "doubled_half":
         urgent = [alarms.last(*key) for key in alarms.on if key[0] in ("MajorDrift", "OutOfRange")]
         assert max(urgent, default=END) < END + 36 * MINUTE
