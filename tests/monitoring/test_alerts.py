@@ -217,6 +217,13 @@ def test_a_restart_of_the_statistics_process_raises_no_alarm_and_does_not_interr
     assert alarms.always(*MOID_DRIFT, start=START + 3 * MINUTE, end=END)
 
 
+def test_a_restart_after_which_nobody_sends_anything_raises_no_alarm():
+    exported = simulate(5, 0.3)
+    gone = {name: values if '"up"' in name else f"{values} stale" for name, values in exported.items()}
+    (up,) = (name for name in gone if '"up"' in name)
+    assert watch(gone | {up: "1 " * (HOUR // STEP)}).names() == set()
+
+
 @pytest.mark.parametrize("change", ["another address", "a champion that has learned from more"])
 def test_a_change_of_the_statistics_process_or_the_model_raises_no_alarm(change):
     other = {"instance": "statistics-b:9999"} if "address" in change else {"reference": reference_to(table())}
