@@ -12,7 +12,7 @@ from clearml_tools.errors import UserError
 
 VERSION = "4"  # of Alertmanager's format
 LARGEST_BODY = 1_000_000  # bytes
-LONGEST_TEXT = 200  # characters: what a client wrote may be in a label
+LONGEST_TEXT = 400  # characters: what a client wrote may be in a label
 MOST_ALERTS = 50  # of one post that are handed on
 SECONDS = 10  # for a body to arrive
 
@@ -30,14 +30,18 @@ def parse_alerts(body: bytes) -> list[str]:
 
 
 def describe(alert: dict[str, Any]) -> str:
-    """Return an alert in a line: its name, its other labels, since when, and its summary."""
+    """Return an alert in a line: its name, its summary, since when, and its other labels.
+
+    The labels come last: if the line is too long, they are cut, and not the summary with its figure.
+    """
     labels = dict(alert["labels"])
     name = labels.pop("alertname", "an alert without a name")
-    told = ", ".join(f"{key} {value}" for key, value in sorted(labels.items()))
     summary = dict(alert.get("annotations") or {}).get("summary", "")
-    parts = [f"{name} ({told})" if told else name, f"since {alert['startsAt']}", summary]
+    since = f"since {alert['startsAt']}"
+    told = ", ".join([since, *(f"{key} {value}" for key, value in sorted(labels.items()))])
+    line = f"{name}: {summary} ({told})" if summary else f"{name} ({told})"
     # Nothing that would move a terminal's cursor, or that has no encoding.
-    printable = "".join(c if c.isprintable() else " " for c in ": ".join(filter(None, map(str, parts))))
+    printable = "".join(c if c.isprintable() else " " for c in line)
     text = " ".join(printable.split())
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 

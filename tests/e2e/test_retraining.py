@@ -96,7 +96,7 @@ def test_it_starts_one_run_a_night_whatever_becomes_of_it_and_another_for_each_t
         body = {"version": "4", "status": "firing", "alerts": [alert]}
         assert requests.post(url, json=body, timeout=10).status_code == 200
         assert site.sdk.Model(champion).tags == ["champion", "look at"]
-        assert site.sdk.Model(champion).get_metadata("last alerts") == "MajorDrift: since now"
+        assert site.sdk.Model(champion).get_metadata("last alerts") == "MajorDrift (since now)"
         assert list(site.runs()) == [f"night of {TODAY}"]
         first.kill()
 

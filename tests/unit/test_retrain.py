@@ -148,7 +148,7 @@ def post(**changed: object) -> dict:
     return {"version": "4", "status": "firing", "receiver": "webhook", "alerts": alerts, **changed}
 
 
-TOLD = "MajorDrift (endpoint asteroid_latest, variable Eccentricity): since 2026-11-30T04:00:00Z: PSI is 0.31"
+TOLD = "MajorDrift: PSI is 0.31 (since 2026-11-30T04:00:00Z, endpoint asteroid_latest, variable Eccentricity)"
 
 
 def test_an_alert_that_fires_is_told_in_a_line_with_its_labels_and_summary():
@@ -157,8 +157,10 @@ def test_an_alert_that_fires_is_told_in_a_line_with_its_labels_and_summary():
 
 def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
     alert = {"status": "firing", "labels": {"a": "x\ny" * 1000}, "startsAt": "now"}
+    alert["annotations"] = {"summary": "PSI is 0.31"}
     (line,) = parse_alerts(json.dumps(post(alerts=[alert])).encode())
     assert "\n" not in line
+    assert line.startswith("an alert without a name: PSI is 0.31 (since now, a x y")
     assert len(line) == LONGEST_TEXT + 2
     lines = parse_alerts(json.dumps(post(alerts=[alert] * 10_000)).encode())
     assert lines == [line] * MOST_ALERTS + [f"and {10_000 - MOST_ALERTS} more"]
@@ -166,7 +168,7 @@ def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
 
 def test_what_a_client_wrote_into_a_label_does_nothing_to_a_terminal_or_a_log():
     alert = {"status": "firing", "labels": {"alertname": "a\x1b[2Jb\0c\ud800d\u202ee"}, "startsAt": "now"}
-    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e: since now"]
+    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e (since now)"]
 
 
 @pytest.fixture(scope="module")
