@@ -3,12 +3,17 @@
     python retrain.py                            # in the queue `services`, on an agent, until it is aborted
     python retrain.py --local                    # on this machine, until Ctrl-C
     python retrain.py --at 03:30 --now           # nightly at 03:30 UTC, and today's run at once
-    python retrain.py --webhook 0.0.0.0:9097     # note the alerts that Alertmanager posts there
+    python retrain.py --webhook 127.0.0.1:9097   # note the alerts that Alertmanager posts there
 
 ClearML's TaskScheduler and TriggerScheduler start a copy of the newest run of pipeline.py that ended well:
 - every night, with that day's --query-date; a night that was missed is made up for at the next start;
-- when a person gives a model of this project the tag "retrain".
-The copy has that run's code and parameters: after a change of the code, run pipeline.py once. New rows come
+- when a person gives a model of this project the tag "retrain", in ClearML's pages or by
+
+    from clearml import Model
+    model = Model("ID"); model.tags = [*model.tags, "retrain"]
+
+The copy has that run's code and parameters, whatever that run was for: after an experiment with other
+parameters, and after a change of the code, run pipeline.py once as it should run every night. New rows come
 by the date, or at the address that was given to pipeline.py with --csv. The pipeline decides whether a new
 model becomes champion; `model auto-update` serves it (deploy/README.md).
 
@@ -174,7 +179,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--at", type=time_of_day, default="02:00", help="when the night's run starts, in UTC (%(default)s)")
     add("--now", action="store_true", help="start that run at once, if there was none since then")
     add("--poll-seconds", type=seconds, default=60, help="how often to look for tags (%(default)s)")
-    add("--webhook", type=address, metavar="HOST:PORT", help="receive Alertmanager's posts (nothing does)")
+    add(
+        "--webhook",
+        type=address,
+        metavar="HOST:PORT",
+        help="address to receive alerts at, such as 127.0.0.1:9097; give the local stack --alert-webhook "
+        "http://127.0.0.1:9097/ (default: none is received)",
+    )
     add("--local", action="store_true", help="run here and not on an agent; the pipeline needs agents still")
     add("--replace", action="store_true", help="take the place of one that runs, or was killed")
     return parser.parse_args()
