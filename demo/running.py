@@ -113,7 +113,7 @@ def deployment_commands(run: DemoRun) -> list[str]:
 def watch_endpoints(run: DemoRun) -> None:
     """Let new endpoints be watched, as `up --serving` does by itself, and show by which commands."""
     for command in deployment_commands(run):
-        say("    By itself, to watch what is deployed, `up --serving` runs, and so did this:")
+        say("    To watch the new endpoint, this was run by itself, as `up --serving` would:")
         say(f"    {shortened(command)}")
 
 
