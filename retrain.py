@@ -3,12 +3,17 @@
     python retrain.py                            # in the queue `services`, on an agent, until it is aborted
     python retrain.py --local                    # on this machine, until Ctrl-C
     python retrain.py --at 03:30 --now           # nightly at 03:30 UTC, and today's run at once
-    python retrain.py --webhook 0.0.0.0:9097     # note the alerts that Alertmanager posts there
+    python retrain.py --webhook 127.0.0.1:9097   # note the alerts that Alertmanager posts there
 
 ClearML's TaskScheduler and TriggerScheduler start a copy of the newest run of pipeline.py that ended well:
 - every night, with that day's --query-date; a night that was missed is made up for at the next start;
-- when a person gives a model of this project the tag "retrain".
-The copy has that run's code and parameters: after a change of the code, run pipeline.py once. New rows come
+- when a person gives a model of this project the tag "retrain", in ClearML's pages or by
+
+    from clearml import Model
+    model = Model("ID"); model.tags = [*model.tags, "retrain"]
+
+The copy has that run's code and parameters, whatever that run was for: after an experiment with other
+parameters, and after a change of the code, run pipeline.py once as it should run every night. New rows come
 by the date, or at the address that was given to pipeline.py with --csv. The pipeline decides whether a new
 model becomes champion; `model auto-update` serves it (deploy/README.md).
 
@@ -34,12 +39,13 @@ from clearml_tools.errors import explanation, report_errors_in_one_line
 from clearml import Model, Task
 
 from asteroids.configuration import check_configuration
-from clearml_tools.alert_webhook import listen
+from clearml_tools.alert_webhook import Webhook, is_webhook
 from clearml_tools.connection import connect
+from clearml_tools.name_limits import check_names
 from clearml_tools.pipeline_runs import newest_successful_run, say_who_is_missing, start_copy
 from clearml_tools.queues import count_agents
 from clearml_tools.sdk_internals import Schedule, Triggers, executed_task
-from clearml_tools.services import enqueue_script, first_made, refuse_second
+from clearml_tools.services import end, enqueue_script, find_others, first_made
 from clearml_tools.tasks import keep_reason, start_task
 from global_config import (
     CHAMPION_TAG,
@@ -55,6 +61,7 @@ from global_config import (
 
 LAST_ALERTS = "last alerts"  # metadata of the champion
 SYNC_MINUTES = 15  # how often the schedulers look whether somebody has edited them in ClearML
+ENDING_SECONDS = 30  # within which a scheduler that was ended is gone, and its webhook with it
 
 
 def last_due(now: datetime, at: time) -> datetime:
@@ -112,13 +119,26 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def schedule(arguments: argparse.Namespace) -> None:
+def take_place(others: list[Task], webhook: tuple[str, int] | None, agent: bool) -> Webhook | None:
+    """End the other schedulers and return the webhook at this address, if any.
+
+    UserError if a stranger has its port, and the others go on. If one of them has it, it becomes free by its
+    end. Where an `agent` runs this, they were ended before, and may not be gone yet.
+    """
+    if webhook and not ((others or agent) and is_webhook(*webhook)):
+        server = Webhook(*webhook, note_alerts)
+        end(others)
+        return server
+    end(others)
+    return Webhook(*webhook, note_alerts, patience=ENDING_SECONDS) if webhook else None
+
+
+def schedule(arguments: argparse.Namespace, webhook: Webhook | None) -> None:
     """Run both schedulers; this never returns."""
     at = arguments.at
     nightly, for_tag = in_one_line(lambda: start_nightly(at)), in_one_line(start_for_tag)
-    if arguments.webhook:
-        host, port = arguments.webhook
-        print(f"Alertmanager may post to {listen(host, port, note_alerts)}", flush=True)
+    if webhook:
+        print(f"Alertmanager may post to {webhook.start()}", flush=True)
     print(
         f"The pipeline starts every night at {at:%H:%M} UTC, and when a model gets the tag '{RETRAIN_TAG}'",
         flush=True,
@@ -163,8 +183,10 @@ def seconds(text: str) -> float:
 def address(text: str) -> tuple[str, int]:
     """Return HOST:PORT as its parts: an argparse type."""
     host, _, port = text.rpartition(":")
-    if not (host and port.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is not an address such as 127.0.0.1:9097")
+    if not (host and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not an address such as 127.0.0.1:9097, with a port from 1 to 65535"
+        )
     return host, int(port)
 
 
@@ -174,7 +196,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--at", type=time_of_day, default="02:00", help="when the night's run starts, in UTC (%(default)s)")
     add("--now", action="store_true", help="start that run at once, if there was none since then")
     add("--poll-seconds", type=seconds, default=60, help="how often to look for tags (%(default)s)")
-    add("--webhook", type=address, metavar="HOST:PORT", help="receive Alertmanager's posts (nothing does)")
+    add(
+        "--webhook",
+        type=address,
+        metavar="HOST:PORT",
+        help="address to receive alerts at, such as 127.0.0.1:9097; give the local stack --alert-webhook "
+        "http://127.0.0.1:9097/ (default: none is received)",
+    )
     add("--local", action="store_true", help="run here and not on an agent; the pipeline needs agents still")
     add("--replace", action="store_true", help="take the place of one that runs, or was killed")
     return parser.parse_args()
@@ -184,12 +212,13 @@ def main() -> int:
     report_errors_in_one_line(record=keep_reason)
     arguments = parse_arguments()
     check_configuration()
+    check_names()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     connect()
     newest_successful_run()  # refuse now, not at night
     executed = executed_task()
-    refuse_second(RETRAINING_TASK_NAME, arguments.replace, besides=executed.id if executed else None)
+    others = find_others(RETRAINING_TASK_NAME, arguments.replace, besides=executed.id if executed else None)
     say_who_is_missing([CONTROLLER_QUEUE, STEP_QUEUE])
     if Task.running_locally() and not arguments.local:
         if count_agents(CONTROLLER_QUEUE) == 1:
@@ -201,10 +230,12 @@ def main() -> int:
         if arguments.webhook:
             options["webhook"] = ":".join(map(str, arguments.webhook))
         task = enqueue_script(RETRAINING_TASK_NAME, "retrain.py", options, CONTROLLER_QUEUE)
+        end(others)  # not before: this one may have been refused
         print(f"It is enqueued for an agent of '{CONTROLLER_QUEUE}': {task.get_output_log_web_page()}")
         return 0
+    webhook = take_place(others, arguments.webhook, agent=executed is not None)
     start_task(RETRAINING_TASK_NAME, Task.TaskTypes.service)
-    schedule(arguments)
+    schedule(arguments, webhook)
     return 0
 
 

@@ -41,7 +41,7 @@ def find_runs(**wanted: Any) -> list[Any]:
 
 
 def newest_successful_run() -> str:
-    """Return the id of the run to copy; UserError if there is none that agents could run."""
+    """Return the id of the run to copy, an experiment's too; UserError if agents could run none."""
     found = find_runs(status=list(FINISHED))
     if not found:
         raise UserError(

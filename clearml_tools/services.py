@@ -24,19 +24,24 @@ from global_config import PROJECT_NAME
 GOING = ["queued", "in_progress"]
 
 
-def refuse_second(name: str, replace: bool, besides: str | None = None) -> None:
-    """UserError if a task of this name waits or runs, `besides` one; with `replace`, end it instead."""
+def find_others(name: str, replace: bool, besides: str | None = None) -> list[Task]:
+    """Return the tasks of this name that wait or run, `besides` one; UserError if not to `replace` them."""
     wanted = {"status": GOING, "type": [str(Task.TaskTypes.service)]}
     exact = f"^{re.escape(name)}$"
-    for task in Task.get_tasks(project_name=PROJECT_NAME, task_name=exact, task_filter=wanted):
-        if task.id == besides:
-            continue
-        if not replace:
-            raise UserError(
-                f"'{name}' is {task.status} already, as task {task.id}: give --replace to end that one, also "
-                "if its process was killed"
-            )
-        print(f"'{name}' was {task.status} as task {task.id}: ending that one", flush=True)
+    found = Task.get_tasks(project_name=PROJECT_NAME, task_name=exact, task_filter=wanted)
+    others = [task for task in found if task.id != besides]
+    if others and not replace:
+        raise UserError(
+            f"'{name}' is {others[0].status} already, as task {others[0].id}: give --replace to end that "
+            "one, also if its process was killed"
+        )
+    return others
+
+
+def end(tasks: list[Task]) -> None:
+    """End tasks, as another one takes their place."""
+    for task in tasks:
+        print(f"'{task.name}' was {task.status} as task {task.id}: ending that one", flush=True)
         task.mark_stopped(force=True, status_message="another one takes its place")
 
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +20,15 @@ from demo.running import (
     BackgroundScript,
     DemoRun,
     console,
+    count_sent,
+    deployment_commands,
     pulse,
-    run_command,
     run_script,
+    run_serving_command,
     say,
     show_line,
     wait_until,
+    watch_endpoints,
 )
 from global_config import (
     CHAMPION_TAG,
@@ -120,8 +122,9 @@ def run_pipeline(run: DemoRun, *options: str) -> None:
         printed.append(line)
         if report := run.stack.processes.unexpected_end():
             raise ProcessError(report)
-        if line.startswith(f"{SELECTION_STEP}:") and run.has_programs():
-            _ = run.serving  # the trainings have ended: a core is free
+        if line.startswith(f"{SELECTION_STEP}:") and "serving" not in vars(run) and run.has_programs():
+            say("    Meanwhile, for the next step, as the trainings have ended and a core is free:")
+            _ = run.serving
 
     run_script(run, "pipeline.py", "--wait", *options, each_line=each_line)
     run.decision = printed[-1]
@@ -151,25 +154,12 @@ def deploy(run: DemoRun) -> None:
     say(f"    clearml-serving answers at {serving.url}, Prometheus at {serving.prometheus_url}")
     (command,) = deployment_commands(run)
     run_serving_command(run, command)
-    deployment_commands(run)  # now it watches the endpoint
-    say("    Waiting until clearml-serving has taken up both, which takes some seconds")
+    watch_endpoints(run)
+    say("    Waiting until clearml-serving has taken up both commands, which takes some seconds")
     pulse.doing = "waiting for clearml-serving"
     failure = "clearml-serving did not take up the model"
     wait_until(run, lambda: serving.serves(SERVING_ENDPOINT, REFUSAL), SERVING_SECONDS, failure)
     time.sleep(2 * SYNC_SECONDS)  # until all parts have looked for the metrics
-
-
-def run_serving_command(run: DemoRun, command: str) -> None:
-    _, *arguments = shlex.split(command)
-    run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
-
-
-def deployment_commands(run: DemoRun) -> list[str]:
-    """Run what `up --serving` would run now, and return the commands that it would show."""
-    printed: list[str] = []
-    command, service_id = [sys.executable, "-m", "demo.deployment"], run.serving.service_id
-    run_command(run, "deployment", command, printed.append, CLEARML_SERVING_TASK_ID=service_id)
-    return [line.strip() for line in printed if line.startswith("    clearml-serving ")]
 
 
 def show_drift(run: DemoRun) -> None:
@@ -223,7 +213,7 @@ def retrain(run: DemoRun) -> None:
     hook, service_id = "preprocess_serving.py", run.serving.service_id
     for command in auto_update_commands(service_id, AUTO, LATEST, engine="xgboost", preprocess=hook, **names):
         run_serving_command(run, command)
-    deployment_commands(run)  # now it watches the new endpoint, too
+    watch_endpoints(run)
     pulse.doing = "waiting for clearml-serving"
     wait_until(run, lambda: run.serving.serves(LATEST, REFUSAL), SERVING_SECONDS, f"{LATEST} did not answer")
     options = ["--url", run.url_of(LATEST), "--rate", str(STEADY_RATE)]
@@ -237,10 +227,14 @@ def retrain(run: DemoRun) -> None:
         pulse.doing = "waiting for Prometheus"
         failure = "Prometheus saw no answer of the new champion"
         wait_until(run, lambda: has_answered(run, version=2), COUNTING_SECONDS, failure)
-        say(f"    {LATEST} answers by version 2 now, and the dashboard shows since when")
+        say(f"    Prometheus shows version 2 at {LATEST} (endpoint:version); the dashboard marks the change")
     say("    What became of the requests meanwhile:")
-    if requests.end(hide=r"\s*\d+ requests answered, "):
+    failed = requests.end(hide=r"\s*\d+ requests answered, ")
+    count = count_sent(requests.printed)
+    if failed or not count:
         raise ProcessError(f"Requests failed while the champion changed: {display_path(requests.log)}")
+    run.meanwhile = f"{count} requests, none failed"
+    say(f"    While retrain.py was at work: {run.meanwhile}")
 
 
 def has_answered(run: DemoRun, version: int) -> bool:
@@ -276,7 +270,8 @@ def summarize(run: DemoRun, took: dict[str, float]) -> None:
     header, *rows = [[row[number] for number in shown] for row in run.candidates]
     show_table("The models of the pipeline, on asteroids that they have not learned from", header, rows)
     say(f"{run.decision}")
-    say(f"Then, by retrain.py: {run.retrained}\n")
+    say(f"Then, by retrain.py: {run.retrained}")
+    say(f"Meanwhile: {run.meanwhile}\n")
     rows = [
         [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
         for variable, psi in sorted(run.psi.items())

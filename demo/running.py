@@ -1,6 +1,7 @@
 """How the demo runs the scripts of the example and waits for things, and what it keeps of a run."""
 
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from local_stack.stack import Stack, display_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.5
+SHOWN = 104  # characters of a command: with its indentation it fits the console below
 
 # Plain lines where the output is no terminal, and wide enough there for the table of the candidates.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
@@ -36,6 +38,7 @@ class DemoRun:
     candidates: list[list[str]] = field(default_factory=list)  # rows, the first one is the header
     decision: str = ""
     retrained: str = ""  # what the pipeline decided that retrain.py had started
+    meanwhile: str = ""  # what became of the requests while it was at work
     psi: dict[str, dict[str, float]] = field(default_factory=dict)  # {variable: {kind of traffic: PSI}}
     alarms: dict[str, str] = field(default_factory=dict)  # {variable: "pending" or "firing"}
 
@@ -92,12 +95,41 @@ def run_command(
         raise ProcessError(f"{name} failed. Its log is {display_path(processes.log(name))}.")
 
 
+def run_serving_command(run: DemoRun, command: str) -> None:
+    """Show a command of clearml-serving, and run it as a user would by typing it."""
+    say(f"    {shortened(command)}")
+    _, *arguments = shlex.split(command)
+    run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *arguments])
+
+
+def deployment_commands(run: DemoRun) -> list[str]:
+    """Run what `up --serving` would run now, and return the commands that it would show."""
+    printed: list[str] = []
+    command, service_id = [sys.executable, "-m", "demo.deployment"], run.serving.service_id
+    run_command(run, "deployment", command, printed.append, CLEARML_SERVING_TASK_ID=service_id)
+    return [line.strip() for line in printed if line.startswith("    clearml-serving ")]
+
+
+def watch_endpoints(run: DemoRun) -> None:
+    """Let new endpoints be watched, as `up --serving` does by itself, and show by which commands."""
+    for command in deployment_commands(run):
+        say("    To watch the new endpoint, this was run by itself, as `up --serving` would:")
+        say(f"    {shortened(command)}")
+
+
+def shortened(command: str) -> str:
+    """Return the beginning of a command of clearml-serving, with the beginning of the service's id."""
+    text = re.sub(r"(--id \w{8})\w+", r"\1…", command)
+    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
+
+
 class BackgroundScript:
     """A script of the example that goes on while the demo does something else, in a `with`."""
 
     def __init__(self, run: DemoRun, script: str, *arguments: str) -> None:
         processes = run.stack.processes
         self.run, self.script, self.log = run, script, processes.log(script)
+        self.printed: list[str] = []  # as far as it was shown
         self._shown = len(self._lines())  # it may have run before
         command = [sys.executable, str(REPOSITORY / script), *arguments]
         self._process = processes.spawn(script, command, env=run.stack.environment(), cwd=REPOSITORY)
@@ -109,6 +141,7 @@ class BackgroundScript:
         """Show what it has printed since the last time but lines that match, and return all of it."""
         lines = self._lines()[self._shown :]
         self._shown += len(lines)
+        self.printed += lines
         for line in lines:
             if not re.match(hide, line):
                 show_line(line)
@@ -132,6 +165,13 @@ class BackgroundScript:
         del self.run.stack.processes.running[self.script]
         self.new_lines(hide)
         return int(self._process.returncode)
+
+
+def count_sent(printed: list[str]) -> int:
+    """Return how many requests inference.py has sent by what it printed; 0 if it does not say."""
+    return max(
+        (int(found[1]) for line in printed if (found := re.match(r"(\d+) requests? in ", line))), default=0
+    )
 
 
 def wait_until(run: DemoRun, condition: Callable[[], object], seconds: float, failure: str) -> None:

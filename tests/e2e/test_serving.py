@@ -15,7 +15,7 @@ import requests
 import xgboost
 
 import preprocess_serving as hook
-from clearml_tools.alert_webhook import listen
+from clearml_tools.alert_webhook import Webhook
 from local_stack import waiting
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import run, wait_until
@@ -51,7 +51,7 @@ def told() -> list[str]:
 def deployment(told: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """All of it running, with a champion deployed. Tests may kill its parts: they are started again."""
     require_programs()
-    webhook = listen("127.0.0.1", 0, told.extend)
+    webhook = Webhook("127.0.0.1", 0, told.extend).start()
     with up(tmp_path_factory.mktemp("deployment") / "home", "--alert-webhook", webhook) as running:
         deploy(running)
         yield running

@@ -5,7 +5,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from demo.running import wait_until
+from clearml_tools.send_requests import CLASSES, Result, Tally
+from demo.running import SHOWN, count_sent, shortened, wait_until
 from global_config import CONTROLLER_QUEUE, SERVING_NAME, STEP_QUEUE
 from local_stack.errors import ProcessError
 from local_stack.settings import Settings
@@ -32,6 +33,23 @@ def test_a_process_that_dies_ends_the_wait():
     )
     with pytest.raises(ProcessError, match="the server died"):
         wait_until(dead, lambda: True, 10, "It never answered")
+
+
+def test_a_command_is_shown_on_one_line_without_most_of_its_id():
+    command = f"clearml-serving --id {'0123456789abcdef' * 2} model add --engine xgboost"
+    assert shortened(command) == "clearml-serving --id 01234567… model add --engine xgboost"
+    shown = shortened(f"{command} --endpoint {'x' * 200}")
+    assert shown.endswith("x …")
+    assert len(shown) == SHOWN + 2
+
+
+def test_the_requests_are_counted_by_what_inference_prints_in_the_end():
+    tally = Tally()
+    for _ in range(557):
+        tally.add(Result(CLASSES[0], 0.01))
+    progress = "50 requests answered, 0 failed"
+    assert count_sent([progress, *tally.table(10).splitlines()]) == 557
+    assert count_sent([progress]) == 0
 
 
 def test_the_local_stack_is_set_to_the_examples_names():

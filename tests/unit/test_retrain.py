@@ -16,7 +16,7 @@ import requests
 
 import retrain
 from clearml_tools import pipeline_runs
-from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, MOST_ALERTS, listen, parse_alerts
+from clearml_tools.alert_webhook import LARGEST_BODY, LONGEST_TEXT, MOST_ALERTS, Webhook, parse_alerts
 from clearml_tools.sdk_internals import Schedule, Triggers
 from local_stack.waiting import wait_until
 
@@ -148,7 +148,7 @@ def post(**changed: object) -> dict:
     return {"version": "4", "status": "firing", "receiver": "webhook", "alerts": alerts, **changed}
 
 
-TOLD = "MajorDrift (endpoint asteroid_latest, variable Eccentricity): since 2026-11-30T04:00:00Z: PSI is 0.31"
+TOLD = "MajorDrift: PSI is 0.31 (since 2026-11-30T04:00:00Z, endpoint asteroid_latest, variable Eccentricity)"
 
 
 def test_an_alert_that_fires_is_told_in_a_line_with_its_labels_and_summary():
@@ -157,8 +157,10 @@ def test_an_alert_that_fires_is_told_in_a_line_with_its_labels_and_summary():
 
 def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
     alert = {"status": "firing", "labels": {"a": "x\ny" * 1000}, "startsAt": "now"}
+    alert["annotations"] = {"summary": "PSI is 0.31"}
     (line,) = parse_alerts(json.dumps(post(alerts=[alert])).encode())
     assert "\n" not in line
+    assert line.startswith("an alert without a name: PSI is 0.31 (since now, a x y")
     assert len(line) == LONGEST_TEXT + 2
     lines = parse_alerts(json.dumps(post(alerts=[alert] * 10_000)).encode())
     assert lines == [line] * MOST_ALERTS + [f"and {10_000 - MOST_ALERTS} more"]
@@ -166,13 +168,17 @@ def test_what_a_client_wrote_into_a_label_makes_no_second_line_and_no_page():
 
 def test_what_a_client_wrote_into_a_label_does_nothing_to_a_terminal_or_a_log():
     alert = {"status": "firing", "labels": {"alertname": "a\x1b[2Jb\0c\ud800d\u202ee"}, "startsAt": "now"}
-    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e: since now"]
+    assert parse_alerts(json.dumps(post(alerts=[alert])).encode()) == ["a [2Jb c d e (since now)"]
 
 
 @pytest.fixture(scope="module")
 def webhook() -> tuple[str, Mock]:
     receive = Mock()
-    return listen("127.0.0.1", 0, receive), receive
+    return Webhook("127.0.0.1", 0, receive).start(), receive
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
 
 
 def test_what_alertmanager_posts_is_handed_on(webhook):
@@ -217,8 +223,7 @@ def test_alertmanager_is_asked_to_post_again_if_clearml_does_not_answer(webhook,
 
 def test_a_client_that_goes_amid_its_body_is_no_traceback(webhook, capfd):
     url, _ = webhook
-    port = int(url.rstrip("/").rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    with socket.create_connection(("127.0.0.1", port_of(url))) as client:
         client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
     wait_until(
@@ -227,10 +232,32 @@ def test_a_client_that_goes_amid_its_body_is_no_traceback(webhook, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_port_that_is_taken_is_named(webhook):
-    port = int(webhook[0].rstrip("/").rpartition(":")[2])
-    with pytest.raises(UserError, match=f"^--webhook: 127.0.0.1:{port} cannot be used .*: choose another$"):
-        listen("127.0.0.1", port, Mock())
+def test_a_strangers_port_is_refused_and_the_scheduler_that_runs_goes_on(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        monkeypatch.setattr("clearml_tools.alert_webhook.SECONDS", 0.1)  # it never answers
+        port, other = stranger.getsockname()[1], Mock()
+        refused = f"^--webhook: 127.0.0.1:{port} cannot be used .*: choose another$"
+        with pytest.raises(UserError, match=refused):
+            retrain.take_place([other], ("127.0.0.1", port), agent=False)
+    other.mark_stopped.assert_not_called()
+
+
+def test_the_port_of_the_scheduler_that_is_replaced_is_taken_when_that_one_has_ended():
+    old = Webhook("127.0.0.1", 0, Mock())
+    url = old.start()
+
+    def end_soon(**_: object) -> None:
+        threading.Timer(0.3, lambda: (old._server.shutdown(), old._server.server_close())).start()
+
+    other = Mock(mark_stopped=Mock(side_effect=end_soon))
+    new = retrain.take_place([other], ("127.0.0.1", port_of(url)), agent=False)
+    other.mark_stopped.assert_called_once()
+    assert new.start() == url
+
+
+def test_the_webhook_of_a_scheduler_that_goes_on_is_refused_at_once(webhook):
+    with pytest.raises(UserError, match=r"^--webhook: .* cannot be used"):
+        retrain.take_place([], ("127.0.0.1", port_of(webhook[0])), agent=False)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon", ""])
@@ -239,7 +266,9 @@ def test_what_is_no_pause_is_refused(text):
         retrain.seconds(text)
 
 
-@pytest.mark.parametrize("text", ["9097", ":9097", "host", "host:http", ""])
+@pytest.mark.parametrize(
+    "text", ["9097", ":9097", "host", "host:http", "host:0", "host:65536", "host:" + "9" * 5000, ""]
+)
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not an address such as"):
         retrain.address(text)
