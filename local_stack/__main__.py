@@ -116,6 +116,7 @@ def start_stack(settings: Settings, with_serving: bool) -> Stack:
         agents=agents,
         agent_queues=settings.agent_queues,
         controller_queue=settings.controller_queue,
+        controller_agents=settings.controller_agents,
         task_timeout=settings.task_timeout,
         project=settings.project,
     )
@@ -136,6 +137,7 @@ def start_serving(settings: Settings, stack: Stack) -> Serving:
         dashboard=settings.dashboard,
         alertmanager=settings.alertmanager,
         alert_webhook=settings.alert_webhook or None,
+        project=settings.project,
     )
     serving.wait()
     return serving
@@ -147,7 +149,7 @@ def introduce_stack(stack: Stack) -> None:
     # The whole path: the other terminal may be in another folder. Without the file, clients use app.clear.ml.
     print(f"    export CLEARML_CONFIG_FILE={shlex.quote(str(stack.config_file))}{proxy_exemption()}\n")
     print(f"    Pages: {stack.pages_link()}\n")
-    if stack.last_port not in (None, stack.port):
+    if stack.last_port not in (None, stack.port) and stack.stores_files():
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
 
 
@@ -165,12 +167,14 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
     print(f"Alertmanager is at {serving.alertmanager_url}.")
     if serving.grafana_url:
         print(f"Grafana is at {serving.grafana_url} (admin / admin).")
+    else:
+        print("Grafana is not installed, so there is no dashboard.")
     print()
     if not settings.deployment_command:
         return None
     deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
     if not deployment.published_models():
-        print("No model is published yet. When there is one, the deployment_command runs.\n")
+        print("No model is published yet. When there is one, the command that deploys it appears here.\n")
     return deployment
 
 

@@ -4,14 +4,13 @@ Its configuration is the user's, or a minimal one. A webhook, of a local program
 added to the receiver that gets what no other route takes.
 """
 
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from .checkers import check
 from .debian_programs import Package
-from .errors import StackError
 from .loopback import HOST
 
 PACKAGE = Package(
@@ -91,14 +90,4 @@ def absolute(value: Any, folder: Path, key: str = "") -> Any:
 
 def check_configuration(tools: Tools, file: Path, name: str) -> None:
     """Raise StackError, with amtool's own words in one line, if Alertmanager would refuse the file."""
-    done = subprocess.run(
-        [tools.amtool, "check-config", str(file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        told, _, _ = done.stdout.rpartition("amtool: error:")  # which counts the files that failed
-        reason = " ".join((told.partition("FAILED:")[2] or done.stdout).split())
-        raise StackError(f"Alertmanager refuses {name}: {reason}")
+    check([tools.amtool, "check-config", file], f"Alertmanager refuses {name}")

@@ -41,6 +41,7 @@ class Processes:
         self.lock = lock
         self.mark = uuid.uuid4().hex
         self.running: dict[str, subprocess.Popen[Any]] = {}
+        self._earlier: dict[str, int] = {}  # bytes in each log that runs before this one wrote
 
     def __enter__(self) -> "Processes":
         command = [sys.executable, "-m", "local_stack.processes", self.mark]
@@ -140,6 +141,8 @@ class Processes:
     ) -> "subprocess.Popen[Any]":
         if name in self.running and self.running[name].poll() is None:
             raise ValueError(f"a process of the name {name} is running")  # nobody would stop it any more
+        log = self.log(name)
+        self._earlier.setdefault(name, log.stat().st_size if log.exists() else 0)
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -166,8 +169,11 @@ class Processes:
         return None
 
     def failure_report(self, name: str, what: str) -> str:
-        """Return what happened to a child, and the end of its log."""
-        lines = self.log(name).read_text(errors="replace").splitlines()[-10:]
+        """Return what happened to a child, and the end of what this run has in its log."""
+        written = self.log(name).read_bytes()[self._earlier[name] :].decode(errors="replace")
+        if not written:
+            return f"The {name} process {what}. It wrote nothing into {self.log(name)}."
+        lines = written.splitlines()[-10:]
         return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .checkers import check
 from .debian_programs import Package, find_programs
 from .loopback import HOST, open_loopback
 
@@ -40,6 +41,11 @@ def find_tools(cache: Path | None = None, say: Callable[[str], object] = print) 
     return Tools(*programs)
 
 
+def check_rules(tools: Tools, rules: Path) -> None:
+    """Raise StackError, with promtool's own words in one line, if Prometheus would refuse the rules."""
+    check([tools.promtool, "check", "rules", rules], "Prometheus refuses the rules")
+
+
 def prometheus_command(
     tools: Tools,
     home: Path,
@@ -48,18 +54,24 @@ def prometheus_command(
     rules: Path | None,
     interval_seconds: int = INTERVAL_SECONDS,
     alertmanagers: Sequence[str] = (),
+    repository: Path | None = None,
 ) -> list[str]:
     """Return the command that runs Prometheus on a loopback port, with all its files in `home`.
 
     Writes its configuration: scrape `targets`, the "host:port" of statistics processes, and evaluate
     `rules`, if any, both every `interval_seconds`; send what fires to `alertmanagers`, each a
-    "host:port".
+    "host:port". Rules find the folder of their project, as an address, in the external label `repository`.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     interval = f"{interval_seconds}s"
     configuration = {
-        "global": {"scrape_interval": interval, "evaluation_interval": interval, "scrape_timeout": interval},
+        "global": {
+            "scrape_interval": interval,
+            "evaluation_interval": interval,
+            "scrape_timeout": interval,
+            "external_labels": {"repository": repository.resolve().as_uri()} if repository else {},
+        },
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
         "rule_files": [str(rules.resolve())] if rules else [],
         "scrape_configs": [

@@ -25,7 +25,7 @@ from .errors import ProcessError, StackError
 from .grafana import grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
 from .processes import stop
-from .prometheus import is_ready, prometheus_command
+from .prometheus import check_rules, is_ready, prometheus_command
 from .serving_programs import Programs, find_programs
 from .stack import Stack, bind
 
@@ -79,20 +79,24 @@ class Serving:
         dashboard: Path | None = None,
         alertmanager: Path | None = None,
         alert_webhook: str | None = None,
+        project: Path | None = None,
     ) -> None:
         """Start all parts; `wait` for them. StackError names what is missing or in the way, with remedy.
 
         `name` is that of the clearml-serving service, which is made if need be; `rules` is a file of alert
         rules for Prometheus, `dashboard` one for Grafana, and `alertmanager` the configuration of
-        Alertmanager, to whose default receiver `alert_webhook`, a URL, is added.
+        Alertmanager, to whose default receiver `alert_webhook`, a URL, is added. Links in alerts can lead to
+        files of `project`, a folder.
         """
         for setting, file in {"rules": rules, "dashboard": dashboard, "alertmanager": alertmanager}.items():
             if file and not file.is_file():
                 raise StackError(f"{file} is not a file: correct the setting `{setting}`.")
         self.stack, self.name = stack, name
-        self._rules, self._dashboard = rules, dashboard
+        self._rules, self._dashboard, self._project = rules, dashboard, project
         wanted = ports or Ports()
         programs = find_programs()
+        if rules:
+            check_rules(programs.prometheus, rules)
         folder = stack.home / "alertmanager"
         alerting = write_configuration(programs.alertmanager, folder, alertmanager, alert_webhook)
         ports = Ports(
@@ -169,6 +173,7 @@ class Serving:
             [f"{HOST}:{statistics_port}"],
             self._rules,
             alertmanagers=[f"{HOST}:{ports.alertmanager}"],
+            repository=self._project,
         )
         notifier = alertmanager_command(
             programs.alertmanager, home / "alertmanager", ports.alertmanager, alerting

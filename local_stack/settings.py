@@ -37,7 +37,8 @@ class Settings:
     port: int | None = port_setting(None, f"port of the server, by default the last one or {DEFAULT_PORT}")
     agents: int | None = setting(None, int, "agents on the agent queues, by default 0, with --serving 2")
     agent_queues: tuple[str, ...] = setting(("default",), list, "queues of tasks")
-    controller_queue: str = setting("services", str, "queue of pipeline controllers, with its own agent")
+    controller_queue: str = setting("services", str, "queue of pipeline controllers, with its own agents")
+    controller_agents: int = setting(1, int, "agents on that queue, if there are any agents", least=1)
     task_timeout: int = setting(
         TASK_TIMEOUT, int, "seconds after which a running task that does not report is stopped", least=1
     )

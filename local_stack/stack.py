@@ -75,14 +75,15 @@ class Stack:
         agents: int = 0,
         agent_queues: Sequence[str] = ("default",),
         controller_queue: str = "services",
+        controller_agents: int = 1,
         task_timeout: int = TASK_TIMEOUT,
         project: Path | None = None,
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
 
-        `agents` is how many listen to the `agent_queues`; if any, one more listens to the `controller_queue`.
-        They take code from the git checkout of `project`, by default the current folder's. A task that does
-        not report for `task_timeout` seconds is stopped.
+        `agents` is how many listen to the `agent_queues`; if any, `controller_agents` more listen to the
+        `controller_queue`. They take code from the git checkout of `project`, by default the current
+        folder's. A task that does not report for `task_timeout` seconds is stopped.
         """
         self.home = Path(home).resolve()
         self.config_file = self.home / "clearml.conf"
@@ -90,7 +91,8 @@ class Stack:
         self._wanted_port = port
         self._fresh = fresh
         names = [f"agent-{number + 1}" for number in range(agents)]
-        self.agents = [*names, SERVICES_AGENT] if agents else []
+        others = [f"{SERVICES_AGENT}-{number + 2}" for number in range(controller_agents - 1)]
+        self.agents = [*names, SERVICES_AGENT, *others] if agents else []
         self._agent_queues, self._controller_queue = agent_queues, controller_queue
         self._project = project
         self._task_timeout = task_timeout
@@ -140,7 +142,7 @@ class Stack:
                 self._start_agent(name)
 
     def _start_agent(self, name: str) -> None:
-        queues = [self._controller_queue] if name == SERVICES_AGENT else self._agent_queues
+        queues = [self._controller_queue] if name.startswith(SERVICES_AGENT) else self._agent_queues
         # An agent writes its configuration, credentials and all, into a temporary file that in /tmp anyone
         # may read.
         temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
@@ -158,6 +160,10 @@ class Stack:
         """Return the address that opens the pages in a browser. Whoever has it may see everything here."""
         credentials = Credentials.load_or_make(self.home / "server" / "credentials.json")
         return f"{self.url}/?token={credentials.token(audience=PAGES)}"
+
+    def stores_files(self) -> bool:
+        """Return whether anything was ever uploaded."""
+        return any((self.home / "server" / "files").iterdir())
 
     def call(self, name: str, /, **parameters: object) -> dict[str, Any]:
         """Return the data of an API call to the server."""

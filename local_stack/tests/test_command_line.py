@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import requests
 
 from local_stack import waiting
-from local_stack.__main__ import main, proxy_exemption
+from local_stack.__main__ import introduce_serving, introduce_stack, main, proxy_exemption
 from local_stack.errors import StackError
 from local_stack.processes import PACKAGE_PARENT, is_alive
 from local_stack.stack import Stack
@@ -197,6 +198,25 @@ def test_a_second_start_keeps_the_port_and_the_credentials(tmp_path):
     assert configurations[0] == configurations[1]
 
 
+def test_files_of_another_port_are_told_of_only_where_some_were_stored(tmp_path, capsys):
+    stack = Stack(tmp_path)
+    stack.url, stack.port, stack.last_port = "http://127.0.0.1:2", 2, 1
+    files = tmp_path / "server" / "files"
+    files.mkdir(parents=True)
+    introduce_stack(stack)
+    assert "port 1" not in capsys.readouterr().out
+    (files / "model").touch()
+    introduce_stack(stack)
+    assert "Files that were stored on port 1 are found only on that port." in capsys.readouterr().out
+
+
+def test_a_grafana_that_is_not_there_is_told_of(capsys):
+    urls = dict.fromkeys(("url", "service_id", "prometheus_url", "alertmanager_url"), "")
+    settings = SimpleNamespace(deployment_command="")
+    introduce_serving(settings, SimpleNamespace(**urls, grafana_url=None))
+    assert "Grafana is not installed, so there is no dashboard.\n" in capsys.readouterr().out
+
+
 def test_what_holds_the_credentials_is_for_its_owner_only_and_not_for_git(up, tmp_path):
     home = tmp_path / "home"
     secret = [home, home / "clearml.conf", home / "server" / "credentials.json"]
@@ -239,6 +259,17 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
             assert exposed(stack) == []
             for name in stack.agents:  # held back, the line that tells that one is ready comes after 40 s
                 assert psutil.Process(stack.processes.running[name].pid).environ()["PYTHONUNBUFFERED"] == "1"
+
+
+def test_each_of_several_controller_agents_listens_to_the_controller_queue_alone(tmp_path, monkeypatch):
+    started = {}
+    monkeypatch.setattr(
+        "local_stack.stack.start_agent", lambda _, name, queues, __: started.update({name: queues})
+    )
+    with Stack(tmp_path / "home", port=0, agents=1, controller_agents=2):
+        pass
+    services = ["services"]
+    assert started == {"agent-1": ("default",), "agent-services": services, "agent-services-2": services}
 
 
 def test_an_agent_that_dies_is_started_again_and_no_other(tmp_path, capsys):

@@ -89,12 +89,14 @@ with Processes(Path(sys.argv[1])) as processes:
     wait_until(lambda: marked(mark) == [], "the end of both", parent.output)
 
 
-def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(logs):
+def test_a_child_that_ends_before_it_is_ready_is_reported_with_what_this_run_has_in_its_log(logs):
+    logs.mkdir()
+    (logs / "broker.log").write_text("out of disk space\n")
     fails = python("print('no such broker'); sys.exit(3)")
     with Processes(logs) as processes, pytest.raises(ProcessError) as failure:
         processes.start("broker", fails, ready=lambda: False)
     assert "The broker process ended with code 3 before it was ready" in str(failure.value)
-    assert "no such broker" in str(failure.value)
+    assert str(failure.value).endswith("broker.log:\nno such broker")
 
 
 def test_a_child_that_ends_while_another_process_answers_for_it_is_not_ready(logs):

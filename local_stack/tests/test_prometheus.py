@@ -9,14 +9,22 @@ from urllib.error import HTTPError
 import pytest
 
 from local_stack import prometheus
-from local_stack.prometheus import Tools, prometheus_command
+from local_stack.errors import StackError
+from local_stack.prometheus import Tools, check_rules, find_tools, prometheus_command
+from local_stack.tests.programs import skip_outside_ci
 
 
 def test_prometheus_listens_on_the_loopback_address_and_keeps_its_files_at_home(tmp_path):
     home = tmp_path / "home"
     tools = Tools(Path("prometheus"), Path("promtool"))
     command = prometheus_command(
-        tools, home, 1234, ["127.0.0.1:9999"], tmp_path / "rules.yml", alertmanagers=["127.0.0.1:9998"]
+        tools,
+        home,
+        1234,
+        ["127.0.0.1:9999"],
+        tmp_path / "rules.yml",
+        alertmanagers=["127.0.0.1:9998"],
+        repository=tmp_path / "a project",
     )
     assert "--web.listen-address=127.0.0.1:1234" in command
     assert f"--storage.tsdb.path={home / 'data'}" in command
@@ -24,10 +32,35 @@ def test_prometheus_listens_on_the_loopback_address_and_keeps_its_files_at_home(
     assert configuration["alerting"] == {
         "alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9998"]}]}]
     }
+    address = f"file://{tmp_path}/a%20project"
+    assert configuration["global"]["external_labels"] == {"repository": address}
     assert configuration["rule_files"] == [str(tmp_path / "rules.yml")]
     assert configuration["scrape_configs"] == [
         {"job_name": "clearml-inference-stats", "static_configs": [{"targets": ["127.0.0.1:9999"]}]}
     ]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("groups: [", r"\S+/rules\.yml: yaml: line 1: did not find expected node content"),
+        (
+            'groups: [{name: x, rules: [{alert: A, expr: "sum("}]}]',
+            r'\S+/rules\.yml: .*group "x", rule 1, "A": could not parse expression: .*',
+        ),
+    ],
+    ids=["no YAML", "no expression"],
+)
+def test_wrong_rules_are_one_line_with_promtools_own_words(tmp_path, text, reason):
+    try:
+        tools = find_tools()
+    except StackError as error:
+        skip_outside_ci(str(error))
+    rules = tmp_path / "rules.yml"
+    rules.write_text(text)
+    with pytest.raises(StackError, match=rf"^Prometheus refuses the rules: {reason}$"):
+        check_rules(tools, rules)
 
 
 def test_nobody_at_the_address_is_not_ready():

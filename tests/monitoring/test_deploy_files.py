@@ -273,6 +273,23 @@ def test_alertmanager_tells_in_one_message_what_is_wrong_at_an_endpoint_and_hurr
     assert [child["matchers"] for child in routes["routes"]] == [['severity="info"']]
 
 
+def test_the_pages_test_alarm_does_not_keep_the_first_real_one_waiting():
+    (raised,) = commands("curl .*api/v2/alerts")
+    ((labels,),) = [alert.values() for alert in json.loads(re.search(r"'(.*)'", raised)[1])]
+    (drift,) = {line for line in commands("python inference.py --url") if "--drift" in line}
+    assert labels["endpoint"] != re.search(r"/serve/(\w+)", drift)[1]  # by which messages are grouped
+    routes = yaml.safe_load(ALERTMANAGER.read_text())["route"]
+    assert (routes["group_wait"], routes["group_interval"]) == ("1m", "10m")  # as the page says
+
+
+def test_the_checkers_of_the_images_read_what_is_mounted_there(merged):
+    checks = [line.split() for line in commands("docker compose run .*--entrypoint")]
+    services = [words[words.index("--entrypoint") + 2] for words in checks]
+    assert services == ["alertmanager", "prometheus"]
+    for words, service in zip(checks, services, strict=True):
+        assert words[-1] in {mount["target"] for mount in merged[service]["volumes"]}
+
+
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Alertmanager with our configuration, which can reach nobody."""
