@@ -3,11 +3,13 @@
 import csv
 import re
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 import requests
 
+from local_stack.serving import SYNC_SECONDS
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import SECONDS, Child, run, wait_until
 from tests.second_example import overlay
@@ -69,7 +71,9 @@ def test_its_champion_is_served_and_its_drift_raises_an_alert(tumours):
         return {labels["variable"] for labels, _ in alerts}
 
     url = f"{deployment.url}/tumour"
-    wait_until(lambda: requests.post(url, json={}, timeout=SECONDS).status_code == 422, "the endpoint")
+    wait_until(lambda: "Invalid request" in requests.post(url, json={}, timeout=SECONDS).text, "the endpoint")
+    deployment.process.wait_for('metrics add --endpoint "tumour" ')
+    time.sleep(2 * SYNC_SECONDS)  # until its requests are counted
     tumours.run("inference.py", "--url", url, "--rate", 50, "--count", 500)
     assert drift_alerts() == set()
     with Child(

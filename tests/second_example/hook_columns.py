@@ -1,7 +1,11 @@
 """The clearml-serving hook: one row of the tumour table in, one class and its probability out."""
 
 # ruff: noqa: F401  # the rest of the hook uses them
+import json
+import random
 import re
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
