@@ -52,6 +52,7 @@ class DemoRun:
             name=SERVING_NAME,
             rules=REPOSITORY / "deploy" / "asteroid_alerts.yml",
             alertmanager=REPOSITORY / "deploy" / "alertmanager.yml",
+            project=REPOSITORY,
             dashboard=REPOSITORY / "asteroid.json",
         )
 
