@@ -87,6 +87,8 @@ RANK = "rank of "
 RANK_EDGES = [edge / 10 for edge in range(11)]
 # Beside them and the answer y, as single values: what the rules need to know of the model that answers.
 MODEL_VALUES = ["model", "version", "expected share", "training rows", "watched features", "sent"]
+# What a client sends under one of these names would be counted instead.
+COUNTED_NAMES = [*MODEL_VALUES, *(RANK + name for name in FEATURES)]
 
 # The versions of an auto-update endpoint are counted as one, under the name of the canary that leads to them:
 # those of "asteroid_auto" as "asteroid_latest".
@@ -164,16 +166,23 @@ class Model:
         # model that was trained before models held this is not watched.
         self.reference: dict[str, Any] = json.loads(self.booster.attr("reference") or "{}")
 
-    def statistics(self, features: np.ndarray) -> dict[str, float]:
-        """Return what is counted of a row of features (19,), and what the rules need to know of the model."""
+    def ranks(self, features: np.ndarray) -> dict[str, float]:
+        """Return the rank of each watched feature in a row of features (19,), by the name that is counted."""
+        return {
+            RANK + name: rank(features[FEATURES.index(name)], **of_training)
+            for name, of_training in self.reference.get("features", {}).items()
+        }
+
+    def about_training(self) -> dict[str, float]:
+        """Return what the rules need to know of the training data; nothing if the model holds nothing."""
         if not self.reference:
             return {}
-        found = {
-            RANK + name: rank(features[FEATURES.index(name)], **of_training)
-            for name, of_training in self.reference["features"].items()
-        }
         share, rows = self.reference["share"], self.reference["rows"]
-        return {**found, "expected share": share, "training rows": rows, "watched features": len(found)}
+        return {
+            "expected share": share,
+            "training rows": rows,
+            "watched features": len(self.reference["features"]),
+        }
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the probability of class 1 for each row of `features` (n, 19); shape (n,)."""
@@ -199,6 +208,7 @@ class Preprocess:
     """What clearml-serving calls, in this order; one instance for each loaded model."""
 
     model: Model  # once load() has read it
+    about: dict[str, Any]  # what statistics are told with every request, once load() knows it
     model_endpoint: Any  # clearml-serving sets it, before load()
 
     def load(self, local_file_name: str | None) -> Model:
@@ -206,6 +216,7 @@ class Preprocess:
         if not local_file_name:
             raise ValueError("ClearML could not download the model's file")
         self.model = Model(local_file_name)
+        self.about = self.model.about_training() | self.about_endpoint()
         return self.model
 
     def preprocess(
@@ -220,9 +231,8 @@ class Preprocess:
             raise ValueError("Invalid request: " + "; ".join(problems))
         features = build_features(body)
         if collect_custom_statistics_fn:
-            state["statistics"] = self.model.statistics(features) | self.about_endpoint()
-            # What is in the body under a name that is counted would be counted instead.
-            for name in (*MODEL_VALUES, *(RANK + feature for feature in FEATURES)):
+            state["statistics"] = {**self.about, **self.model.ranks(features), "sent": time.time()}
+            for name in COUNTED_NAMES:
                 body.pop(name, None)
         return features.reshape(1, -1)
 
@@ -245,7 +255,7 @@ class Preprocess:
             str(getattr(getattr(self, "model_endpoint", None), key, None) or "")
             for key in ("serving_url", "version", "model_id")
         )
-        about: dict[str, Any] = {"sent": time.time()}
+        about: dict[str, Any] = {}
         if version.isdecimal():
             about["version"] = int(version)
         if re.match("[0-9a-f]{8}", model):  # a number is all that Prometheus stores
