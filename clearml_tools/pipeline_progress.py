@@ -14,19 +14,19 @@ POLL_SECONDS = 1
 SILENCE_SECONDS = 9  # until a line says that the run goes on
 
 
-def follow(controller: Task, last_step: str) -> int:
-    """Print what becomes of an enqueued pipeline's steps until it ends; return the exit code."""
+def follow(controller: Task, last_step: str, only_ends: bool = False) -> int:
+    """Print what becomes of an enqueued pipeline's steps, or how each ends; return the exit code."""
     printed: dict[str, str] = {}
     last_print = began = time.monotonic()
     while True:
         states = current_states(controller)
         for name, status in states.items():
-            if printed.get(name) != status:
+            if printed.get(name) != status and (status in ENDED or not only_ends):
                 printed[name], last_print = status, time.monotonic()
                 print(f"{name}: {status}", flush=True)
         if states["the pipeline"] in (*ENDED, "created"):  # the latter if somebody took it out of its queue
             break
-        if time.monotonic() - last_print > SILENCE_SECONDS:
+        if not only_ends and time.monotonic() - last_print > SILENCE_SECONDS:
             last_print = time.monotonic()
             unfinished = [f"{name} is {status}" for name, status in states.items() if status not in ENDED]
             print(f"… {last_print - began:.0f} s: {', '.join(unfinished)}", flush=True)

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +9,13 @@ from clearml_tools.errors import UserError
 
 from clearml import Task
 
-from clearml_tools.pipeline_progress import current_states, outcome
+from clearml_tools.pipeline_progress import follow
 from clearml_tools.queues import print_agent_commands, queues_without_agent, queues_without_free_agent
 from clearml_tools.sdk_internals import APIClient
 from clearml_tools.tasks import ENDED, FINISHED
 from global_config import CONTROLLER_QUEUE, PIPELINE_NAME, PROJECT_NAME, SELECTION_STEP, STEP_QUEUE
 
 PROJECT = f"{PROJECT_NAME}/.pipelines/{PIPELINE_NAME}"  # where ClearML has the runs of a pipeline
-POLL_SECONDS = 1
 
 starting = threading.Lock()
 
@@ -88,7 +86,7 @@ def start_copy(kind: str, parameters: Mapping[str, str], once: str = "") -> bool
         Task.enqueue(task, queue_name=CONTROLLER_QUEUE)
     given = "".join(f", {key} {value}" for key, value in parameters.items())
     print(f"{name}: is enqueued as {task.id}{given}", flush=True)
-    threading.Thread(target=report_end, args=[task], daemon=True).start()
+    threading.Thread(target=follow, args=[task, SELECTION_STEP, True], daemon=True).start()
     return True
 
 
@@ -99,15 +97,3 @@ def say_who_is_missing(queues: list[str]) -> None:
     for name in queues_without_free_agent(queues):
         if name not in missing:
             print(f"All agents of '{name}' are busy: a run waits until one is free", flush=True)
-
-
-def report_end(run: Task) -> None:
-    """Print how each step of a run ends, and in the end what came of it."""
-    ended: set[str] = set()
-    while "the pipeline" not in ended:
-        for name, status in current_states(run).items():
-            if status in ENDED and name not in ended:
-                ended.add(name)
-                print(f"{name}: {status}", flush=True)
-        time.sleep(POLL_SECONDS)
-    outcome(run, SELECTION_STEP)
