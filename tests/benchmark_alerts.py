@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kstwobign
 
-from asteroids.frozen_test_set import is_test_group
 from asteroids.physics import MAGNITUDE, MOID
 from global_config import WATCHED_FEATURES
 from local_stack.errors import ProgramsNotFound
@@ -46,6 +45,7 @@ from tests.support.simulated_traffic import (
     reference_to,
     send,
     table,
+    training_rows,
 )
 
 WINDOWS = (120, 1200, 7200)  # seconds
@@ -86,11 +86,10 @@ def windowed(counts: Numbers, length: int) -> Numbers:
 
 def other_alarms(traffic: Traffic, every: int = 1) -> dict[str, Numbers]:
     """Return for each of OTHERS whether it tells a drift, at each `every`-th step; shape (steps,)."""
-    seen = table()[~table()["Name"].map(is_test_group)]
     looks = np.arange(every - 1, traffic.steps, every)
     on = {name: np.zeros(len(looks), bool) for name in OTHERS}
     for feature in WATCHED_FEATURES:
-        known = np.sort(seen[feature].to_numpy())
+        known = np.sort(training_rows()[feature].to_numpy())
         values = np.unique(np.concatenate([known, *(part[1][feature] for part in traffic.parts)]))
         counts = traffic.sums(
             lambda rows, f=feature, v=values: np.searchsorted(v, rows[f]), len(values), np.float32

@@ -38,9 +38,14 @@ def table() -> pd.DataFrame:
 
 
 @cache
+def training_rows() -> pd.DataFrame:
+    return table()[~table()["Name"].map(is_test_group)]
+
+
+@cache
 def training_reference() -> Reference:
     """Return what a model holds that was trained on all but the test set."""
-    return reference_to(table()[~table()["Name"].map(is_test_group)])
+    return reference_to(training_rows())
 
 
 def reference_to(rows: pd.DataFrame) -> Reference:
@@ -137,11 +142,11 @@ def send(
     if drift is None:
         return Traffic(step, steps, [(np.arange(steps), table()[WATCHED_FEATURES], counts)])
     strength = drift.strength(begins)
-    parts = []
-    for level in np.unique(strength):
+    hit = random.binomial(counts, drift.share * (strength > 0)[:, None])
+    parts = [(np.arange(steps), drift.values(0), counts - hit)]
+    for level in np.unique(strength[strength > 0]):
         chosen = np.flatnonzero(strength == level)
-        hit = random.binomial(counts[chosen], drift.share if level else 0.0)
-        parts += [(chosen, drift.values(level), hit), (chosen, drift.values(0), counts[chosen] - hit)]
+        parts.append((chosen, drift.values(level), hit[chosen]))
     return Traffic(step, steps, parts)
 
 
