@@ -34,11 +34,6 @@ def deploy_command(service_id: str) -> str:
     )
 
 
-def watch_command(service_id: str, endpoint: str = SERVING_ENDPOINT) -> str:
-    """Return the command that watches an endpoint, whichever model answers there."""
-    return metrics_add_command(service_id, endpoint, *counted_variables())
-
-
 def unwatched_endpoints(service_id: str) -> list[str]:
     """Return the service's endpoints for which `metrics add` was never run."""
     service = Task.get_task(service_id)
@@ -49,8 +44,8 @@ def unwatched_endpoints(service_id: str) -> list[str]:
 
 
 def watch(service_id: str, endpoint: str) -> None:
-    """Run the command that watches an endpoint, and print it; UserError with what it printed if it fails."""
-    command = watch_command(service_id, endpoint)
+    """Run and print the command that watches an endpoint; UserError with what it printed if it fails."""
+    command = metrics_add_command(service_id, endpoint, *counted_variables())
     done = subprocess.run(
         [sys.executable, "-m", "clearml_serving", *shlex.split(command)[1:]],
         stdout=subprocess.PIPE,
