@@ -19,6 +19,7 @@ PACKAGE = Package(
     (("prometheus-alertmanager", "alertmanager"), ("amtool",)),
     "apt install prometheus-alertmanager (Debian, Ubuntu), "
     "or put alertmanager and amtool on PATH (prometheus.io/download has them)",
+    data="/usr/share/prometheus/alertmanager",
 )
 
 # Each alert is told by itself, and soon: a person waits for it here.
@@ -39,8 +40,8 @@ def alertmanager_command(tools: Tools, home: Path, port: int, configuration: Pat
     """Return the command that runs Alertmanager on a loopback port, with all its data in `home`."""
     return [
         str(tools.alertmanager),
-        f"--config.file={configuration}",
-        f"--storage.path={home / 'data'}",
+        f"--config.file={configuration.resolve()}",
+        f"--storage.path={home.resolve() / 'data'}",
         f"--web.listen-address={HOST}:{port}",
         f"--web.external-url=http://{HOST}:{port}",  # in the links of notifications
         "--cluster.listen-address=",  # there is no other to gossip with, and it would listen on all addresses

@@ -39,6 +39,7 @@ class Package(NamedTuple):
     title: str
     programs: tuple[tuple[str, ...], ...]
     install: str  # what a person could do instead of fetching it
+    data: str = ""  # a folder that its programs read, "/…": see `relocate`
 
 
 def find_programs(
@@ -104,11 +105,30 @@ def unpack_packages(packages: Sequence[Package], cache: Path, say: Callable[[str
             (archive,) = Path(work).glob(f"{package.name}_*.deb")
             unpacked, folder = Path(work, package.name), cache / package.name
             run(["dpkg", "-x", str(archive), str(unpacked)], work)
+            relocate(package, unpacked)
             try:
                 unpacked.rename(folder)
             except OSError:  # another process was faster
                 if not folder.exists():
                     raise
+
+
+def relocate(package: Package, unpacked: Path) -> None:
+    """Let unpacked programs look for their data folder below the folder in which they run.
+
+    Debian compiles its path, which only root could make, into the programs. One that is as long takes its
+    place there: the same, but without the "/" at its beginning.
+    """
+    if package.data:
+        for names in package.programs:
+            program = unpacked / "usr" / "bin" / names[0]
+            absolute, relative = package.data.encode(), f"{package.data[1:]}/".encode()
+            program.write_bytes(program.read_bytes().replace(absolute, relative))
+
+
+def root_of(program: Path) -> Path:
+    """Return the folder in which a program runs so that it finds its data: where usr/ is, if it is in it."""
+    return Path(*program.absolute().parts[:-3]) if len(program.parts) > 3 else program.absolute().parent
 
 
 def download(packages: Sequence[Package], work: Path, say: Callable[[str], object]) -> None:

@@ -21,10 +21,11 @@ from typing import Any
 from urllib.parse import quote
 
 from .alertmanager import alertmanager_command, write_configuration
+from .debian_programs import root_of
 from .errors import ProcessError, StackError
 from .grafana import grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
-from .processes import stop
+from .processes import PACKAGE_PARENT, stop
 from .prometheus import check_rules, is_ready, prometheus_command
 from .serving_programs import Programs, find_programs
 from .stack import Stack, bind
@@ -61,6 +62,7 @@ class Part:
     environment: dict[str, str]
     ready: Callable[[], bool]
     readers: list[str] = field(default_factory=list)
+    folder: Path = PACKAGE_PARENT  # in which it runs
     started: float = 0.0
     short_lives: int = 0  # in a row
 
@@ -180,7 +182,13 @@ class Serving:
         )
         parts = [
             Part("prometheus", collector, environment, partial(is_ready, self.prometheus_url)),
-            Part("alertmanager", notifier, environment, partial(is_ready, self.alertmanager_url)),
+            Part(
+                "alertmanager",
+                notifier,
+                environment,
+                partial(is_ready, self.alertmanager_url),
+                folder=root_of(programs.alertmanager.alertmanager),
+            ),
         ]
         if programs.grafana:
             settings = grafana_environment(
@@ -242,7 +250,7 @@ class Serving:
                 time.sleep(0.5)
 
     def _spawn(self, part: Part) -> None:
-        self.stack.processes.spawn(part.name, part.command, env=part.environment)
+        self.stack.processes.spawn(part.name, part.command, env=part.environment, cwd=part.folder)
 
     def _process(self, part: Part) -> "subprocess.Popen[Any]":
         return self.stack.processes.running[part.name]

@@ -11,7 +11,7 @@ import yaml
 
 from local_stack import alertmanager, prometheus
 from local_stack.alertmanager import Tools, alertmanager_command, write_configuration
-from local_stack.debian_programs import find_programs
+from local_stack.debian_programs import find_programs, root_of
 from local_stack.errors import StackError
 from local_stack.loopback import HOST
 from local_stack.processes import Processes
@@ -98,7 +98,7 @@ def test_an_alert_of_prometheus_reaches_the_webhook_and_an_inhibited_one_does_no
     }
     with Processes(tmp_path / "logs") as processes:
         for name, command in commands.items():
-            processes.spawn(name, command)
+            processes.spawn(name, command, cwd=root_of(notifier.alertmanager))
         wait_until(lambda: ("Minor", "two") in alerts, "the last alert", processes.log("alertmanager"))
         listening = [
             connection.laddr.ip

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack.debian_programs import Package, find_programs
+from local_stack.debian_programs import Package, find_programs, relocate, root_of
 from local_stack.errors import ProgramsNotFound
 from local_stack.processes import PACKAGE_PARENT, is_alive
 from local_stack.waiting import Child, wait_until
@@ -114,3 +114,12 @@ def test_a_fetch_tells_the_size_and_leaves_nothing_when_it_is_stopped(programs, 
     alive = {each.pid for each in psutil.process_iter() if is_alive(each)}
     assert int((tmp_path / "pid").read_text()) not in alive
     assert list((tmp_path / ".local_stack" / "tools").iterdir()) == []
+
+
+def test_programs_look_for_their_data_below_the_folder_in_which_they_run(tmp_path):
+    program = tmp_path / "usr" / "bin" / "told"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(b"\0/usr/share/told/x\0/usr/share/told\0")
+    relocate(Package("told", "Told", (("told",),), "", data="/usr/share/told"), tmp_path)
+    assert program.read_bytes() == b"\0usr/share/told//x\0usr/share/told/\0"
+    assert root_of(program) == tmp_path

@@ -7,9 +7,9 @@ schema; promtool and amtool check their configurations; a real Alertmanager sile
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import Request
@@ -17,8 +17,12 @@ from urllib.request import Request
 import pytest
 import yaml
 
+from local_stack.alertmanager import PACKAGE, Tools, alertmanager_command
+from local_stack.debian_programs import find_programs, root_of
+from local_stack.errors import ProgramsNotFound
 from local_stack.loopback import HOST, open_loopback
 from local_stack.processes import Processes
+from local_stack.prometheus import is_ready
 from local_stack.serving import take_port
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
@@ -245,26 +249,28 @@ def test_prometheus_accepts_its_configuration_and_the_rules():
     assert f"Checking {RULES}" in done.stdout
 
 
-def alertmanager_program(*names: str) -> str:
-    """Return the path of a program of Alertmanager, which Debian's package calls by another name."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        skip_outside_ci(f"{names[0]} not found: apt install prometheus-alertmanager")
-    return str(found)
+@pytest.fixture(scope="module")
+def tools() -> Tools:
+    """Alertmanager and amtool, as the local stack finds or fetches them."""
+    try:
+        (programs,) = find_programs([PACKAGE], TOOLS_CACHE)
+    except ProgramsNotFound as error:
+        skip_outside_ci(str(error))
+    return Tools(*programs)
 
 
-def test_alertmanager_accepts_its_configuration():
-    done = run([alertmanager_program("amtool"), "check-config", ALERTMANAGER])
+def test_alertmanager_accepts_its_configuration(tools):
+    done = run([tools.amtool, "check-config", ALERTMANAGER])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 inhibit rules" in done.stdout
 
 
-def test_alertmanager_tells_in_one_message_what_is_wrong_at_an_endpoint_and_hurries_for_no_notice():
-    amtool = alertmanager_program("amtool")
-
+def test_alertmanager_tells_in_one_message_what_is_wrong_at_an_endpoint_and_hurries_for_no_notice(tools):
     def route(**labels: str) -> str:
         shown = ["config", "routes", "test", f"--config.file={ALERTMANAGER}"]
-        return run([amtool, *shown, *(f"{name}={value}" for name, value in labels.items())]).stdout.strip()
+        return run(
+            [tools.amtool, *shown, *(f"{name}={value}" for name, value in labels.items())]
+        ).stdout.strip()
 
     assert route(alertname="MajorDrift", severity="warning") == "people"
     assert route(alertname="MinorDrift", severity="info") == "people"
@@ -291,28 +297,14 @@ def test_the_checkers_of_the_images_read_what_is_mounted_there(merged):
 
 
 @pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def alertmanager(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Alertmanager with our configuration, which can reach nobody."""
-    program = alertmanager_program("alertmanager", "prometheus-alertmanager")
     home, port = tmp_path_factory.mktemp("alertmanager"), take_port()
     url = f"http://{HOST}:{port}"
-    command = [
-        program,
-        f"--config.file={ALERTMANAGER}",
-        f"--storage.path={home}",
-        f"--web.listen-address={HOST}:{port}",
-        "--cluster.listen-address=",
-    ]
-
-    def is_ready() -> bool:
-        try:
-            with open_loopback(f"{url}/-/ready", timeout=1):
-                return True
-        except OSError:
-            return False
-
+    command = alertmanager_command(tools, home, port, ALERTMANAGER)
     with Processes(home / "logs") as processes:
-        processes.start("alertmanager", command, ready=is_ready)
+        folder = root_of(tools.alertmanager)
+        processes.start("alertmanager", command, cwd=folder, ready=partial(is_ready, url))
         yield url
 
 
