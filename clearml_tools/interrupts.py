@@ -5,6 +5,7 @@ or a table may swallow an interrupt, or answer it with a long traceback. So erro
 module, is imported before all of them.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -15,6 +16,11 @@ from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# Where ClearML takes what a script prints or logs, and puts it into a queue. It holds locks there, which an
+# interrupt may leave locked: what sends the queue would wait for them for ever, and the script for that.
+PRINTS = os.path.join("clearml", "backend_interface", "logger.py")
+RETRY_SECONDS = 0.01
 
 
 def script_name() -> str:
@@ -39,7 +45,27 @@ def end_at_once(number: int, frame: FrameType | None) -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Do what a Ctrl-C does. One that is ignored, as in a shell's background, raises KeyboardInterrupt."""
     on_ctrl_c = signal.getsignal(signal.SIGINT)
-    (on_ctrl_c if callable(on_ctrl_c) else signal.default_int_handler)(signal.SIGINT, frame)
+    (on_ctrl_c if callable(on_ctrl_c) else raise_outside_prints)(signal.SIGINT, frame)
+
+
+def signal_main_thread(number: int) -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes it from a wait as well
+
+
+def raise_outside_prints(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; within PRINTS, a moment later."""
+    place = frame
+    while place:
+        if place.f_code.co_filename.endswith(PRINTS):
+            again = threading.Timer(RETRY_SECONDS, signal_main_thread, [number])
+            again.daemon = True  # the script may end before
+            again.start()
+            return
+        place = place.f_back
+    signal.default_int_handler(number, frame)
 
 
 def raise_interrupts() -> None:
@@ -47,7 +73,7 @@ def raise_interrupts() -> None:
     if not is_script():
         return
     if signal.getsignal(signal.SIGINT) is end_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, raise_outside_prints)
     if signal.getsignal(signal.SIGTERM) in (end_at_once, signal.SIG_DFL):
         signal.signal(signal.SIGTERM, interrupt)
 

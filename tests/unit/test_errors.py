@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 
 from clearml_tools.errors import (
     UserError,
@@ -15,7 +16,7 @@ from clearml_tools.errors import (
 import pytest
 
 from clearml_tools import errors
-from clearml_tools.interrupts import SIGNALS, delayed_interrupt
+from clearml_tools.interrupts import PRINTS, SIGNALS, delayed_interrupt, raise_outside_prints
 from clearml_tools.network import connection_error_text, without_password
 from clearml_tools.shell_commands import shell_quoted
 from local_stack.waiting import run
@@ -65,6 +66,22 @@ def test_an_interrupt_waits_for_the_end_of_the_block():
         os.kill(os.getpid(), signal.SIGINT)
         reached.append("the end")
     assert reached == ["the end"]
+
+
+def test_an_interrupt_waits_for_the_end_of_what_clearml_does_with_a_print():
+    places = []
+    printing = compile(
+        "signal.raise_signal(signal.SIGINT); places.append('printed')", f"/any/{PRINTS}", "exec"
+    )
+    former = signal.signal(signal.SIGINT, raise_outside_prints)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            exec(printing)
+            places.append("after it")
+            time.sleep(60)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert places == ["printed", "after it"]
 
 
 def test_an_interrupt_after_the_block_comes_at_once():

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import clearml
 import pytest
 from clearml import Dataset
+from clearml.backend_interface.logger import PrintPatchLogger
 
 from clearml_tools import sdk_internals
 from clearml_tools.connection import DEVELOPMENT_SETTINGS, is_no_noise
+from clearml_tools.interrupts import PRINTS
 from local_stack.waiting import run
 from tests.support.checkouts import REPOSITORY
 
@@ -30,6 +32,11 @@ def test_what_is_not_documented_is_imported_in_one_place_alone():
     files = [*REPOSITORY.glob("*.py"), *(REPOSITORY / "clearml_tools").glob("*.py")]
     users = [path.name for path in files if undocumented.search(path.read_text())]
     assert users == ["sdk_internals.py"]
+
+
+def test_what_is_printed_passes_through_where_interrupts_wait():
+    assert str(Path(sys.modules[PrintPatchLogger.__module__].__file__)).endswith(PRINTS)
+    assert "_console(" in inspect.getsource(PrintPatchLogger.write)
 
 
 @pytest.mark.parametrize(
