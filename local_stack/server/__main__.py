@@ -1,8 +1,9 @@
 """Serve one home folder on a socket that the caller has bound.
 
-    python -m local_stack.server HOME FD SECONDS
+    python -m local_stack.server HOME FD SECONDS [WEB_URL]
 
-FD is the socket's file descriptor. Running tasks that report nothing for SECONDS are stopped.
+FD is the socket's file descriptor. Running tasks that report nothing for SECONDS are stopped. WEB_URL is the
+address of ClearML's own web UI, if it runs on this server.
 """
 
 import asyncio
@@ -27,12 +28,14 @@ HEADERS = [("Connection", "close")]
 
 def main() -> None:
     home, descriptor, task_timeout = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    web_url = sys.argv[4] if len(sys.argv) > 4 else ""
     for name in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal again when it is done: unhandled, it would leave the store open.
         signal.signal(name, lambda *_: sys.exit())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     store = Store(home / "clearml.sqlite")
-    app = create_app(store, Credentials.load_or_make(home / "credentials.json"), FileStore(home / "files"))
+    credentials = Credentials.load_or_make(home / "credentials.json")
+    app = create_app(store, credentials, FileStore(home / "files"), web_url)
     config = uvicorn.Config(
         app,
         http="h11",  # the same everywhere, whatever else is installed; the others are no faster here

@@ -1,18 +1,16 @@
 """Who may see the pages: a link with a token opens them, and a cookie keeps them open."""
 
 import time
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from .auth import PAGES, Credentials
+from .auth import LONGEST_TOKEN_SECONDS, PAGES
 from .errors import ApiError
+from .login.callers import Caller, Callers
 
-# The names by which a browser on this machine reaches the server. With any other name, a foreign site may
-# try to read the pages: it can make its own name lead here.
-OWN_NAMES = ("127.0.0.1", "localhost")
 # What all pages allow a browser to load and to say.
 HEADERS = {
     "Content-Security-Policy": (
@@ -36,52 +34,46 @@ class PageForbidden(ApiError):
 
 
 class PageAccess:
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     def check(self, request: Request) -> Response | None:
         """Raise PageForbidden unless the request may see pages. Return a redirect if it came by a link.
 
         The redirect moves the link's token into a cookie, as browsers remember addresses.
         """
-        if request.url.hostname not in OWN_NAMES:
-            raise PageForbidden(403, "These pages are for browsers on this machine: open them at 127.0.0.1.")
         if "token" in request.query_params:
             return self._redirect_with_cookie(request, token_in(request.query_params["token"]))
-        if not self._has_cookie(request):
-            raise PageForbidden(401)
+        try:
+            self._callers.by_token(request.cookies.get(cookie_name(request), ""), PAGES)
+        except ApiError as error:
+            raise PageForbidden(401) from error
         return None
 
-    def _has_cookie(self, request: Request) -> bool:
-        try:
-            cookie = request.cookies.get(cookie_name(request), "")
-            jwt.decode(cookie, self._credentials.token_secret, algorithms=["HS256"], audience=PAGES)
-        except jwt.PyJWTError:
-            return False
-        return True
-
     def _redirect_with_cookie(self, request: Request, token: str) -> Response:
-        try:
-            # A token for the API may do more than read, so it opens the pages as well.
-            claims = jwt.decode(
-                token, self._credentials.token_secret, algorithms=["HS256"], options={"verify_aud": False}
-            )
-        except jwt.PyJWTError as error:
-            raise PageForbidden(401, "This link belongs to another stack, or has expired.") from error
-        seconds = max(1, int(claims["exp"] - time.time()))
+        visitor = self._visitor(token)
         left = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
         target = request.url.path + ("?" + urlencode(left) if left else "")
         answer = RedirectResponse(target, status_code=303, headers={**HEADERS, **NO_STORE})
         answer.set_cookie(
             cookie_name(request),
             # Browsers send it to every port of this machine, so it opens nothing but the pages.
-            self._credentials.token(seconds, PAGES),
-            max_age=seconds,
+            visitor.credentials.token(
+                LONGEST_TOKEN_SECONDS, PAGES, until=visitor.expires, access_key=visitor.access_key
+            ),
+            max_age=max(1, int((visitor.expires or 0) - time.time())),
             httponly=True,
             # Not "strict": a link in a notebook, which may be another site, should open. Pages only read.
             samesite="lax",
         )
         return answer
+
+    def _visitor(self, token: str) -> Caller:
+        """Return who comes by a link. A token for the API may do more than read: it opens pages, too."""
+        for audience in (PAGES, None):
+            with suppress(ApiError):
+                return self._callers.by_token(token, audience)
+        raise PageForbidden(401, "This link belongs to another stack, or has expired.")
 
 
 def cookie_name(request: Request) -> str:

@@ -2,23 +2,29 @@
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .auth import API_VERSION, LONGEST_TOKEN_SECONDS, Credentials
-from .documents import Document, parse_json
+from .auth import API_VERSION
+from .documents import Document
 from .errors import ApiError, validation_error
-from .services import answer_call, log
+from .json_bodies import LARGEST_BODY, parse_body, parse_lines, read_body
+from .login.callers import SESSION_COOKIE, Caller, Callers
+from .services import answer_call, find_endpoint, log
 from .store import Store, new_id
 from .tasks.endpoints import task_for_version
 
 CALL_PATH = re.compile(r"^/(?:v(?P<major>\d{1,4})\.(?P<minor>\d{1,4})/)?(?P<name>[a-z_]+\.[a-z_0-9]+)/?$")
-LARGEST_BODY = 64 * 2**20
-MOST_LEVELS = 100  # of nesting in a body: far more than clients send, and far less than Python can handle
+
+# Calls that strangers may make: as little as possible is done for them.
+OPEN_CALLS = {
+    "auth.fixed_users_mode", "auth.logout", "debug.ping", "login.logout", "login.supported_modes",
+    "server.info",
+}  # fmt: skip
+SMALL_BODY = 8 * 2**10  # for those, and for logging in
 
 Version = tuple[int, int]
 _major, _minor = API_VERSION.split(".")
@@ -39,67 +45,45 @@ def call_at(path: str) -> Call | None:
     return Call(found["name"], version)
 
 
-def api_routes(store: Store, credentials: Credentials) -> list[Route]:
+def api_routes(store: Store, callers: Callers) -> list[Route]:
     async def answer(request: Request) -> Response:
         call = call_at(request.url.path)
         if not call:
             raise not_found(request)
-        authorization = request.headers.get("authorization")
-        if call.name == "auth.login":
-            return envelope(call, {"token": credentials.login(authorization, _token_seconds(request))})
-        if call.name != "debug.ping":
-            credentials.check(authorization)
-        data = answer_call(store, call.name, await _parameters(request, call.name))
+        # Who calls comes first: for strangers, nothing is read and nothing is parsed.
+        is_open = call.name in OPEN_CALLS
+        caller = callers.find(request) if is_open else callers.identify(request)
+        find_endpoint(call.name)
+        limit = SMALL_BODY if is_open or call.name == "auth.login" else LARGEST_BODY
+        parameters = _parameters(request, call.name, await read_body(request, limit))
+        data = answer_call(store, call.name, parameters, caller)
         if call.name == "tasks.get_by_id":
             data = {"task": task_for_version(data["task"], call.version)}
         elif call.name == "tasks.get_all":
             data = {**data, "tasks": [task_for_version(task, call.version) for task in data["tasks"]]}
-        return envelope(call, data)
+        response = envelope(call, data)
+        _set_cookie(response, caller)
+        return response
 
     return [Route("/{call:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])]
 
 
-async def _parameters(request: Request, name: str) -> Document:
+def _parameters(request: Request, name: str, body: bytes) -> Document:
     """Return the parameters: the query, updated by the JSON body; of a batch, the lines of JSON."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise ApiError(413, 0, f"The request is larger than {LARGEST_BODY // 2**20} MB")
     if name == "events.add_batch":
-        return {"batch": [_parse(line) for line in body.splitlines() if line.strip()]}
-    parsed = _parse(body) if body.strip() else {}
+        return {"batch": parse_lines(body)}
+    parsed: Any = parse_body(body) if body.strip() else {}
     if not isinstance(parsed, dict):
         raise validation_error(f"the body should be a JSON object, not a {type(parsed).__name__}")
     return {**request.query_params, **parsed}
 
 
-def _parse(text: bytes | bytearray) -> Any:
-    try:
-        parsed = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise validation_error(f"the body is not JSON: {error}") from error
-    # Counting brackets is quick, and spares nearly all bodies the walk.
-    if text.count(b"[") + text.count(b"{") > MOST_LEVELS and _levels(parsed) > MOST_LEVELS:
-        raise validation_error(f"the body is nested more than {MOST_LEVELS} levels deep")
-    return parsed
-
-
-def _levels(value: Any) -> int:
-    levels, inner = 0, [value]
-    while inner:
-        inner = [v for item in inner if isinstance(item, dict | list) for v in _children(item)]
-        levels += 1
-    return levels
-
-
-def _children(item: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return item.values() if isinstance(item, dict) else item
-
-
-def _token_seconds(request: Request) -> int | None:
-    text = request.query_params.get("expiration_sec", "")
-    return min(int(text[:20]), LONGEST_TOKEN_SECONDS) if text.isdecimal() else None
+def _set_cookie(response: Response, caller: Caller) -> None:
+    """Begin or end the session of ClearML's own web UI. Its scripts cannot read the cookie."""
+    if caller.cookie:
+        response.set_cookie(SESSION_COOKIE, caller.cookie, httponly=True, samesite="strict")
+    elif caller.cookie == "":
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
 
 
 def not_found(request: Request) -> ApiError:
@@ -111,11 +95,15 @@ def envelope(call: Call, data: Document, error: ApiError | None = None) -> Respo
     """Return ClearML's envelope around an answer or an error."""
     status = error.status if error else 200
     call_id = new_id()
-    version = ".".join(map(str, call.version))
     meta = {
         "id": call_id,
         "trx": call_id,
-        "endpoint": {"name": call.name, "requested_version": version, "actual_version": version},
+        "endpoint": {
+            "name": call.name,
+            "requested_version": _text(call.version),
+            # The web UI asks for 999.0 and takes the newest.
+            "actual_version": _text(min(call.version, NEWEST)),
+        },
         "result_code": status,
         "result_subcode": error.subcode if error else 0,
         "result_msg": str(error) if error else "OK",
@@ -123,3 +111,7 @@ def envelope(call: Call, data: Document, error: ApiError | None = None) -> Respo
         "error_data": {},
     }
     return Response(json.dumps({"meta": meta, "data": data}), status, media_type="application/json")
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))

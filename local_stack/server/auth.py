@@ -4,8 +4,7 @@ A token is a JWT signed with a secret of this server's own. Clients read its cla
 signature: the API version they may speak, the server's version and its feature set.
 """
 
-import base64
-import binascii
+import hashlib
 import hmac
 import json
 import os
@@ -13,11 +12,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jwt
 
 from .documents import Document
-from .errors import ApiError
 
 API_VERSION = "2.31"
 SERVER_VERSION = "2.1.0"
@@ -25,7 +24,7 @@ COMPANY = {"id": "local", "name": "local stack"}
 USER = {"id": "local_user", "name": "local user"}
 
 TOKEN_SECONDS = 30 * 24 * 3600
-LONGEST_TOKEN_SECONDS = 10 * 365 * 24 * 3600
+LONGEST_TOKEN_SECONDS = 365 * 24 * 3600  # ClearML's own, as is the one above
 OWNER = {"user": USER["id"], "company": COMPANY["id"]}  # the owner of every document
 API_CLAIMS: Document = {
     "auth_type": "Bearer",
@@ -41,7 +40,9 @@ API_CLAIMS: Document = {
     "server_build": "local-stack",
     "feature_set": "basic",
 }
-PAGES = "pages"  # the audience of tokens that open the pages and no API
+# The audiences of tokens that are no keys to the API: in the cookie that opens the pages, and in the one of
+# ClearML's own web UI, which counts only where no foreign page can have sent it.
+PAGES, SESSION = "pages", "session"
 
 
 @dataclass(frozen=True)
@@ -55,49 +56,44 @@ class Credentials:
         """Read the credentials at `path`, or write new ones there that only their owner can read."""
         if path.exists():
             return cls(**json.loads(path.read_text()))
-        made = cls(secrets.token_hex(10).upper(), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
+        made = cls.make()
         write_private(path, json.dumps(made.__dict__, indent=2) + "\n")
         return made
 
-    def login(self, authorization: str | None, seconds: int | None) -> str:
-        """Return a token for the right keys (HTTP Basic) or in exchange for a valid token."""
-        scheme, _, value = (authorization or "").partition(" ")
-        if not value:
-            raise ApiError(401, 20, "Unauthorized (missing credentials)")
-        if scheme.lower() == "bearer":
-            self.check(authorization)
-        elif not self._keys_match(value):
-            raise ApiError(401, 22, "Unauthorized (invalid credentials): access key or secret key is wrong")
-        return self.token(seconds)
+    @classmethod
+    def make(cls) -> "Credentials":
+        """Return random credentials."""
+        return cls(*new_key_pair(), secrets.token_urlsafe(48))
 
-    def token(self, seconds: int | None = None, audience: str | None = None) -> str:
-        """Return a token for the API, or for the audience alone: `check` refuses such a token."""
-        lifetime = min(seconds or TOKEN_SECONDS, LONGEST_TOKEN_SECONDS)
+    @property
+    def password(self) -> str:
+        """The password with which USER logs in to ClearML's own web UI."""
+        return hmac.new(self.token_secret.encode(), b"password", hashlib.sha256).hexdigest()[:32]
+
+    def token(
+        self, seconds: int | None = None, audience: str | None = None, until: int | None = None, **claims: Any
+    ) -> str:
+        """Return a token for the API, or for the audience alone: the API refuses such a token.
+
+        It ends after so many seconds, and not later than `until`, the end of the token that it is made from.
+        """
         issued = int(time.time())
-        claims = {"aud": audience} if audience else API_CLAIMS
-        claims = {**claims, "iat": issued, "exp": issued + lifetime}
+        end = issued + min(seconds or TOKEN_SECONDS, LONGEST_TOKEN_SECONDS)
+        claims |= {"aud": audience} if audience else API_CLAIMS
+        claims |= {"iat": issued, "exp": min(end, until or end)}
         return jwt.encode(claims, self.token_secret, algorithm="HS256")
 
-    def check(self, authorization: str | None) -> None:
-        """Raise the API's 401 unless the header holds the keys or a valid token of this server."""
-        scheme, _, value = (authorization or "").partition(" ")
-        if not value:
-            raise ApiError(401, 20, "Unauthorized (missing credentials): log in with auth.login first")
-        if scheme.lower() == "basic" and self._keys_match(value):
-            return
-        if scheme.lower() != "bearer":
-            raise ApiError(401, 22, "Unauthorized (invalid credentials)")
-        try:
-            jwt.decode(value, self.token_secret, algorithms=["HS256"])
-        except jwt.PyJWTError as error:
-            raise ApiError(401, 30, f"Invalid token: {error}") from error
+    def claims(self, token: str, audience: str | None = None) -> Document:
+        """Return what a token says; jwt.PyJWTError if it is not valid, or is for another audience."""
+        found: Document = jwt.decode(
+            token, self.token_secret, algorithms=["HS256"], audience=audience, options={"require": ["exp"]}
+        )
+        return found
 
-    def _keys_match(self, encoded: str) -> bool:
-        try:
-            given = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ApiError(401, 21, "Unauthorized (malformed credentials)") from error
-        return hmac.compare_digest(given, f"{self.access_key}:{self.secret_key}".encode())
+
+def new_key_pair() -> tuple[str, str]:
+    """Return a random access key and its secret key."""
+    return secrets.token_hex(10).upper(), secrets.token_urlsafe(32)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ class ApiError(Exception):
         self.subcode = subcode
 
 
-INVALID_ID = {"task": 101, "model": 201, "project": 401, "queue": 701}
+INVALID_ID = {"task": 101, "model": 201, "project": 401, "queue": 701, "user": 301}
 
 
 def invalid_id(kind: str, key: object) -> ApiError:

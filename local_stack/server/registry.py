@@ -9,7 +9,8 @@ from .errors import ApiError, missing_field
 from .schemas import FIELDS, FILTER, LISTING, validate
 from .store import Store
 
-Handler = Callable[[Store, Document], Document]
+# (store, request), and the caller as well where the endpoint asks for it.
+Handler = Callable[..., Document]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Endpoint:
     handler: Handler
     required: tuple[str, ...] = ()
     schemas: Document | None = None
+    with_caller: bool = False
 
     def validated(self, request: Document) -> Document:
         """Return the request without its null fields, or raise the API's error for the first wrong one."""
@@ -40,15 +42,17 @@ class Endpoint:
 class Service(dict[str, Endpoint]):
     """The endpoints of a service, or of a part of it, by their names."""
 
-    def endpoint(self, name: str, *required: str, **schemas: Any) -> Callable[[Handler], Handler]:
+    def endpoint(
+        self, name: str, *required: str, with_caller: bool = False, **schemas: Any
+    ) -> Callable[[Handler], Handler]:
         """Let the decorated function answer `service.action`.
 
         `required` fields must be in the request; `schemas` are those of fields that differ from
-        schemas.FIELDS.
+        schemas.FIELDS. `with_caller`: the function takes the Caller as its third argument.
         """
 
         def register(handler: Handler) -> Handler:
-            self[name] = Endpoint(name, handler, required, schemas)
+            self[name] = Endpoint(name, handler, required, schemas, with_caller)
             return handler
 
         return register

@@ -5,10 +5,13 @@ import logging
 import os
 import sqlite3
 
-from .auth import COMPANY, SERVER_VERSION, USER
+from .about import service as about
+from .auth import Credentials
 from .documents import Document
 from .errors import ApiError, validation_error
 from .events.endpoints import service as events
+from .login.callers import Caller
+from .login.endpoints import service as login
 from .models.endpoints import service as models
 from .projects.endpoints import service as projects
 from .queues.endpoints import service as queues
@@ -17,34 +20,33 @@ from .store import Store
 from .tasks.endpoints import service as tasks
 from .tasks.parameter_endpoints import service as task_parameters
 from .tasks.status_endpoints import service as task_status
+from .users.endpoints import service as users
 from .workers.endpoints import service as workers
 
 log = logging.getLogger("local_stack.server")
 
-SERVICES = (projects, tasks, task_parameters, task_status, models, queues, workers, events)
+SERVICES = (
+    about, login, users, projects, tasks, task_parameters, task_status, models, queues, workers, events,
+)  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}
 
-# Calls that need no store: they say who is asking and who answers.
-SESSION_ANSWERS: dict[str, Document] = {
-    "debug.ping": {"msg": "ClearML local stack"},
-    "auth.validate_token": {"valid": True, "user": USER["id"], "company": COMPANY["id"]},
-    "users.get_current_user": {"user": {**USER, "company": COMPANY, "role": "admin"}},
-    "users.get_all": {"users": [{**USER, "company": COMPANY["id"]}]},
-    "server.info": {"version": SERVER_VERSION, "build": "local-stack", "uid": "local-stack"},
-}
 
-
-def answer_call(store: Store, name: str, request: Document) -> Document:
-    """Return the answer of one call. All that it changes is committed before."""
-    if name in SESSION_ANSWERS:
-        return SESSION_ANSWERS[name]
-    endpoint = ENDPOINTS.get(name)
-    if endpoint is None:
+def find_endpoint(name: str) -> Endpoint:
+    """Return the endpoint, or raise the API's 404, which names it."""
+    if name not in ENDPOINTS:
         log.warning("unknown endpoint %s", name)
         raise ApiError(404, 0, f"Unable to find endpoint {name}: the local stack does not have it")
+    return ENDPOINTS[name]
+
+
+def answer_call(store: Store, name: str, request: Document, caller: Caller | None = None) -> Document:
+    """Return the answer of one call. All that it changes is committed before."""
+    endpoint = find_endpoint(name)
     validated = endpoint.validated(request)
     try:
         with store.transaction():
+            if endpoint.with_caller:
+                return endpoint.handler(store, validated, caller or Caller(Credentials.make()))
             return endpoint.handler(store, validated)
     except ApiError:
         raise

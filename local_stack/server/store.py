@@ -17,7 +17,7 @@ from .auth import OWNER
 from .documents import Document
 from .errors import invalid_id
 
-KINDS = ("project", "task", "model", "queue", "worker")
+KINDS = ("project", "task", "model", "queue", "worker", "user", "key_pair")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (

@@ -25,6 +25,7 @@ class InProcess(httpx.BaseTransport):
     """Let an application answer in this process and on this thread: no socket, no server."""
 
     def __init__(self, application: Starlette) -> None:
+        self.application = application
         self._transport = httpx.ASGITransport(application, raise_app_exceptions=False)
         self._runner = asyncio.Runner()
 

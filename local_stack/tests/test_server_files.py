@@ -12,6 +12,8 @@ from local_stack.server.errors import ApiError
 from local_stack.server.files.state import FileStore
 from local_stack.tests.api import Api
 
+FORM = "multipart/form-data; boundary=b"
+
 
 class Files:
     """The file store of a server, as a client uses it."""
@@ -37,6 +39,10 @@ class Files:
 
     def delete(self, path: str) -> httpx.Response:
         return self.get(path, "DELETE")
+
+    def folders(self) -> list[str]:
+        """List all folders of the store."""
+        return sorted(str(path) for path in (self.root / "files").rglob("*") if path.is_dir())
 
     def stored(self) -> list[str]:
         """List all files below the server's home, and what is left of unfinished uploads."""
@@ -84,14 +90,22 @@ def test_a_quotation_mark_may_be_written_either_way(files, path):
 
 @pytest.mark.parametrize(
     ("name", "disposition"),
-    [("a.png", "inline"), ("a.txt", "inline"), *((name, "attachment") for name in ("a.html", "a.svg", "a"))],
+    [
+        *((name, "inline") for name in ("a.png", "a.txt", "a.mp4")),
+        *(
+            (name, "attachment")
+            for name in ("a.html", "a.svg", "a.js", "a.mjs", "a.css", "a.xml", "a", "a.js.gz")
+        ),
+    ],
 )
 def test_a_browser_shows_pictures_and_text_and_runs_nothing(files, name, disposition):
+    """Scripts ignore the disposition: what is no picture or text has no type that a browser would run."""
     files.upload(f"shown/{name}", b"<script>alert(1)</script>")
     headers = files.get(f"shown/{name}").headers
     assert headers["Content-Disposition"] == f'{disposition}; filename="{name}"'
     assert headers["Content-Security-Policy"] == "sandbox"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert (headers["Content-Type"] == "application/octet-stream") == (disposition == "attachment")
     files.delete(f"shown/{name}")
 
 
@@ -190,25 +204,56 @@ def test_a_part_whose_name_is_written_in_other_ways_does_not_climb_out(files, na
 )
 def test_a_file_and_a_folder_cannot_have_one_name_and_nothing_of_the_upload_is_stored(files, taken, wanted):
     files.upload(taken, b"first")
-    before = files.stored()
-    answer = files.upload_parts({"good part": b"1", wanted: b"second"})
+    before, folders = files.stored(), files.folders()
+    answer = files.upload_parts({"good/part": b"1", wanted: b"second"})
     assert answer.status_code == 400
     assert "cannot store a file there" in answer.json()["meta"]["result_msg"]
     assert files.get(taken).content == b"first"
-    assert files.stored() == before
+    assert (files.stored(), files.folders()) == (before, folders)
     files.delete(taken)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST"])
-@pytest.mark.parametrize("path", ["n" * 300, "a/" * 3000 + "a"])
+@pytest.mark.parametrize(
+    "path", ["n" * 300, "a/" * 3000 + "a", "a/" * 1500 + "a", "a/" * 101 + "a", "a/b/" + "n" * 300 + "/c"]
+)
 def test_a_name_that_no_file_system_takes_is_refused(files, method, path):
-    before = files.stored()
+    before = files.stored(), files.folders()
     answer = files.upload(path) if method == "POST" else files.get(path, method)
     assert answer.status_code in (400, 404)
-    assert files.stored() == before
+    assert (files.stored(), files.folders()) == before
 
 
-FORM = "multipart/form-data; boundary=b"
+def test_a_path_of_a_hundred_folders_is_fine(files):
+    path = "a/" * 100 + "a"
+    assert files.upload(path).status_code == 200
+    assert files.delete(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "charset", ["undefined", "punycode", "hex", "rot13", "utf-16", "a b", "\0", "x" * 500, "idna"]
+)
+@pytest.mark.parametrize("form", ["name*={}''zz", "name*={}'en'%ff%fe", "name*0*={}''z; name*1=z"])
+def test_a_name_in_an_encoding_that_is_not_used_for_names_is_refused(files, charset, form):
+    before = files.stored(), files.folders()
+    part = f"--b\r\nContent-Disposition: form-data; {form.format(charset)}\r\n\r\nx\r\n--b--\r\n"
+    assert files.post(FORM, part.encode()).status_code == 400
+    assert (files.stored(), files.folders()) == before
+
+
+@pytest.mark.parametrize("form", ["name*=UTF-8''a%20%C3%A9", "name*=iso-8859-1'en'a%20%e9", 'name="a é"'])
+def test_a_name_may_be_written_as_any_client_writes_it(files, form):
+    part = f"--b\r\nContent-Disposition: form-data; {form}\r\n\r\nx\r\n--b--\r\n"
+    assert files.post(FORM, part.encode()).text == "a é"
+    files.delete("a é")
+
+
+@pytest.mark.parametrize("where", ["name", "value"])
+def test_a_header_that_does_not_end_is_refused(files, where):
+    header = "x" * 100_000 + ": y" if where == "name" else "x: " + "y" * 100_000
+    assert files.post(FORM, f"--b\r\n{header}\r\n".encode()).status_code == 400
+
+
 NAME = "Content-Disposition: form-data; name="
 MALFORMED = {
     "no multipart": ("application/json", ["{}"]),

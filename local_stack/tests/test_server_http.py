@@ -1,16 +1,21 @@
 """The local server as HTTP: who may call it, and how it answers invalid calls."""
 
+import asyncio
 import base64
 import json
+import random
 import re
 import time
+from typing import Any
 
 import httpx
 import jwt
 import pytest
 
+from local_stack.server import json_bodies
 from local_stack.server.app import create_app
 from local_stack.server.auth import Credentials
+from local_stack.server.errors import ApiError
 from local_stack.tests.api import Api, InProcess, scalar
 
 
@@ -69,7 +74,7 @@ def test_the_token_tells_clients_what_they_ask_it(api):
 
 @pytest.mark.parametrize(
     ("asked", "given"),
-    [("60", 60), ("0", 30 * 24 * 3600), ("9" * 5000, 10 * 365 * 24 * 3600), ("soon", None)],
+    [("60", 60), ("0", 30 * 24 * 3600), ("9" * 5000, 365 * 24 * 3600), ("soon", None)],
 )
 def test_a_token_lasts_as_long_as_was_asked_within_reason(api, asked, given):
     answer = api.client.get(f"/auth.login?expiration_sec={asked}", auth=api.keys)
@@ -127,6 +132,91 @@ def test_calls_without_valid_credentials_are_refused(api, method, path):
         assert api.credentials.secret_key not in answer.text
 
 
+# What strangers send
+
+
+@pytest.mark.parametrize("authorization", [b"", b"Bearer a.b.c", b"Basic YTpi"])
+@pytest.mark.parametrize(
+    "path", ["tasks.get_all", "events.add_batch", "auth.login", "files", "no.such_thing"]
+)
+def test_of_what_a_stranger_sends_nothing_is_read(api, path, authorization):
+    async def receive() -> dict:
+        raise AssertionError("the body was asked for")
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    sent: list[dict] = []
+    headers = [(b"host", b"127.0.0.1"), (b"authorization", authorization), (b"content-length", b"60000000")]
+    scope = {"type": "http", "method": "POST", "path": f"/{path}", "query_string": b"", "headers": headers}
+    asyncio.run(api.transport.application(scope, receive, send))
+    assert sent[0]["status"] == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["debug.ping", "login.supported_modes", "server.info", "auth.fixed_users_mode"]
+)
+def test_calls_that_need_no_credentials_take_small_bodies_only(api, name):
+    bodies = (b'{"state": "abc"}', b'{"state": "' + b"x" * 10_000 + b'"}')
+    assert [api.client.post(f"/{name}", content=body).status_code for body in bodies] == [200, 413]
+    assert api.client.post("/auth.login", content=bodies[1], auth=api.keys).status_code == 413
+
+
+HOSTS = {
+    "127.0.0.1": 200,
+    "localhost:1234": 200,
+    "LOCALHOST:8008": 200,
+    "[::1]:8008": 200,
+    "host.docker.internal:8008": 200,
+    "evil.example": 403,
+    "evil.example:8008": 403,
+    "127.0.0.1.evil.example": 403,
+    "localhost.": 403,
+    "localhost@evil.example": 403,
+    "0.0.0.0:8008": 403,
+    "[::2]:8008": 403,
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_foreign_host_is_refused_everywhere(api, host):
+    """A foreign site can make its own name lead here: its pages would be of one origin with the server."""
+    api.client.post("/files", files={"hosted.txt": b"1"}, headers=api.headers)
+    paths = ("/tasks.get_types", "/debug.ping", "/files/hosted.txt", f"/?token={api.token}")
+    codes = [api.request("GET", path, headers={"Host": host}).status_code for path in paths]
+    assert [{303: 200}.get(code, code) for code in codes] == [HOSTS[host]] * 4
+
+
+ORIGINS = {
+    "http://127.0.0.1:8008": 200,
+    "https://127.0.0.1:8008": 200,
+    "http://127.0.0.1:8888": 403,
+    "http://127.0.0.1": 403,
+    "http://localhost:8008": 403,
+    "http://evil.example": 403,
+    "http://127.0.0.1:8008.evil.example": 403,
+    "null": 403,
+    "": 403,
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_pages_of_a_foreign_origin_are_refused_everywhere_and_may_read_no_answer(api, origin):
+    api.client.post("/files", files={"origin.txt": b"1"}, headers=api.headers)
+    for path in ("/tasks.get_types", "/debug.ping", "/files/origin.txt"):
+        answer = api.request("GET", path, headers={"Origin": origin})
+        assert (answer.status_code, "Access-Control-Allow-Origin" in answer.headers) == (
+            ORIGINS[origin],
+            False,
+        )
+    assert api.request("OPTIONS", "/tasks.get_types", headers={"Origin": origin}).status_code in (403, 405)
+
+
+def test_a_refused_origin_is_told_the_remedy(api):
+    answer = api.request("POST", "/tasks.get_types", headers={"Origin": "http://localhost:8080"})
+    assert "name it with `up --web-url`" in meta(answer)["result_msg"]
+
+
 # Bodies
 
 
@@ -150,6 +240,52 @@ def test_a_body_that_is_nested_too_deep_is_refused(api, opening, levels):
     assert call(api, "tasks.get_types", body.encode()).status_code == 400
 
 
+@pytest.mark.parametrize("name", ["tasks.get_types", "events.add_batch"])
+@pytest.mark.parametrize("item", [b"[],", b'{"a":1},', b'"",', b"1,", b'{"b":[{}]},'])
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(api, name, item, monkeypatch):
+    monkeypatch.setattr(json_bodies, "parse_json", None)
+    answer = call(api, name, b'{"a": [' + item * 600_000 + b"1]}")
+    assert (answer.status_code, "more than 500000 values" in answer.text) == (413, True)
+
+
+@pytest.mark.parametrize("line", [b"", b"1", b"{}"])
+def test_a_batch_of_too_many_lines_is_refused_before_it_is_parsed(api, line, monkeypatch):
+    monkeypatch.setattr(json_bodies, "parse_json", None)
+    assert call(api, "events.add_batch", (line + b"\n") * 600_000).status_code == 413
+
+
+BRACKETS = "[1, {}], " * 300_000  # as the JSON of a plot, which is text to the API, may have them
+
+
+@pytest.mark.parametrize("text", [BRACKETS, '\\" [[' * 100_000, "\\" * 99_999 + '"' + "{" * 1000])
+def test_text_may_hold_any_number_of_brackets(api, text):
+    task = api.new("task", comment=text)
+    assert api.get("task", task)["comment"] == text
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 64])
+def test_levels_are_counted_as_the_parser_sees_them(monkeypatch, chunk):
+    monkeypatch.setattr(json_bodies, "CHUNK", chunk)
+    monkeypatch.setattr(json_bodies, "MOST_LEVELS", 4)
+    texts = ("\\", '"', '\\"', '\\\\"[', "[[[", '{"', "a", "", "]]")
+    choose = random.Random(chunk)
+
+    def value(levels: int) -> Any:
+        if not levels:
+            return choose.choice(texts)
+        inner = value(levels - 1)
+        return [choose.choice(texts), inner] if choose.random() < 0.5 else {choose.choice(texts): inner}
+
+    for levels in (1, 3, 4, 5, 6) * 40:
+        body = json.dumps([value(levels - 1)]).encode()
+        try:
+            assert json_bodies.parse_body(body)
+            deep = False
+        except ApiError:
+            deep = True
+        assert deep == (levels > 4), body
+
+
 def test_a_body_that_is_too_large_is_refused_and_the_server_goes_on(api):
     answer = call(api, "tasks.get_types", b'{"a": "' + b"x" * (64 * 2**20) + b'"}')
     assert answer.status_code == 413
@@ -169,6 +305,11 @@ def test_numbers_that_json_does_not_have_are_stored_as_null(api):
     body = b'{"name": "no numbers", "type": "custom", "runtime": {"a": NaN, "b": -Infinity, "c": 1e999}}'
     task = call(api, "tasks.create", body).json()["data"]["id"]
     assert api("tasks.get_by_id", task=task)["task"]["runtime"] == {"a": None, "b": None, "c": None}
+
+
+def test_the_web_ui_asks_for_a_version_that_is_never_reached_and_gets_the_newest(api):
+    endpoint = meta(call(api, "v999.0/tasks.get_types"))["endpoint"]
+    assert (endpoint["requested_version"], endpoint["actual_version"]) == ("999.0", "2.31")
 
 
 # Calls that cannot be answered

@@ -38,14 +38,14 @@ def stored(stack: Stack) -> Callable[[], list[Path]]:
 
 
 def request_of(api: Api, path: str, body: str = "{}", verb: str = "GET") -> bytes:
-    head = f"{verb} {path} HTTP/1.1\r\nHost: local\r\nAuthorization: Bearer {api.token}\r\n"
+    head = f"{verb} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api.token}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def beginning_of_upload(api: Api, name: str) -> bytes:
     """Return the head of an upload of a megabyte, and the head of its part."""
     return (
-        f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+        f"POST /files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {api.token}\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
     ).encode()

@@ -9,8 +9,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..access import PageAccess
-from ..auth import Credentials
 from ..errors import ApiError, validation_error
+from ..login.callers import SESSION_COOKIE, Callers
 from .state import FileStore, Upload
 
 # Files come from users: a browser must neither guess their type nor run what they hold.
@@ -19,18 +19,20 @@ SAFE_HEADERS = {
     "Content-Security-Policy": "sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# Browsers may show files of these types. They store all others, HTML and SVG for two.
+# Browsers may show files of these types. They store all others, which have no type: a page that names one as
+# its script or style sheet gets nothing that a browser runs.
 INLINE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/", "video/", "text/plain")
 
 
-def file_routes(files: FileStore, credentials: Credentials, access: PageAccess) -> list[Route]:
+def file_routes(files: FileStore, callers: Callers, access: PageAccess) -> list[Route]:
     async def answer(request: Request) -> Response:
-        # Browsers send the cookie along with whatever any page makes them ask for, so it only allows reading.
-        if request.method in ("GET", "HEAD") and "authorization" not in request.headers:
+        # Browsers send cookies along with whatever any page makes them ask for, so they allow only reading.
+        reads = request.method in ("GET", "HEAD")
+        if reads and not {"authorization", SESSION_COOKIE} & {*request.headers, *request.cookies}:
             if redirect := access.check(request):
                 return redirect
         else:
-            credentials.check(request.headers.get("authorization"))
+            callers.identify(request, only_reads=reads)
         path = request.path_params.get("path", "")
         if request.method == "POST":
             if path:
@@ -63,7 +65,7 @@ async def upload_files(files: FileStore, request: Request) -> Response:
             upload.discard()
     except FormParserError as error:
         raise validation_error(f"the multipart body is malformed: {error}") from error
-    except OSError as error:
+    except OSError as error:  # too little room, say
         raise ApiError(507, 0, f"The upload cannot be stored: {error.strerror}") from error
     return PlainTextResponse("\n".join(paths))
 
@@ -72,9 +74,12 @@ def download_file(files: FileStore, path: str) -> Response:
     target = files.find(path)
     kind, encoding = guess_type(target.name)
     inline = kind and not encoding and kind.startswith(INLINE_TYPES)
-    disposition = "inline" if inline else "attachment"
     return FileResponse(
-        target, headers=SAFE_HEADERS, filename=target.name, content_disposition_type=disposition
+        target,
+        headers=SAFE_HEADERS,
+        media_type=kind if inline else "application/octet-stream",
+        filename=target.name,
+        content_disposition_type="inline" if inline else "attachment",
     )
 
 

@@ -12,6 +12,13 @@ from python_multipart.multipart import MultipartParser
 
 from ..errors import ApiError, validation_error
 
+MOST_FOLDERS = 100  # in a path: ClearML makes a handful
+LONGEST_HEADER = 2**16  # of a part: the path is in it
+# How a name may be written down. Python knows many more, which fail in their own ways, or are slow.
+ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "")
+# An upload that fails in one of these ways may succeed another time; in another, it never can.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 class FileStore:
     """A folder of files. A file's path is the one below the folder."""
@@ -31,6 +38,8 @@ class FileStore:
         relative = path.strip("/").replace("%22", '"')
         if not relative or "\0" in relative:
             raise validation_error("a file needs a path")
+        if relative.count("/") > MOST_FOLDERS:
+            raise validation_error(f"a file's path has at most {MOST_FOLDERS} folders")
         target = (self.root / relative).resolve()
         if ".." in Path(relative).parts or not target.is_relative_to(self.root):
             raise validation_error("the path leads out of the file store")
@@ -75,9 +84,15 @@ class Upload:
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
+        self._check_header()
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._check_header()
+
+    def _check_header(self) -> None:
+        if len(self._header) + len(self._value) > LONGEST_HEADER:
+            raise validation_error("a header of a part is too long")
 
     def _on_header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
@@ -85,12 +100,10 @@ class Upload:
         self._header = self._value = b""
 
     def _on_headers_finished(self) -> None:
-        header = Message()
-        header["Content-Disposition"] = self._disposition
-        name = header.get_param("name", header="Content-Disposition")
+        name = _name_in(self._disposition)
         if not name:
             raise validation_error("each part of an upload needs a name: the path to store it at")
-        target = self.files.locate(collapse_rfc2231_value(name))
+        target = self.files.locate(name)
         partial = self.files.uploads / uuid.uuid4().hex
         self._part = partial, target, partial.open("wb")
 
@@ -110,17 +123,33 @@ class Upload:
 
     def keep(self) -> list[str]:
         """Move the files, all or none, to where they belong. Call it when every byte has come."""
+        made: list[Path] = []
         try:
             for _, target in self.finished:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self._make_folders(target.parent, made)
             for _, target in self.finished:
                 if target.is_dir():
                     raise IsADirectoryError(errno.EISDIR, "there is a folder of that name")
             for partial, target in self.finished:
                 partial.replace(target)
         except OSError as error:
+            for folder in reversed(made):
+                with suppress(OSError):  # a file is in it by now
+                    folder.rmdir()
+            if error.errno in NO_ROOM:
+                raise
             raise validation_error(f"cannot store a file there: {error.strerror}") from error
         return [target.relative_to(self.files.root).as_posix() for _, target in self.finished]
+
+    def _make_folders(self, folder: Path, made: list[Path]) -> None:
+        """Make a folder and those above it, and note in `made` which were not there."""
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            folder.mkdir()
+            made.append(folder)
 
     def discard(self) -> None:
         """Remove whatever was written and not kept."""
@@ -130,3 +159,16 @@ class Upload:
             self.finished.append((partial, target))
         for partial, _ in self.finished:
             partial.unlink(missing_ok=True)
+
+
+def _name_in(disposition: str) -> str:
+    """Return the name that a part's Content-Disposition gives it; "" for none."""
+    header = Message()
+    header["Content-Disposition"] = disposition
+    try:
+        name = header.get_param("name", "", header="Content-Disposition")
+        if isinstance(name, tuple) and (name[0] or "").lower() not in ENCODINGS:
+            raise validation_error(f"the name of a part is in {name[0]!r}: write it in UTF-8")
+        return collapse_rfc2231_value(name)
+    except ValueError as error:  # UnicodeError is one
+        raise validation_error(f"the name of a part cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Who calls: key pairs, tokens, and the session of ClearML's own web UI."""

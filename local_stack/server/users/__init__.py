@@ -1,0 +1,1 @@
+"""The one user, and what ClearML's web UI remembers for it."""

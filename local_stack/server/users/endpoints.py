@@ -1,0 +1,101 @@
+"""The endpoints of users."""
+
+from typing import Any
+
+from ..auth import COMPANY
+from ..documents import Document, present_fields
+from ..errors import ApiError
+from ..query import search
+from ..registry import Service
+from ..store import Store
+from .state import FIELDS, find_user, keep_user, public
+
+service = Service()
+
+# What the UI shows to somebody who has no task yet.
+GETTING_STARTED = {
+    "agentName": "clearml-agent",
+    "configure": "clearml-init",
+    "install": "pip install clearml",
+    "packageName": "clearml",
+}
+MOST_ROWS = 1000  # of a table in a CSV file: ClearML's default
+
+
+@service.endpoint("users.get_current_user")
+def get_current_user(store: Store, request: Document) -> Document:
+    user = find_user(store)
+    return {
+        "user": {**user, "company": COMPANY, "role": "admin"},
+        "getting_started": GETTING_STARTED,
+        "settings": {"max_download_items": MOST_ROWS},
+    }
+
+
+@service.endpoint("users.get_by_id", "user", user=str)
+def get_user_by_id(store: Store, request: Document) -> Document:
+    keep_user(store)
+    return {"user": public(store.get_required("user", request["user"]))}
+
+
+@service.endpoint("users.get_all")
+def get_all_users(store: Store, request: Document) -> Document:
+    return {"users": search([public(find_user(store))], request, FIELDS)}
+
+
+@service.endpoint("users.get_all_ex", active_in_projects=[str])
+def get_all_users_ex(store: Store, request: Document) -> Document:
+    wanted = request.get("active_in_projects")
+    if wanted is not None and not _is_active(store, wanted):
+        return {"users": []}
+    return get_all_users(store, {key: value for key, value in request.items() if key != "active_in_projects"})
+
+
+def _is_active(store: Store, projects: list[str]) -> bool:
+    """Return whether the user has made anything in the projects or below them, for none in any project."""
+    if not projects:
+        return bool(store.all("task") or store.all("model"))
+    known = {project["id"]: project["name"] for project in store.all("project")}
+    names = [known[project] for project in projects if project in known]
+    inside = {
+        key for key, name in known.items() if any(name == top or name.startswith(f"{top}/") for top in names)
+    }
+    return any(made.get("project") in inside for kind in ("task", "model") for made in store.all(kind))
+
+
+@service.endpoint("users.update", "user", user=str, given_name=str, family_name=str, avatar=str)
+def update_user(store: Store, request: Document) -> Document:
+    fields = present_fields(("name", "given_name", "family_name", "avatar"), request)
+    user = find_user(store)
+    if request["user"] != user["id"]:
+        raise ApiError(400, 301, f"Invalid user id: id={request['user']}")
+    changed = {**user, **fields} != user
+    if changed:
+        store.put("user", {**user, **fields})
+    return {"updated": int(changed), "fields": fields}
+
+
+@service.endpoint("users.get_preferences")
+def get_preferences(store: Store, request: Document) -> Document:
+    return {"preferences": find_user(store)["preferences"]}
+
+
+@service.endpoint("users.set_preferences", "preferences", preferences=dict)
+def set_preferences(store: Store, request: Document) -> Document:
+    _check_keys(request["preferences"])
+    user = find_user(store)
+    preferences = {**user["preferences"], **request["preferences"]}
+    if preferences == user["preferences"]:
+        return {"updated": 0, "fields": {}}
+    store.put("user", {**user, "preferences": preferences})
+    return {"updated": 1, "fields": {"preferences": preferences}}
+
+
+def _check_keys(value: Any) -> None:
+    """Raise the API's error for a key that ClearML's database cannot hold."""
+    if isinstance(value, dict):
+        for key in value:
+            if key.startswith("$") or "." in key:
+                raise ApiError(400, 16, f"Invalid value for fields: {key!r} begins with $ or has a dot")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_keys(inner)
