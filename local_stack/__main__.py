@@ -25,6 +25,7 @@ from .deployment import DeploymentCommand
 from .endpoint_names import NameClashes
 from .errors import StackError
 from .loopback import HOST, without_proxies
+from .server.auth import USER
 from .serving import Ports, Serving
 from .serving_programs import find_programs
 from .settings import Settings
@@ -118,6 +119,7 @@ def start_stack(settings: Settings, with_serving: bool) -> Stack:
         controller_queue=settings.controller_queue,
         controller_agents=settings.controller_agents,
         task_timeout=settings.task_timeout,
+        web_url=settings.web_url,
         project=settings.project,
     )
 
@@ -149,6 +151,9 @@ def introduce_stack(stack: Stack) -> None:
     # The whole path: the other terminal may be in another folder. Without the file, clients use app.clear.ml.
     print(f"    export CLEARML_CONFIG_FILE={shlex.quote(str(stack.config_file))}{proxy_exemption()}\n")
     print(f"    Pages: {stack.pages_link()}\n")
+    if stack.web_url:
+        print(f"    ClearML's web UI: {stack.web_url}")
+        print(f"    Log in as {USER['id']} with the password {stack.credentials().password}\n")
     if stack.last_port not in (None, stack.port) and stack.stores_files():
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
 

@@ -39,6 +39,7 @@ class Settings:
     agent_queues: tuple[str, ...] = setting(("default",), list, "queues of tasks")
     controller_queue: str = setting("services", str, "queue of pipeline controllers, with its own agents")
     controller_agents: int = setting(1, int, "agents on that queue, if there are any agents", least=1)
+    web_url: str = setting("", str, "address of ClearML's own web UI, if it runs on this stack")
     task_timeout: int = setting(
         TASK_TIMEOUT, int, "seconds after which a running task that does not report is stopped", least=1
     )

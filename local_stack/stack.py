@@ -22,6 +22,7 @@ from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
 from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
+from .server.addresses import origin_of
 from .server.auth import PAGES, Credentials, write_private
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 
@@ -33,7 +34,7 @@ CONFIGURATION = """\
 # Made by local_stack for its own server. It holds the credentials: keep it to yourself.
 api {{
     api_server: "{url}"
-    web_server: "{url}"
+    web_server: {web_url}
     files_server: "{url}/files"
     credentials {{ access_key: "{credentials.access_key}", secret_key: "{credentials.secret_key}" }}
 }}
@@ -77,13 +78,15 @@ class Stack:
         controller_queue: str = "services",
         controller_agents: int = 1,
         task_timeout: int = TASK_TIMEOUT,
+        web_url: str = "",
         project: Path | None = None,
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
 
         `agents` is how many listen to the `agent_queues`; if any, `controller_agents` more listen to the
         `controller_queue`. They take code from the git checkout of `project`, by default the current
-        folder's. A task that does not report for `task_timeout` seconds is stopped.
+        folder's. A task that does not report for `task_timeout` seconds is stopped. `web_url` is the address
+        of ClearML's own web UI, if it runs on this stack: clients print it.
         """
         self.home = Path(home).resolve()
         self.config_file = self.home / "clearml.conf"
@@ -96,6 +99,12 @@ class Stack:
         self._agent_queues, self._controller_queue = agent_queues, controller_queue
         self._project = project
         self._task_timeout = task_timeout
+        self.web_url = web_url.rstrip("/")
+        if web_url:
+            try:
+                origin_of(web_url)
+            except ValueError as error:
+                raise StackError(f"--web-url: {error}.") from error
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
@@ -118,7 +127,7 @@ class Stack:
                 descriptor = listener.fileno()
                 self.processes.start(
                     "server",
-                    [*command, str(descriptor), str(self._task_timeout)],
+                    [*command, str(descriptor), str(self._task_timeout), self.web_url],
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
@@ -158,8 +167,11 @@ class Stack:
 
     def pages_link(self) -> str:
         """Return the address that opens the pages in a browser. Whoever has it may see everything here."""
-        credentials = Credentials.load_or_make(self.home / "server" / "credentials.json")
-        return f"{self.url}/?token={credentials.token(audience=PAGES)}"
+        return f"{self.url}/?token={self.credentials().token(audience=PAGES)}"
+
+    def credentials(self) -> Credentials:
+        """Return the credentials of this stack's owner."""
+        return Credentials.load_or_make(self.home / "server" / "credentials.json")
 
     def stores_files(self) -> bool:
         """Return whether anything was ever uploaded."""
@@ -237,7 +249,8 @@ class Stack:
             git = git_environment(self._project or find_project(Path.cwd())[0], self.home) or {}
         text = CONFIGURATION.format(
             url=self.url,
-            credentials=Credentials.load_or_make(server_home / "credentials.json"),
+            web_url=quoted(self.web_url or self.url),
+            credentials=self.credentials(),
             ping=min(30, self._task_timeout / 4),
             cache=quoted(str(self._scratch / "cache")),
             venvs=quoted(str(self._scratch / "agent" / "venvs")),
