@@ -1,5 +1,6 @@
 """The local server's file store: what goes in comes out, streamed, and nothing leads out of it."""
 
+import errno
 import os
 from pathlib import Path
 from urllib.parse import quote
@@ -211,6 +212,20 @@ def test_a_file_and_a_folder_cannot_have_one_name_and_nothing_of_the_upload_is_s
     assert files.get(taken).content == b"first"
     assert (files.stored(), files.folders()) == (before, folders)
     files.delete(taken)
+
+
+def test_a_disk_that_is_full_when_the_folders_are_made_is_told_of_and_nothing_is_left(files, monkeypatch):
+    before, make = (files.stored(), files.folders()), Path.mkdir
+
+    def fail_below(folder: Path, *options: object, **more: object) -> None:
+        if folder.name == "below":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        make(folder, *options, **more)
+
+    monkeypatch.setattr(Path, "mkdir", fail_below)
+    answer = files.upload("above/below/file")
+    assert (answer.status_code, "No space left on device" in answer.text) == (507, True)
+    assert (files.stored(), files.folders()) == before
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST"])

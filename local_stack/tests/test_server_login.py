@@ -241,6 +241,14 @@ def test_files_are_read_by_the_session_and_not_changed(ui, session):
     assert ui.connect().get(path, headers=by_proxy).status_code == 401
 
 
+def test_a_session_that_has_ended_does_not_stand_in_the_way_of_the_pages_cookie(ui):
+    ui.client.post("/files", files={"seen.txt": b"text"}, headers=ui.headers)
+    browser = ui.connect(cookies={COOKIE: "ended"}, follow_redirects=True)
+    assert browser.get("/files/seen.txt").status_code == 401
+    assert browser.get("/files/seen.txt", params={"token": ui.token}).content == b"text"
+    assert browser.get("/files/seen.txt").content == b"text"
+
+
 def test_only_the_named_web_ui_may_read_answers_from_another_origin(ui, api):
     wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     for server, headers, allowed in (

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..access import PageAccess
 from ..errors import ApiError, validation_error
-from ..login.callers import SESSION_COOKIE, Callers
+from ..login.callers import Callers
 from .state import FileStore, Upload
 
 # Files come from users: a browser must neither guess their type nor run what they hold.
@@ -26,13 +26,12 @@ INLINE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/", 
 
 def file_routes(files: FileStore, callers: Callers, access: PageAccess) -> list[Route]:
     async def answer(request: Request) -> Response:
-        # Browsers send cookies along with whatever any page makes them ask for, so they allow only reading.
-        reads = request.method in ("GET", "HEAD")
-        if reads and not {"authorization", SESSION_COOKIE} & {*request.headers, *request.cookies}:
-            if redirect := access.check(request):
+        if request.method in ("GET", "HEAD") and "authorization" not in request.headers:
+            # Browsers send cookies along with whatever any page makes them ask for: they allow to read.
+            if not callers.find(request, only_reads=True).known and (redirect := access.check(request)):
                 return redirect
         else:
-            callers.identify(request, only_reads=reads)
+            callers.identify(request)
         path = request.path_params.get("path", "")
         if request.method == "POST":
             if path:

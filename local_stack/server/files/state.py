@@ -16,8 +16,10 @@ MOST_FOLDERS = 100  # in a path: ClearML makes a handful
 LONGEST_HEADER = 2**16  # of a part: the path is in it
 # How a name may be written down. Python knows many more, which fail in their own ways, or are slow.
 ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "")
-# An upload that fails in one of these ways may succeed another time; in another, it never can.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# How the file system says that it never takes a path. Of other errors, a full disk for one, that is not said.
+NO_SUCH_PATH = (
+    errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR,
+)  # fmt: skip
 
 
 class FileStore:
@@ -136,7 +138,7 @@ class Upload:
             for folder in reversed(made):
                 with suppress(OSError):  # a file is in it by now
                     folder.rmdir()
-            if error.errno in NO_ROOM:
+            if error.errno not in NO_SUCH_PATH:
                 raise
             raise validation_error(f"cannot store a file there: {error.strerror}") from error
         return [target.relative_to(self.files.root).as_posix() for _, target in self.finished]

@@ -37,10 +37,10 @@ class Callers:
     def __init__(self, store: Store, credentials: Credentials) -> None:
         self._store, self._credentials = store, credentials
 
-    def find(self, request: Request) -> Caller:
-        """Return who makes the request, who may be a stranger."""
+    def find(self, request: Request, only_reads: bool = False) -> Caller:
+        """Return who makes the request, who may be a stranger; `only_reads` as for `identify`."""
         try:
-            return self.identify(request)
+            return self.identify(request, only_reads)
         except ApiError:
             return Caller(self._credentials)
 
