@@ -9,6 +9,7 @@ from .access import PageForbidden
 from .addresses import OWN_NAMES, name_in, origin_of
 from .api import call_at
 from .error_answers import on_api_error
+from .services import log
 
 # The header by which the proxy of ClearML's own web UI can be known. It passes /files/… on without /files.
 BY_PROXY = "x-real-ip"
@@ -31,6 +32,7 @@ class Guard:
         if BY_PROXY in request.headers and not call_at(path) and path != "/files" and path[:7] != "/files/":
             scope["path"] = "/files" + path
         if reason := self._why_refused(request):
+            log.warning("refused: %s", reason)
             return await on_api_error(request, PageForbidden(403, reason))(scope, receive, send)
         if self._web_origin is None:
             return await self._app(scope, receive, send)

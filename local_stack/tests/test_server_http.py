@@ -212,9 +212,11 @@ def test_pages_of_a_foreign_origin_are_refused_everywhere_and_may_read_no_answer
     assert api.request("OPTIONS", "/tasks.get_types", headers={"Origin": origin}).status_code in (403, 405)
 
 
-def test_a_refused_origin_is_told_the_remedy(api):
+def test_a_refused_origin_is_told_the_remedy_and_so_is_the_log_in_one_line(api, caplog):
     answer = api.request("POST", "/tasks.get_types", headers={"Origin": "http://localhost:8080"})
     assert "name it with `up --web-url`" in meta(answer)["result_msg"]
+    (message,) = caplog.messages
+    assert message == f"refused: {meta(answer)['result_msg']}"
 
 
 # Bodies
