@@ -59,7 +59,7 @@ def api_routes(store: Store, callers: Callers) -> list[Route]:
         data = answer_call(store, call.name, parameters, caller)
         if call.name == "tasks.get_by_id":
             data = {"task": task_for_version(data["task"], call.version)}
-        elif call.name == "tasks.get_all":
+        elif call.name in ("tasks.get_all", "tasks.get_all_ex", "tasks.get_by_id_ex"):
             data = {**data, "tasks": [task_for_version(task, call.version) for task in data["tasks"]]}
         response = envelope(call, data)
         _set_cookie(response, caller)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 Document = dict[str, Any]
+Path = tuple[str, ...]  # the keys on the way to a value
 
 
 def parse_json(text: str | bytes | bytearray) -> Any:
@@ -19,6 +20,19 @@ def parse_json(text: str | bytes | bytearray) -> Any:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def value_at(value: Any, path: Path) -> Any:
+    """Return the value at the path, or None; of a path through a list, the list of what it finds there."""
+    for position, key in enumerate(path):
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list):
+            found = [value_at(item, path[position:]) for item in value]
+            return [item for item in found if item is not None]
+        else:
+            return None
+    return value
 
 
 def present_fields(fields: Iterable[str], request: Document) -> Document:

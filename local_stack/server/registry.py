@@ -36,7 +36,9 @@ class Endpoint:
         """Return the schema of a field in requests of this endpoint."""
         if self.schemas and field in self.schemas:
             return self.schemas[field]
-        return LISTING.get(field, FILTER) if self.name.endswith(".get_all") else FIELDS.get(field, object)
+        if self.name.endswith((".get_all", ".get_all_ex", ".get_by_id_ex")):
+            return LISTING.get(field, FILTER)
+        return FIELDS.get(field, object)
 
 
 class Service(dict[str, Endpoint]):

@@ -107,7 +107,7 @@ FIELDS: dict[str, Any] = {
 
 # The get_all calls: any field of the documents may be one value or a list of them, null included.
 FILTER = (SCALAR, [(SCALAR, type(None))])
-SEVERAL_FIELDS = {"fields!": [str], "pattern": str, "datetime": [str]}
+SEVERAL_FIELDS = {"fields!": [str], "pattern": str, "datetime": (str, [(str, type(None))])}
 LISTING: dict[str, Any] = {
     "_all_": SEVERAL_FIELDS,
     "_and_": SEVERAL_FIELDS,
@@ -116,7 +116,8 @@ LISTING: dict[str, Any] = {
     **dict.fromkeys(("only_fields", "order_by"), (str, [str])),
     **dict.fromkeys(("max_task_entries", "page", "page_size", "size"), NATURAL),
     **dict.fromkeys(("scroll_id", "search_text"), str),
-    **dict.fromkeys(("search_hidden", "shallow_search"), bool),
+    **dict.fromkeys(("include_subprojects", "refresh_scroll", "search_hidden", "shallow_search"), bool),
+    "filters": dict,
     "last_seen": SECONDS,
     "system_tags": [(str, type(None))],
     "tags": [(str, type(None))],

@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ def new_document(**fields: Any) -> Document:
     return {**OWNER, **common, **given}
 
 
+@dataclass
+class Scroll:
+    """A listing that a client reads page by page: the ids that it found at first, and how many are read."""
+
+    ids: list[str]
+    used: float  # on the monotonic clock
+    position: int = 0
+
+
 class Store:
     """Documents by kind and id. Nobody may change what `get` and `all` return; `edit` returns a copy."""
 
@@ -70,6 +80,9 @@ class Store:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.executescript(SCHEMA)
+        self.scrolls: dict[
+            str, Scroll
+        ] = {}  # in memory: a client begins anew with a server that does not know its own
         self._documents: dict[str, dict[str, Document]] = {kind: {} for kind in KINDS}
         self._patches: dict[tuple[str, str], Document] = {}
         for kind, key, body, patch in self.db.execute(

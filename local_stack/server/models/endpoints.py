@@ -2,17 +2,13 @@
 
 from ..documents import Document, by_key, present_fields, set_archived
 from ..errors import ApiError, check_name, invalid_id, missing_field, model_is_published
+from ..listing import list_documents
 from ..projects.state import project_to_move_to
-from ..query import next_scroll, search
 from ..registry import Service, for_each_id
 from ..store import Store, now
 from ..tasks.state import publish_task_with_models
 from .state import change_model, new_model, publish_model, remove_model, tasks_that_use
 
-FIELDS = {
-    "id", "name", "user", "company", "created", "last_update", "last_change", "task", "parent", "project",
-    "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "ready", "metadata",
-}  # fmt: skip
 SETTABLE = (
     "name", "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "parent", "project",
     "task",
@@ -58,8 +54,13 @@ def get_model_by_task_id(store: Store, request: Document) -> Document:
 
 @service.endpoint("models.get_all")
 def get_all_models(store: Store, request: Document) -> Document:
-    found = search(store.all("model"), request, FIELDS)
-    return {"models": found, "scroll_id": next_scroll(request, len(found))}
+    return list_documents(store, "model", request)
+
+
+@service.endpoint("models.get_all_ex")
+@service.endpoint("models.get_by_id_ex", "id")
+def get_all_models_joined(store: Store, request: Document) -> Document:
+    return list_documents(store, "model", request, join=True)
 
 
 @service.endpoint("models.get_frameworks")

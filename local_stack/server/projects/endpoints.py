@@ -2,17 +2,14 @@
 
 from ..documents import Document, present_fields
 from ..errors import ApiError, already_exists, validation_error
+from ..listing import list_documents
 from ..models.state import remove_model
-from ..query import PAGE_SIZE, next_scroll, search
+from ..query import PAGE_SIZE
 from ..registry import Service
 from ..store import Store, now
 from ..tasks.state import remove_task
 from . import state
 
-FIELDS = {
-    "id", "name", "basename", "description", "user", "company", "tags", "system_tags",
-    "created", "last_update", "parent", "default_output_destination",
-}  # fmt: skip
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 
 service = Service()
@@ -33,11 +30,27 @@ def get_project_by_id(store: Store, request: Document) -> Document:
 
 @service.endpoint("projects.get_all")
 def get_all_projects(store: Store, request: Document) -> Document:
-    projects = store.all("project")
+    return _list_projects(store, request)
+
+
+@service.endpoint("projects.get_all_ex")
+def get_all_projects_joined(store: Store, request: Document) -> Document:
+    return _list_projects(store, request, join=True)
+
+
+def _list_projects(store: Store, request: Document, join: bool = False) -> Document:
+    """List projects. A `parent` is any project above them, with `shallow_search` the next one alone."""
+    request = {key: value for key, value in request.items() if key != "path"}
     if request.get("shallow_search"):
-        projects = [project for project in projects if not project["parent"]]
-    found = search(projects, request, FIELDS)
-    return {"projects": found, "scroll_id": next_scroll(request, len(found))}
+        return list_documents(store, "project", {"parent": [None], **request}, join)
+    if "parent" not in request:
+        return list_documents(store, "project", request, join)
+    request["path"] = request.pop("parent")
+    with_paths = [{**project, "path": state.path_to(store, project)} for project in store.all("project")]
+    answer = list_documents(store, "project", request, join, with_paths)
+    for project in answer["projects"]:
+        project.pop("path", None)
+    return answer
 
 
 @service.endpoint("projects.update", "project")

@@ -48,6 +48,16 @@ def with_subprojects(store: Store, project: Document) -> list[Document]:
     return [p for p in store.all("project") if p["id"] == project["id"] or p["name"].startswith(prefix)]
 
 
+def path_to(store: Store, project: Document) -> list[str]:
+    """Return the ids of the projects above this one, the highest first."""
+    path: list[str] = []
+    parent = project.get("parent")
+    while parent and (found := store.get("project", parent)):
+        path.insert(0, parent)
+        parent = found.get("parent")
+    return path
+
+
 def contents(store: Store, kind: str, project: Document) -> list[Document]:
     """Return the tasks or models in the project and below it."""
     ids = {p["id"] for p in with_subprojects(store, project)}

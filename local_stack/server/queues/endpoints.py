@@ -5,12 +5,11 @@ from collections.abc import Callable
 from ..auth import OWNER
 from ..documents import Document, by_key, present_fields
 from ..errors import ApiError, already_exists, check_name, task_already_queued, task_not_in_queue
-from ..query import next_scroll, search
+from ..listing import list_documents
 from ..registry import Service
 from ..store import Store, now
+from ..workers.state import list_workers
 from . import state
-
-FIELDS = {"id", "name", "user", "company", "created", "tags", "system_tags", "entries", "last_update"}
 
 service = Service()
 
@@ -30,9 +29,35 @@ def get_queue_by_id(store: Store, request: Document) -> Document:
 
 @service.endpoint("queues.get_all")
 def get_all_queues(store: Store, request: Document) -> Document:
-    found = search(store.all("queue"), request, FIELDS)
-    answer = [_shortened(queue, request) for queue in found]
-    return {"queues": answer, "scroll_id": next_scroll(request, len(found))}
+    answer = list_documents(store, "queue", request)
+    return {**answer, "queues": [_shortened(queue, request) for queue in answer["queues"]]}
+
+
+@service.endpoint("queues.get_all_ex")
+def get_all_queues_joined(store: Store, request: Document) -> Document:
+    """List whole queues, with the names of the tasks that wait in them and the workers that listen."""
+    everything = {**request, "only_fields": ["*", "entries.task.name"]}
+    workers = list_workers(store, {})
+    answer = list_documents(store, "queue", everything, join=True)
+    queues = [
+        {**_shortened(queue, request), "workers": [_listener(w) for w in workers if _listens_to(w, queue)]}
+        for queue in answer["queues"]
+    ]
+    return {**answer, "queues": queues}
+
+
+def _listens_to(worker: Document, queue: Document) -> bool:
+    return any(listened["id"] == queue["id"] for listened in worker["queues"])
+
+
+def _listener(worker: Document) -> Document:
+    task = worker.get("task")
+    return {
+        "name": worker["id"],
+        "ip": worker["ip"],
+        "key": worker["key"],
+        "task": {"id": task["id"], "name": task["name"]} if task else None,
+    }
 
 
 def _shortened(queue: Document, request: Document) -> Document:

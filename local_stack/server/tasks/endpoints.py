@@ -3,19 +3,11 @@
 from typing import Any
 
 from ..documents import Document, present_fields
+from ..listing import list_documents
 from ..projects.state import find_or_create_project, project_to_move_to
-from ..query import next_scroll, search
 from ..registry import Service
 from ..store import Store
 from . import state
-
-FIELDS = {
-    "id", "name", "user", "company", "type", "status", "comment", "created", "started", "completed",
-    "published", "parent", "project", "output", "execution", "models", "container", "tags", "system_tags",
-    "script", "hyperparams", "configuration", "runtime", "status_changed", "status_message", "status_reason",
-    "last_update", "last_change", "last_iteration", "last_worker", "last_worker_report", "last_metrics",
-    "active_duration",
-}  # fmt: skip
 
 MERGED = ("execution", "script", "models")  # one level deep; the other fields are replaced
 
@@ -84,8 +76,13 @@ def get_task_by_id(store: Store, request: Document) -> Document:
 
 @service.endpoint("tasks.get_all")
 def get_all_tasks(store: Store, request: Document) -> Document:
-    found = search(store.all("task"), request, FIELDS)
-    return {"tasks": found, "scroll_id": next_scroll(request, len(found))}
+    return list_documents(store, "task", request)
+
+
+@service.endpoint("tasks.get_all_ex")
+@service.endpoint("tasks.get_by_id_ex", "id")
+def get_all_tasks_joined(store: Store, request: Document) -> Document:
+    return list_documents(store, "task", request, join=True)
 
 
 @service.endpoint("tasks.get_types")
