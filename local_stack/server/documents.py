@@ -35,6 +35,15 @@ def value_at(value: Any, path: Path) -> Any:
     return value
 
 
+def values_at(documents: Iterable[Document], path: Path) -> list[Any]:
+    """Return the value at the path in each document: for thousands of them, quicker than value_at."""
+    first, *inner = path
+    values = [document.get(first) for document in documents]
+    for key in inner:
+        values = [v.get(key) if isinstance(v, dict) else v and value_at(v, (key,)) for v in values]
+    return values
+
+
 def present_fields(fields: Iterable[str], request: Document) -> Document:
     """Return those of the fields that the request has."""
     return {field: request[field] for field in fields if field in request}

@@ -5,7 +5,7 @@ The `_ex` calls give objects in place of ids: `{"id": …}`, with those fields t
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -38,7 +38,7 @@ def list_documents(
     kind: str,
     request: Document,
     join: bool = False,
-    documents: Sequence[Document] | None = None,
+    documents: Iterable[Document] | None = None,
 ) -> Document:
     """Answer a listing call: a page of the documents, or the next ones of a scroll with the scroll's id.
 
@@ -47,8 +47,8 @@ def list_documents(
     only_fields = only_fields_of(request)
 
     def find() -> list[Document]:
-        candidates = documents if documents is not None else PEOPLE.get(kind) or store.all(kind)
-        return search(_narrowed(candidates, request), _with_subprojects(store, kind, request), FIELDS[kind])
+        candidates = _candidates(store, kind, request) if documents is None else documents
+        return search(candidates, _with_subprojects(store, kind, request), FIELDS[kind])
 
     answer: Document = {}
     if "scroll_id" in request or "size" in request:
@@ -65,12 +65,13 @@ def _get(store: Store, kind: str, key: str) -> Document | None:
     return store.get(kind, key)
 
 
-def _narrowed(documents: Sequence[Document], request: Document) -> Sequence[Document]:
-    """Return the documents of the ids that are asked for, so that nobody looks at the others any more."""
-    wanted = set(as_list(request.get("id", [])))
-    if not wanted or not all(isinstance(key, str) and key[:1] not in ("_", "-") for key in wanted):
-        return documents
-    return [document for document in documents if document["id"] in wanted]
+def _candidates(store: Store, kind: str, request: Document) -> Iterable[Document]:
+    """Return the documents of the ids that are asked for, or all: nobody needs to look at the others."""
+    wanted = dict.fromkeys(as_list(request.get("id", [])))
+    if wanted and all(isinstance(key, str) and key[:1] not in ("_", "-") for key in wanted):
+        found = [document for key in wanted if (document := _get(store, kind, key))]
+        return sorted(found, key=lambda document: document.get("created", ""))
+    return PEOPLE.get(kind) or store.all(kind)
 
 
 def _with_subprojects(store: Store, kind: str, request: Document) -> Document:

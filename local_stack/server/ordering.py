@@ -3,34 +3,57 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from .documents import Document, Path, value_at
+from .documents import Document, Path, values_at
 
 # MongoDB's order of types. Text is between numbers and objects, and what is missing comes before all.
-MISSING, NUMBER, TEXT, OBJECT, BOOLEAN, LAST = range(6)
-RUNS = re.compile(r"[0-9]+|[^\W\d_]+|.", re.DOTALL)
-LONGEST_TEXT = 1000  # characters that count
+MISSING, NUMBER, TEXT, OBJECT, BOOLEAN = range(5)
+DIGITS = re.compile("[0-9]+")
+PUNCTUATION_FIRST = {
+    ord(char): position for position, char in enumerate("_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$", 1)
+}
+LONGEST_TEXT = 250  # characters that count
 
 
-def sort_documents(documents: list[Document], order: Sequence[tuple[Path, bool]], numeric: bool) -> None:
-    """Sort by several paths, each ascending or (True) descending. Equal documents keep their order.
+@dataclass(frozen=True)
+class Order:
+    """A path to sort by. `numeric` puts run2 before run10, and ignores case."""
+
+    path: Path
+    descending: bool = False
+    numeric: bool = False
+
+
+def sort_documents(documents: list[Document], orders: Sequence[Order]) -> list[Document]:
+    """Return the documents sorted by several paths. Equal documents keep their order.
 
     Documents without a value of the first path come last in both directions. In the others they count as the
-    least value, as on the real server. `numeric` puts run2 before run10, and ignores case.
+    least value, as on the real server.
     """
-    for position, (path, descending) in reversed(list(enumerate(order))):
-        missing_last = position == 0 and not descending
+    for position, order in reversed(list(enumerate(orders))):
+        values = values_at(documents, order.path)
+        first = position == 0
+        if first and not order.descending and len(order.path) == 1:
+            values = [None if value == "" or value == [] else value for value in values]
+        without = [number for number, value in enumerate(values) if value is None]
+        sorted_ = [number for number, value in enumerate(values) if value is not None]
+        keys = _sort_keys(values, order)
+        sorted_.sort(key=keys.__getitem__, reverse=order.descending)
+        numbers = sorted_ + without if first or order.descending else without + sorted_
+        documents = [documents[number] for number in numbers]
+    return documents
 
-        def key(
-            document: Document, path: Path = path, descending: bool = descending, last: bool = missing_last
-        ) -> Any:
-            value = value_at(document, path)
-            if last and (value is None or (len(path) == 1 and value in ("", []))):
-                return (LAST,)
-            return _sort_key(value, descending, numeric)
 
-        documents.sort(key=key, reverse=descending)
+def _sort_keys(values: list[Any], order: Order) -> list[Any]:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {int, float} or (kinds == {str} and not order.numeric):
+        return values  # values of one kind are their own keys
+    if kinds == {str}:
+        return [None if value is None else _text_key(value[:LONGEST_TEXT]) for value in values]
+    return [_sort_key(value, order.descending, order.numeric) for value in values]
 
 
 def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
@@ -40,7 +63,7 @@ def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
         case int() | float():
             return (NUMBER, value)
         case str():
-            return (TEXT, *_text_key(value)) if numeric else (TEXT, value)
+            return (TEXT, *_text_key(value[:LONGEST_TEXT])) if numeric else (TEXT, value)
         case list() if value:  # a list stands where its least item would, or its greatest
             keys = (_sort_key(item, descending, numeric) for item in value)
             return max(keys) if descending else min(keys)
@@ -49,19 +72,17 @@ def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
     return (MISSING,)
 
 
-def _text_key(text: str) -> tuple[Any, ...]:
+@lru_cache(maxsize=65536)
+def _text_key(text: str) -> tuple[str, str]:
     """Order as the collation "en_US" with numericOrdering: punctuation, numbers, letters in any case."""
-    text = text[:LONGEST_TEXT]
     plain = text if text.isascii() else _without_accents(text)
-    return [_run_key(run) for run in RUNS.findall(plain.lower())], text.swapcase()
+    return DIGITS.sub(_number_key, plain.lower().translate(PUNCTUATION_FIRST)), text.swapcase()
 
 
 def _without_accents(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
 
 
-def _run_key(run: str) -> tuple[int, int, str]:
-    if run[0] in "0123456789":
-        digits = run.lstrip("0")
-        return (1, len(digits), digits)  # as int() would order them, and in linear time
-    return (2 if run[0].isalpha() else 0, 0, run)
+def _number_key(digits: re.Match[str]) -> str:
+    significant = digits[0].lstrip("0")
+    return f"0{chr(len(significant))}{significant}"  # the longer number is the greater one

@@ -43,23 +43,24 @@ def malformed(pattern: str, reason: object) -> ApiError:
 
 
 def _literal(literal: str, start: bool, end: bool, ignore_case: bool) -> Matches:
-    matches: Matches
-    if start and end:
-        matches = literal.__eq__
-    elif start:
-
-        def matches(text: str) -> bool:
-            return text.startswith(literal)
-    elif end:
-
-        def matches(text: str) -> bool:
-            return text.endswith(literal)
-    else:
-
-        def matches(text: str) -> bool:
-            return literal in text
-
-    return (lambda text: matches(text.lower())) if ignore_case else matches
+    # One function call for each text, and no more: there may be many thousands.
+    match start, end, ignore_case:
+        case True, True, False:
+            return literal.__eq__
+        case True, True, True:
+            return lambda text: literal == text.lower()
+        case True, False, False:
+            return lambda text: text.startswith(literal)
+        case True, False, True:
+            return lambda text: text.lower().startswith(literal)
+        case False, True, False:
+            return lambda text: text.endswith(literal)
+        case False, True, True:
+            return lambda text: text.lower().endswith(literal)
+        case False, False, False:
+            return lambda text: literal in text
+        case _:
+            return lambda text: literal in text.lower()
 
 
 @lru_cache(maxsize=64)

@@ -9,16 +9,16 @@ Other keys are ignored, as on the real server: clients send some (`method`, for 
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from .documents import Document, Path, value_at
+from .documents import Document, Path, values_at
 from .errors import ApiError, invalid_scroll_id, validation_error, wrong_type
-from .ordering import sort_documents
-from .patterns import compile_pattern
+from .ordering import Order, sort_documents
+from .patterns import Matches, compile_pattern
 
 PAGE_SIZE = 500  # what a request without a page size gets, and the most that any gets
 MOST_CONDITIONS = 100  # of a request, and of fields in one of them
@@ -34,6 +34,9 @@ COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator
 WORD = re.compile(r"\w+")
 SEVERAL_FIELDS = {"_any_": any, "_or_": any, "_all_": all, "_and_": all}
 EMPTY: tuple[Any, ...] = (None, [])
+TEXT_SCORE = "@text_score"  # in order_by: has no say here, as all that is found has one of the words
+# Fields of lists that hold one text; of the others, some hold several.
+SINGLE = {"framework", "id", "parent", "project", "status", "task", "type", "uri", "user"}
 
 # Names of sections, parameters and metadata come encoded, as a dot in one would part the path.
 ENCODED_LEVELS = {"hyperparams": 4, "configuration": 4, "metadata": 3}
@@ -47,9 +50,9 @@ LEGACY_PATHS = {
 # A request that sorts or filters by one of these sorts all text numeric-aware, as on the real server.
 NUMERIC = ("hyperparams.", "last_metrics.", "metadata.", "execution.parameters.")
 
-Test = Callable[[Document], bool]
+Narrow = Callable[[list[Document]], list[Document]]  # to those that meet a condition
 ValueTest = Callable[[Any], bool]
-SetTest = Callable[[set[Any]], bool]
+SetTest = Callable[[list[Any]], bool]
 Combine = Callable[[Iterable[object]], bool]
 
 
@@ -101,20 +104,21 @@ FIELDS = {
 }  # fmt: skip
 
 
-def search(documents: Sequence[Document], request: Document, fields: Fields) -> list[Document]:
+def search(documents: Iterable[Document], request: Document, fields: Fields) -> list[Document]:
     """Return all documents that a get_all request asks for, in its order."""
-    orders = _strings(request, "order_by", MOST_ORDERS)
-    found = _filtered(documents, request, fields)
-    order = [
-        (parse_path(key.removeprefix("-")), key.startswith("-"))
-        for key in orders
-        if key[-11:] != "@text_score"
-    ]
-    if len(order) < len(orders) and not request.get("search_text"):
-        raise fields_value_error("order_by @text_score needs a search_text")
-    numeric = any(key.removeprefix("-").startswith(NUMERIC) for key in [*orders[:1], *request])
-    sort_documents(found, order, numeric)
-    return found
+    keys = _strings(request, "order_by", MOST_ORDERS)
+    numeric = any(key.removeprefix("-").startswith(NUMERIC) for key in [*keys[:1], *request])
+    orders = []
+    for key in keys:
+        name = key.removeprefix("-")
+        if name != TEXT_SCORE:
+            orders.append(Order(parse_path(name), key != name, numeric and name not in fields.dates))
+        elif not request.get("search_text"):
+            raise fields_value_error(f"order_by {TEXT_SCORE} needs a search_text")
+    found = list(documents)
+    for narrow in _conditions(request, fields):
+        found = narrow(found)
+    return sort_documents(found, orders)
 
 
 def page_of(documents: list[Document], request: Document) -> list[Document]:
@@ -194,22 +198,14 @@ def fields_value_error(reason: str) -> ApiError:
     return ApiError(400, 16, f"Invalid value for fields: {reason}")
 
 
-def _filtered(documents: Sequence[Document], request: Document, fields: Fields) -> list[Document]:
-    found = list(documents)
-    for test in _tests(request, fields):
-        found = [document for document in found if test(document)]
-    return found
-
-
-def _tests(request: Document, fields: Fields) -> list[Test]:
-    """Return what a document must pass, the quick tests first."""
-    tests = []
+def _conditions(request: Document, fields: Fields) -> list[Narrow]:
+    """Return what narrows documents down to those that the request asks for, the quick ones first."""
     filters = request.get("filters", {})
-    for field, wanted in filters.items():
-        if _is_one_of(field, fields.lists):
-            tests.append(_of_value(field, _list_filter(field, wanted)))
-    if not (request.get("search_hidden") or request.get("id")):
-        tests.append(lambda document: HIDDEN not in (document.get("system_tags") or ()))
+    found = [
+        _where(field, _list_filter(field, wanted))
+        for field, wanted in filters.items()
+        if _is_one_of(field, fields.lists)
+    ]
     for names, test_of in (
         (fields.lists, _list_test),
         (fields.values, _value_test),
@@ -219,26 +215,32 @@ def _tests(request: Document, fields: Fields) -> list[Test]:
     ):
         for field, wanted in request.items():
             if _is_one_of(field, names) and field not in filters:
-                tests.append(_of_value(field, test_of(field, wanted)))
+                found.append(_where(field, test_of(field, wanted)))
+    if not (request.get("search_hidden") or request.get("id")):
+        found.append(_without_hidden)
     for key, combine in SEVERAL_FIELDS.items():
         if key in request and request[key]["fields"]:
-            tests.extend(_several_fields_test(request[key], fields, combine))
+            found += _where_several(request[key], fields, combine)
     if request.get("search_text"):
-        tests.append(_search_text_test(request["search_text"], fields))
-    if len(tests) > MOST_CONDITIONS:
-        raise validation_error(f"{len(tests)} conditions are more than {MOST_CONDITIONS}")
-    return tests
+        found.append(_where_text(request["search_text"], fields))
+    if len(found) > MOST_CONDITIONS:
+        raise validation_error(f"{len(found)} conditions are more than {MOST_CONDITIONS}")
+    return found
 
 
 def _is_one_of(field: str, names: tuple[str, ...]) -> bool:
     return field in names or any(field.startswith(name) for name in names if name.endswith("."))
 
 
-def _of_value(field: str, test: ValueTest) -> Test:
+def _where(field: str, test: ValueTest) -> Narrow:
     path = parse_path(field)
-    if len(path) == 1:  # most are, and most time goes here
-        return lambda document: test(document.get(field))
-    return lambda document: test(value_at(document, path))
+    return lambda documents: [
+        document for document, value in zip(documents, values_at(documents, path), strict=True) if test(value)
+    ]
+
+
+def _without_hidden(documents: list[Document]) -> list[Document]:
+    return [document for document in documents if HIDDEN not in (document.get("system_tags") or ())]
 
 
 def _value_test(field: str, wanted: Any) -> ValueTest:
@@ -290,14 +292,16 @@ def _list_test(field: str, wanted: Any) -> ValueTest:
         negate = False
     if negate:
         raise fields_value_error(f"{field}: a value is missing after __$not")
-    return _groups_test(groups, any if first == "any" else all, empty)
+    return _groups_test(groups, any if first == "any" else all, empty, field in SINGLE)
 
 
 OPERATORS = {"__$all": "all", "__$and": "all", "__$any": "any", "__$or": "any", "__$not": "not"}
 
 
-def _groups_test(groups: dict[str, set[str]], combine: Combine, empty: bool) -> ValueTest:
+def _groups_test(groups: dict[str, set[str]], combine: Combine, empty: bool, single: bool) -> ValueTest:
     given = {name: values for name, values in groups.items() if values}
+    if single and not empty and list(given) == ["any"]:
+        return given["any"].__contains__  # much the most frequent: the tasks of a project
     checks: list[SetTest] = []
     if "all" in given:
         checks.append(given["all"].issubset)
@@ -305,11 +309,9 @@ def _groups_test(groups: dict[str, set[str]], combine: Combine, empty: bool) -> 
         checks.append(partial(_shares, given["any"]))
     if "not" in given:
         checks.append(given["not"].isdisjoint)
-    if list(given) == ["any"] and not empty:
-        wanted = given["any"]
-        return lambda value: (
-            value in wanted if isinstance(value, str) else not wanted.isdisjoint(_held(value))
-        )
+    if len(checks) == 1 and not empty:
+        check = checks[0]
+        return lambda value: check(value if isinstance(value, list) else _held(value))
 
     def test(value: Any) -> bool:
         if empty and (not checks or value in EMPTY):
@@ -319,7 +321,7 @@ def _groups_test(groups: dict[str, set[str]], combine: Combine, empty: bool) -> 
     return test
 
 
-def _shares(wanted: set[str], held: set[Any]) -> bool:
+def _shares(wanted: set[str], held: Iterable[Any]) -> bool:
     return not wanted.isdisjoint(held)
 
 
@@ -328,9 +330,11 @@ def _passes(checks: list[SetTest], combine: Combine, value: Any) -> bool:
     return combine(check(held) for check in checks)
 
 
-def _held(value: Any) -> set[Any]:
+def _held(value: Any) -> list[Any]:
     """Return the texts of a field that holds one or several."""
-    return {item for item in as_list(value) if isinstance(item, str)}
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str) else []
 
 
 def _list_filter(field: str, wanted: Any) -> ValueTest:
@@ -430,31 +434,37 @@ def _date(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def _several_fields_test(wanted: Document, fields: Fields, combine: Combine) -> list[Test]:
+def _where_several(wanted: Document, fields: Fields, combine: Combine) -> list[Narrow]:
     names = wanted["fields"]
     if ("pattern" in wanted) == ("datetime" in wanted):
         raise fields_value_error("a search of several fields needs either a pattern or a datetime")
     if len(names) > MOST_CONDITIONS:
         raise validation_error(f"a search of {len(names)} fields is one of more than {MOST_CONDITIONS}")
     if "pattern" in wanted:
-        matches = compile_pattern(wanted["pattern"], ignore_case=True)
-
-        def test_value(value: Any) -> bool:
-            if isinstance(value, list):
-                return any(matches(item) for item in value if isinstance(item, str))
-            return isinstance(value, str) and matches(value)
-
-        tests = [_of_value(name, test_value) for name in names]
+        test = _text_test(compile_pattern(wanted["pattern"], ignore_case=True))
     else:
-        tests = [
-            _of_value(name, _date_test(name, wanted["datetime"])) for name in names if name in fields.dates
-        ]
-        if not tests:
-            return []
-    return [lambda document: combine(test(document) for test in tests)]
+        test = _date_test("datetime", wanted["datetime"])
+        names = [name for name in names if name in fields.dates]
+    paths = [parse_path(name) for name in names]
+
+    def narrow(documents: list[Document]) -> list[Document]:
+        columns = [[test(value) for value in values_at(documents, path)] for path in paths]
+        rows = zip(documents, zip(*columns, strict=True), strict=True)
+        return [document for document, row in rows if combine(row)]
+
+    return [narrow] if paths else []
 
 
-def _search_text_test(text: str, fields: Fields) -> Test:
+def _text_test(matches: Matches) -> ValueTest:
+    def test(value: Any) -> bool:
+        if isinstance(value, list):
+            return any(matches(item) for item in value if isinstance(item, str))
+        return isinstance(value, str) and matches(value)
+
+    return test
+
+
+def _where_text(text: str, fields: Fields) -> Narrow:
     """Look for words, as MongoDB does: each "quoted phrase" must be there, no -word, and one of the others.
 
     Unlike there, "running" does not find "run".
@@ -467,15 +477,17 @@ def _search_text_test(text: str, fields: Fields) -> Test:
     unwanted = {word for other in others if other.startswith("-") for word in WORD.findall(other)}
     paths = [parse_path(name) for name in fields.texts]
 
-    def test(document: Document) -> bool:
-        values = (value_at(document, path) for path in paths)
-        items = (item for value in values for item in as_list(value))
-        text = "\n".join(item for item in items if isinstance(item, str)).lower()
+    def has_text(*values: Any) -> bool:
+        text = "\n".join(item for value in values if value for item in _held(value)).lower()
         if _has_word(text, unwanted) or not all(phrase in text for phrase in phrases):
             return False
         return _has_word(text, words) if words else bool(phrases)
 
-    return test
+    def narrow(documents: list[Document]) -> list[Document]:
+        columns = [values_at(documents, path) for path in paths]
+        return [document for document, *row in zip(documents, *columns, strict=True) if has_text(*row)]
+
+    return narrow
 
 
 def _has_word(text: str, words: set[str]) -> bool:

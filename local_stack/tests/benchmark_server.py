@@ -3,11 +3,14 @@
     python -m local_stack.tests.benchmark_server
 
 Starts a stack of its own in a temporary folder. What is measured: the time from starting to answering, calls
-of the kinds that clients make most, ingesting scalars, large lists, and a large file's way in and out.
+of the kinds that clients make most, ingesting scalars, large lists, a large file's way in and out, forked
+clients at once, and pages of a project of many tasks.
 """
 
 import argparse
+import hashlib
 import itertools
+import multiprocessing
 import statistics
 import tempfile
 import time
@@ -23,6 +26,8 @@ from local_stack.tests.api import Api, scalar
 MEGABYTE = 2**20
 CALLS = 200
 TASKS = 2_000
+MANY_TASKS, PAGE = 20_000, 50
+FORKED_CLIENTS = 8
 POINTS, BATCH = 50_000, 500
 FILE_MEGABYTES = 1024
 
@@ -134,6 +139,68 @@ def measure_file(api: Api, server: psutil.Process) -> None:
     show("  of which the file's way added", f"{(server.memory_info().rss - before) / MEGABYTE:.0f} MB")
 
 
+def measure_forked_clients(api: Api) -> None:
+    """Fork clients that inherit an open one, as the SDK does; all ask at once, each for a task of its own."""
+    fork = multiprocessing.get_context("fork")
+    tasks = [api.new("task", name=f"the task of client {n}") for n in range(FORKED_CLIENTS)]
+    answers: multiprocessing.SimpleQueue[tuple[list[float], int]] = fork.SimpleQueue()
+
+    def ask(task: str) -> None:
+        took, wrong = [], 0
+        for _ in range(CALLS):
+            start = time.perf_counter()
+            wrong += api.get("task", task)["id"] != task
+            took.append(time.perf_counter() - start)
+        answers.put((took, wrong))
+
+    clients = [fork.Process(target=ask, args=(task,)) for task in tasks]
+    for client in clients:
+        client.start()
+    found = [answers.get() for _ in clients]
+    for client in clients:
+        client.join()
+    median = statistics.median(itertools.chain.from_iterable(took for took, _ in found))
+    show(f"{FORKED_CLIENTS} forked clients at once: tasks.get_by_id", f"{median * 1000:.1f} ms")
+    show("  answers that were another client's", str(sum(wrong for _, wrong in found)))
+
+
+def measure_many_tasks(api: Api, server: psutil.Process) -> None:
+    project = api.new("project", name="benchmark/many tasks")
+    for first in range(0, MANY_TASKS, BATCH):
+        scalars = []
+        for number in range(first, first + BATCH):
+            depth = {"value": str(number % 97)}
+            task = api.new(
+                "task", name=f"task {number}", project=project, hyperparams={"Args": {"depth": depth}}
+            )
+            api("tasks.started", task=task)
+            if number % 10:  # the others have failed before they reported
+                scalars.append(scalar(task, "loss", "total", number % 100, number * 7919 % MANY_TASKS))
+        api.events(*scalars)
+    show(f"memory of the server with {MANY_TASKS} tasks", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
+    metric, variant = (hashlib.md5(name.encode()).hexdigest() for name in ("loss", "total"))
+    loss = f"last_metrics.{metric}.{variant}.value"
+    here = {"project": [project], "page_size": PAGE, "system_tags": ["-archived"]}
+    newest = {**here, "order_by": ["-last_update"]}
+    pages = {
+        f"a page of {PAGE} of them: tasks.get_all_ex, the newest": newest,
+        "  the 100th page": {**newest, "page": 99},
+        "  the best by a metric": {**here, "order_by": [loss]},
+        "  by a hyperparameter": {**here, "order_by": ["-hyperparams.Args.depth.value"]},
+        "  of a range of a metric": {**newest, loss: [100, 5000]},
+        "  of a status and a hyperparameter": {
+            **newest, "status": ["in_progress"], "hyperparams.Args.depth.value": ["7", "8"],
+        },
+        "  with a word in the name or id": {
+            **newest, "_any_": {"fields": ["name", "id"], "pattern": "task 19"},
+        },
+        "  with a name that matches an expression": {**newest, "name": r"^task \d+9$"},
+    }  # fmt: skip
+    names = ["name", "status", "user.name", "project.name", loss, "hyperparams.Args.depth.value"]
+    for what, parameters in pages.items():
+        measure(what, lambda n, p=parameters: api("tasks.get_all_ex", only_fields=names, **p), 20)
+
+
 def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()  # --help alone
     with tempfile.TemporaryDirectory() as folder:
@@ -148,6 +215,10 @@ def main() -> None:
             measure_lists(api)
             measure_file(api, server)
         measure_start(home, "with all this")
+        with Stack(Path(folder) / "another home", port=0) as stack:
+            api = UncheckedApi.of(stack)
+            measure_forked_clients(api)
+            measure_many_tasks(api, psutil.Process(stack.processes.running["server"].pid))
 
 
 if __name__ == "__main__":

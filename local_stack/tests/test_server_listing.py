@@ -107,6 +107,18 @@ def test_models_and_projects_are_joined_too(family, one):
     }  # fmt: skip
 
 
+def test_hidden_projects_are_marked_where_they_are_asked_for(api):
+    for name in ("seen/by all", "seen/.hidden"):
+        api("projects.create", name=name)
+    wanted = {"name": "^seen/", "only_fields": ["basename"], "order_by": ["name"]}
+    found = api("projects.get_all_ex", search_hidden=True, **wanted)["projects"]
+    assert [(project["basename"], project.get("hidden")) for project in found] == [
+        (".hidden", True),
+        ("by all", None),
+    ]
+    assert [project["basename"] for project in api("projects.get_all_ex", **wanted)["projects"]] == ["by all"]
+
+
 def test_queues_show_the_names_of_their_tasks_and_who_listens(api, family):
     api("workers.register", worker="listener", queues=[family["queue"]])
     api("workers.status_report", worker="listener", task=family["parent"])

@@ -293,28 +293,26 @@ def test_tasks_sort_by_their_metrics_and_the_failed_ones_come_last(api):
 
 
 @pytest.mark.parametrize(
-    ("values", "numeric"),
+    "values",
     [
-        (["run2", "run10", "Run11", "run12"], True),
-        (["-1", "_1", "1", "1a", "2", "10", "a", "B", "c"], False),
-        (["a.1", "a.9", "a.10", "a1", "aa"], True),
-        (["0.01", "0.1", "0.5", "0.25"], True),
-        (["ecole", "École", "ecole 2", "zebra"], True),
-        (["a", "A"], True),
-        (["9" * 500, "1" + "0" * 500], True),
+        ["run2", "run10", "Run11", "run12"],
+        ["_1", "-1", "[1]", "1", "1a", "2", "10", "a", "B", "c"],
+        ["a.1", "a.9", "a.10", "a1", "aa"],
+        ["0.01", "0.1", "0.5", "0.25"],
+        ["ecole", "École", "ecole 2", "zebra"],
+        ["a", "A"],
+        ["9" * 200, "1" + "0" * 200],
+        ["", "x"],
     ],
 )
-def test_parameters_sort_as_text_with_numbers_in_it(api, values, numeric):
-    project = api.new("project", name=f"query tests/numeric {abs(hash(tuple(values)))}")
+def test_parameters_sort_as_text_with_numbers_in_it(api, values):
+    project = api.new("project", name=f"query tests/numeric {values[0][:20]}")
     for value in (*values[1::2], *values[::2]):
-        api.new(
-            "task", name=f"task {value[:20]}", project=project, hyperparams={"Args": {"v": {"value": value}}}
-        )
+        api.new("task", project=project, hyperparams={"Args": {"v": {"value": value}}})
     order = "hyperparams.Args.v.value"
     for key, expected in ((order, values), ("-" + order, values[::-1])):
         found = api("tasks.get_all", project=[project], order_by=[key])["tasks"]
-        held = [task["hyperparams"]["Args"]["v"]["value"] for task in found]
-        assert (held if numeric else sorted(held)) == (expected if numeric else sorted(expected)), key
+        assert [task["hyperparams"]["Args"]["v"]["value"] for task in found] == expected, key
 
 
 def test_names_sort_by_their_characters_unless_parameters_take_part(api):

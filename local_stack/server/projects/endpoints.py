@@ -4,7 +4,7 @@ from ..documents import Document, present_fields
 from ..errors import ApiError, already_exists, validation_error
 from ..listing import list_documents
 from ..models.state import remove_model
-from ..query import PAGE_SIZE
+from ..query import HIDDEN, PAGE_SIZE
 from ..registry import Service
 from ..store import Store, now
 from ..tasks.state import remove_task
@@ -35,7 +35,14 @@ def get_all_projects(store: Store, request: Document) -> Document:
 
 @service.endpoint("projects.get_all_ex")
 def get_all_projects_joined(store: Store, request: Document) -> Document:
-    return _list_projects(store, request, join=True)
+    answer = _list_projects(store, request, join=True)
+    if not request.get("search_hidden"):
+        return answer
+    hidden = {project["id"] for project in store.all("project") if HIDDEN in project["system_tags"]}
+    marked = [
+        {**project, "hidden": True} if project["id"] in hidden else project for project in answer["projects"]
+    ]
+    return {**answer, "projects": marked}
 
 
 def _list_projects(store: Store, request: Document, join: bool = False) -> Document:
