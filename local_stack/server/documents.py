@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 Document = dict[str, Any]
-Path = tuple[str, ...]  # the keys on the way to a value
 
 
 def parse_json(text: str | bytes | bytearray) -> Any:
@@ -20,28 +19,6 @@ def parse_json(text: str | bytes | bytearray) -> Any:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
-
-
-def value_at(value: Any, path: Path) -> Any:
-    """Return the value at the path, or None; of a path through a list, the list of what it finds there."""
-    for position, key in enumerate(path):
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif isinstance(value, list):
-            found = [value_at(item, path[position:]) for item in value]
-            return [item for item in found if item is not None]
-        else:
-            return None
-    return value
-
-
-def values_at(documents: Iterable[Document], path: Path) -> list[Any]:
-    """Return the value at the path in each document: for thousands of them, quicker than value_at."""
-    first, *inner = path
-    values = [document.get(first) for document in documents]
-    for key in inner:
-        values = [v.get(key) if isinstance(v, dict) else v and value_at(v, (key,)) for v in values]
-    return values
 
 
 def present_fields(fields: Iterable[str], request: Document) -> Document:

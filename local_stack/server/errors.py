@@ -25,6 +25,10 @@ def wrong_type(name: str, expected: str) -> ApiError:
     return ApiError(400, 20, f"Invalid type for fields: {name} should be {expected}")
 
 
+def fields_value_error(reason: str) -> ApiError:
+    return ApiError(400, 16, f"Invalid value for fields: {reason}")
+
+
 def validation_error(reason: str) -> ApiError:
     return ApiError(400, 12, f"Validation error: {reason}")
 

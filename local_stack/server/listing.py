@@ -10,10 +10,12 @@ from functools import cache
 from typing import Any
 
 from .auth import COMPANY, USER
-from .documents import Document, Path
+from .documents import Document
 from .errors import validation_error
+from .lists import as_list
+from .paths import Path, parse_path, select_fields
 from .projects.state import with_subprojects
-from .query import FIELDS, as_list, only_fields_of, page_of, parse_path, search, select_fields
+from .query import FIELDS, only_fields_of, page_of, search
 from .store import Scroll, Store, new_id
 
 SCROLL_SECONDS = 600  # after which a scroll that nobody uses is forgotten, as on the real server

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .documents import Document, Path, values_at
+from .documents import Document
+from .paths import Path, values_at
 
 # MongoDB's order of types. Text is between numbers and objects, and what is missing comes before all.
 MISSING, NUMBER, TEXT, OBJECT, BOOLEAN = range(5)

@@ -595,6 +595,17 @@ def test_a_field_may_be_left_out(api, shelf):
     assert task == {"id": whole["id"], "script": script}
 
 
+def test_paths_into_what_is_no_object_lead_nowhere(api, shelf):
+    wanted = {
+        "id": [shelf[1]["train large"]],
+        "only_fields": ["tags.a", "name.r", "last_iteration.x", "type"],
+    }
+    (task,) = api("tasks.get_all", **wanted)["tasks"]
+    assert task == {"id": wanted["id"][0], "tags": [], "type": "training"}
+    for nothing in ({"runtime.version.x": 0}, {"runtime.version.x": ""}, {"hyperparams.Args.x.value": ["x"]}):
+        assert api("tasks.get_all", id=wanted["id"], **nothing)["tasks"] == []
+
+
 # Of hostile or careless clients: each is answered at once, with what is wrong.
 HOSTILE = {
     "levels to sort by": {"order_by": "a" + ".a" * 5000},
