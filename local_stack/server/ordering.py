@@ -64,7 +64,7 @@ def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
         case int() | float():
             return (NUMBER, value)
         case str():
-            return (TEXT, *_text_key(value[:LONGEST_TEXT])) if numeric else (TEXT, value)
+            return (TEXT, _text_key(value[:LONGEST_TEXT])) if numeric else (TEXT, value)
         case list() if value:  # a list stands where its least item would, or its greatest
             keys = (_sort_key(item, descending, numeric) for item in value)
             return max(keys) if descending else min(keys)
@@ -74,10 +74,11 @@ def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _text_key(text: str) -> tuple[str, str]:
+def _text_key(text: str) -> str:
     """Order as the collation "en_US" with numericOrdering: punctuation, numbers, letters in any case."""
     plain = text if text.isascii() else _without_accents(text)
-    return DIGITS.sub(_number_key, plain.lower().translate(PUNCTUATION_FIRST)), text.swapcase()
+    key = DIGITS.sub(_number_key, plain.lower().translate(PUNCTUATION_FIRST))
+    return f"{key}\0{text.swapcase()}"  # among equals, small letters come first
 
 
 def _without_accents(text: str) -> str:
