@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from .auth import COMPANY, USER
+from .auth import COMPANY
 from .documents import Document
 from .errors import validation_error
 from .lists import as_list
@@ -17,6 +17,7 @@ from .paths import Path, parse_path, select_fields
 from .projects.state import with_subprojects
 from .query import FIELDS, only_fields_of, page_of, search
 from .store import Scroll, Store, new_id
+from .users.state import find_user, public
 
 SCROLL_SECONDS = 600  # after which a scroll that nobody uses is forgotten, as on the real server
 MOST_SCROLLS = 100
@@ -32,7 +33,6 @@ REFERENCES: dict[str, dict[str, str]] = {
     "queue": {"company": "company", "entries.task": "task"},
     "user": {"company": "company"},
 }  # fmt: skip
-PEOPLE: dict[str, list[Document]] = {"user": [{**USER, "company": COMPANY["id"]}], "company": [COMPANY]}
 
 
 def list_documents(
@@ -62,9 +62,15 @@ def list_documents(
 
 
 def _get(store: Store, kind: str, key: str) -> Document | None:
-    if kind in PEOPLE:
-        return next((person for person in PEOPLE[kind] if person["id"] == key), None)
+    if kind in ("user", "company"):
+        return next((person for person in _all(store, kind) if person["id"] == key), None)
     return store.get(kind, key)
+
+
+def _all(store: Store, kind: str) -> list[Document]:
+    if kind == "company":
+        return [COMPANY]
+    return [public(find_user(store))] if kind == "user" else store.all(kind)
 
 
 def _candidates(store: Store, kind: str, request: Document) -> Iterable[Document]:
@@ -73,7 +79,7 @@ def _candidates(store: Store, kind: str, request: Document) -> Iterable[Document
     if wanted and all(isinstance(key, str) and key[:1] not in ("_", "-") for key in wanted):
         found = [document for key in wanted if (document := _get(store, kind, key))]
         return sorted(found, key=lambda document: document.get("created", ""))
-    return PEOPLE.get(kind) or store.all(kind)
+    return _all(store, kind)
 
 
 def _with_subprojects(store: Store, kind: str, request: Document) -> Document:

@@ -30,8 +30,6 @@ HIDDEN = "hidden"  # the system tag of documents that are listed only by their i
 WORD = re.compile(r"\w+")
 SEVERAL_FIELDS = {"_any_": any, "_or_": any, "_all_": all, "_and_": all}
 TEXT_SCORE = "@text_score"  # in order_by: has no say here, as all that is found has one of the words
-# A request that sorts or filters by one of these sorts all text numeric-aware, as on the real server.
-NUMERIC = ("hyperparams.", "last_metrics.", "metadata.", "execution.parameters.")
 
 Narrow = Callable[[list[Document]], list[Document]]  # to those that meet a condition
 
@@ -87,12 +85,11 @@ FIELDS = {
 def search(documents: Iterable[Document], request: Document, fields: Fields) -> list[Document]:
     """Return all documents that a get_all request asks for, in its order."""
     keys = _strings(request, "order_by", MOST_ORDERS)
-    numeric = any(key.removeprefix("-").startswith(NUMERIC) for key in [*keys[:1], *request])
     orders = []
     for key in keys:
         name = key.removeprefix("-")
         if name != TEXT_SCORE:
-            orders.append(Order(parse_path(name), key != name, numeric and name not in fields.dates))
+            orders.append(Order(parse_path(name), key != name, numeric=name not in (*fields.dates, "id")))
         elif not request.get("search_text"):
             raise fields_value_error(f"order_by {TEXT_SCORE} needs a search_text")
     found = list(documents)

@@ -237,8 +237,8 @@ def test_what_is_no_date_is_refused(api, bound):
 
 
 def test_the_order_may_be_by_several_fields_in_both_directions(names):
-    assert names(order_by=["name"]) == sorted(TASKS)
-    assert names(order_by=["-name"]) == sorted(TASKS, reverse=True)
+    assert names(order_by=["name"]) == sorted(TASKS, key=str.lower)
+    assert names(order_by=["-name"]) == sorted(TASKS, key=str.lower, reverse=True)
     assert names(order_by="-created") == list(TASKS)[::-1]
     assert names(order_by=["type", "-name"]) == [
         "report", "Train+test (v1.0)", "test large", "train small", "train large",
@@ -315,18 +315,13 @@ def test_parameters_sort_as_text_with_numbers_in_it(api, values):
         assert [task["hyperparams"]["Args"]["v"]["value"] for task in found] == expected, key
 
 
-def test_names_sort_by_their_characters_unless_parameters_take_part(api):
+def test_names_sort_as_text_with_numbers_in_it(api):
     project = api.new("project", name="query tests/names")
     for name in ("run10", "run2", "Run1"):
-        api.new("task", name=name, project=project, hyperparams={"Args": {"v": {"value": "1"}}})
-
-    def ask(order: list[str], **wanted) -> list[str]:
-        found = api("tasks.get_all", project=[project], order_by=order, **wanted)["tasks"]
-        return [task["name"] for task in found]
-
-    assert ask(["name"]) == ["Run1", "run10", "run2"]
-    assert ask(["hyperparams.Args.v.value", "name"]) == ["Run1", "run2", "run10"]
-    assert ask(["-name"], **{"hyperparams.Args.v.value": ["1"]}) == ["run10", "run2", "Run1"]
+        api.new("task", name=name, project=project)
+    for key, expected in (("name", ["Run1", "run2", "run10"]), ("-name", ["run10", "run2", "Run1"])):
+        found = api("tasks.get_all", project=[project], order_by=[key])["tasks"]
+        assert [task["name"] for task in found] == expected
 
 
 def test_pages_follow_one_another(names):

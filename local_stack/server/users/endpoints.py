@@ -5,10 +5,10 @@ from typing import Any
 from ..auth import COMPANY
 from ..documents import Document, present_fields
 from ..errors import ApiError
-from ..query import search
+from ..listing import list_documents
 from ..registry import Service
 from ..store import Store
-from .state import FIELDS, find_user, keep_user, public
+from .state import find_user, keep_user, public
 
 service = Service()
 
@@ -40,7 +40,7 @@ def get_user_by_id(store: Store, request: Document) -> Document:
 
 @service.endpoint("users.get_all")
 def get_all_users(store: Store, request: Document) -> Document:
-    return {"users": search([public(find_user(store))], request, FIELDS)}
+    return list_documents(store, "user", request)
 
 
 @service.endpoint("users.get_all_ex", active_in_projects=[str])
@@ -48,7 +48,7 @@ def get_all_users_ex(store: Store, request: Document) -> Document:
     wanted = request.get("active_in_projects")
     if wanted is not None and not _is_active(store, wanted):
         return {"users": []}
-    return get_all_users(store, {key: value for key, value in request.items() if key != "active_in_projects"})
+    return list_documents(store, "user", request, join=True)
 
 
 def _is_active(store: Store, projects: list[str]) -> bool:
