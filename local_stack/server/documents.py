@@ -26,12 +26,14 @@ def present_fields(fields: Iterable[str], request: Document) -> Document:
     return {field: request[field] for field in fields if field in request}
 
 
-def by_key(items: list[Document]) -> Document:
-    """Return metadata as documents hold them: by their keys."""
+def by_key(items: list[Document] | Document) -> Document:
+    """Return metadata as documents hold them: by their keys. Clients send them so, too, or as a list."""
+    if isinstance(items, dict):
+        return {key: {"key": key, **item} for key, item in items.items()}
     return {item["key"]: item for item in items}
 
 
 def set_archived(document: Document, archived: bool) -> Document:
     """Return the document with the system tag "archived", or without it."""
     tags = [tag for tag in document["system_tags"] if tag != "archived"]
-    return {**document, "system_tags": [*tags, "archived"] if archived else tags}
+    return {**document, "system_tags": sorted([*tags, "archived"]) if archived else tags}

@@ -1,5 +1,7 @@
 """The errors of the API: an HTTP status and ClearML's own subcode, which clients act on."""
 
+from typing import Any
+
 
 class ApiError(Exception):
     """An error that an endpoint raises: the HTTP status, and ClearML's number for the cause."""
@@ -33,17 +35,34 @@ def validation_error(reason: str) -> ApiError:
     return ApiError(400, 12, f"Validation error: {reason}")
 
 
-def check_name(kind: str, name: str) -> None:
-    if len(name.strip()) < 3:
+def field_value_error(reason: str) -> ApiError:
+    return ApiError(400, 16, f"Invalid value for fields: {reason}")
+
+
+def check_not_empty(request: dict[str, Any], name: str) -> None:
+    """Raise the API's error if a list that should have items has none."""
+    if not request[name]:
+        raise validation_error(f"{name} should have at least one item")
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return the name without white space around it, or raise the API's error if it is too short."""
+    name = name.strip()
+    if len(name) < 3:
         raise validation_error(f"a {kind}'s name needs at least 3 characters, and {name!r} has fewer")
+    return name
 
 
 def invalid_task_status(reason: str) -> ApiError:
     return ApiError(400, 110, f"Invalid task status: {reason}")
 
 
+def task_cannot_be_deleted(task_id: str, reason: str) -> ApiError:
+    return ApiError(400, 123, f"Task cannot be deleted: {task_id} {reason}; use force=true")
+
+
 def model_is_published(model_id: object) -> ApiError:
-    return ApiError(400, 203, f"Model is ready: id={model_id} is published; its weights and lineage stay")
+    return ApiError(400, 203, f"Model is ready: id={model_id} is published already")
 
 
 def task_already_queued(task_id: str, queue_name: str) -> ApiError:

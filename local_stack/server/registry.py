@@ -22,14 +22,17 @@ class Endpoint:
     with_caller: bool = False
 
     def validated(self, request: Document) -> Document:
-        """Return the request without its null fields, or raise the API's error for the first wrong one."""
+        """Return the request without its null fields, or raise the API's error for the first wrong one.
+
+        A field that is null stays only where the endpoint's own schema of it says that it may be.
+        """
         for field in self.required:
             if request.get(field) is None:
                 raise missing_field(field)
         return {
             field: validate(value, self.schema(field), field)
             for field, value in request.items()
-            if value is not None
+            if value is not None or _may_be_null(self.schema(field))
         }
 
     def schema(self, field: str) -> Any:
@@ -39,6 +42,10 @@ class Endpoint:
         if self.name.endswith((".get_all", ".get_all_ex", ".get_by_id_ex")):
             return LISTING.get(field, FILTER)
         return FIELDS.get(field, object)
+
+
+def _may_be_null(schema: Any) -> bool:
+    return isinstance(schema, tuple) and type(None) in schema
 
 
 class Service(dict[str, Endpoint]):

@@ -36,7 +36,7 @@ PARAMETERS = Map(Map(DESCRIBED_VALUE))
 CONFIGURATION = {"name!": str, **DESCRIBED_VALUE}
 CONFIGURATIONS = Map(DESCRIBED_VALUE)
 CONTAINER = Map(str)
-METADATA = [{"key!": str, "type": str, "value": str}]
+METADATA = ([{"key!": str, "type": str, "value": str}], Map({"key": str, "type": str, "value": str}))
 ARTIFACT = {
     "key!": str, "type!": str, "mode": {"input", "output"}, "uri": str, "hash": str, "content_size": int,
     "timestamp": int, "type_data": {"preview": str, "content_type": str, "data_hash": str},

@@ -51,33 +51,49 @@ def test_what_changes_a_model_itself_is_an_update_and_its_name_is_a_change_alone
         assert before["last_change"] < get(model)["last_update"] == get(model)["last_change"]
 
 
-@pytest.mark.parametrize("edit", ["models.edit", "models.update"])
-def test_the_sdks_way_of_making_a_model_is_to_name_it_afterwards(api, new_model, get, task, edit):
+def test_the_sdks_way_of_making_a_model_is_to_name_it_afterwards(api, new_model, get, task):
     model = new_model(name="Anonymous model 2026-01-01", uri="http://files/uploading_file")
     change = {"name": "trainer - best", "uri": "http://files/best.ubj", "task": task, "iteration": 12}
-    fields = api(edit, model=model, **change)["fields"]
+    fields = api("models.edit", model=model, **change)["fields"]
     for key in ("name", "uri", "task"):
         assert get(model)[key] == fields[key] == change[key]
     assert api.get("task", task)["last_iteration"] == 12
 
 
+def test_an_update_describes_a_model_and_changes_nothing_else(api, new_model, get, task):
+    model = new_model(framework="XGBoost")
+    change = {"name": "renamed", "uri": "http://files/new", "task": task, "iteration": 9, "ready": True}
+    api("models.update", model=model, framework="other", **change)
+    assert (
+        get(model).items() >= {"name": "renamed", "uri": "http://files/new", "framework": "XGBoost"}.items()
+    )
+    assert (get(model)["ready"], "task" in get(model)) == (False, False)
+    for iteration, highest in ((11, 11), (10, 11)):
+        api("models.update", model=model, task=task, iteration=iteration)
+        assert api.get("task", task)["last_iteration"] == highest
+    assert refused(api.send("models.update", model=model, task="nobody")) == 101
+
+
 def test_a_model_needs_a_name_a_uri_and_what_it_points_at(api, new_model):
     whole = {"name": "a model", "uri": "u"}
-    wrong = {"uri": (None, 11), "name": ("ab", 12), "task": ("nobody", 101), "project": ("nowhere", 401)}
+    wrong = {"uri": (None, 11), "name": ("ab", 12), "task": ("nobody", 101), "project": ("nowhere", 12)}
     for field, (value, subcode) in wrong.items():
         assert refused(api.send("models.create", **{**whole, field: value})) == subcode
-    assert refused(api.send("models.edit", model=new_model(), name="ab")) == 12
+    model = new_model()
+    wrong = {"name": ("ab", 12), "task": ("nobody", 16), "project": ("nowhere", 16), "parent": ("none", 16)}
+    for field, (value, subcode) in {**wrong, "tags": (["__$all"], 16)}.items():
+        assert refused(api.send("models.edit", model=model, **{field: value})) == subcode
+    api("models.edit", model=model, task="__DELETED__nobody", comment="its task is gone")
+    assert "task" not in api.get("model", model)
     assert api.get("model", api("models.create", **whole)["id"])["ready"] is True  # as from outside
 
 
-def test_a_published_model_keeps_its_weights_and_what_they_are(api, new_model, get):
-    model = new_model(framework="XGBoost")
-    api("models.edit", model=model, ready=True)
-    for change in ({"uri": "u"}, {"framework": "x"}, {"labels": {"a": 1}}, {"parent": "other"}):
-        assert refused(api.send("models.edit", model=model, **change)) == 203
-    # The SDK sends all fields along with the one that it changes.
-    api("models.edit", model=model, uri="http://files/m.bin", framework="XGBoost", labels={}, tags=["new"])
-    assert get(model)["tags"] == ["new"]
+def test_a_model_is_published_and_taken_back_by_an_edit(api, new_model, get, task):
+    model = new_model(task=task)
+    for ready in (True, False):
+        assert api("models.edit", model=model, ready=ready)["fields"]["ready"] is ready
+        assert get(model)["ready"] is ready
+    assert api.get("task", task)["status"] == "created"
 
 
 def test_a_published_model_may_still_be_described(api, new_model, get):
@@ -90,15 +106,18 @@ def test_a_published_model_may_still_be_described(api, new_model, get):
     assert get(model)["metadata"] == {"k": {"key": "k", "value": "v"}}
 
 
-def test_publishing_a_model_may_publish_its_task(api, new_model, get, task):
+def test_publishing_a_model_publishes_its_task_unless_the_call_says_no(api, new_model, get, task):
     api("tasks.completed", task=task, force=True)
-    model = new_model(task=task)
-    assert api("models.set_ready", model=model) == {"updated": 1}
-    assert get(model)["ready"] is True
+    alone, model, other = (new_model(task=task) for _ in range(3))
+    assert api("models.set_ready", model=alone, publish_task=False) == {"updated": 1}
+    assert get(alone)["ready"] is True
     assert api.get("task", task)["status"] == "completed"
-    answer = api("models.set_ready", model=model, publish_task=True)
+    answer = api("models.set_ready", model=model)
     assert answer["published_task"]["id"] == task
+    assert answer["published_task"]["data"]["updated"] == 1
     assert api.get("task", task)["status"] == "published"
+    assert api("models.set_ready", model=other) == {"updated": 1}
+    assert refused(api.send("models.set_ready", model=other)) == 203
 
 
 def test_publishing_a_model_whose_task_still_runs_fails_as_a_whole(api, new_model, get, task):
@@ -120,6 +139,21 @@ def test_metadata_is_known_by_its_key(api, new_model, get):
     assert get(model)["metadata"] == {"two": two}
     api("models.add_or_update_metadata", model=model, metadata=[one], replace_metadata=True)
     assert get(model)["metadata"] == {"one": one}
+    assert refused(api.send("models.add_or_update_metadata", model=model, metadata=[])) == 12
+    assert refused(api.send("models.delete_metadata", model=model, keys=[])) == 12
+
+
+@pytest.mark.parametrize("call", ["models.edit", "models.update", "models.add_or_update_metadata"])
+def test_metadata_is_given_as_a_list_or_as_an_object(api, new_model, get, call):
+    two = {"two": {"key": "two", "type": "int", "value": "2"}}
+    model = new_model(metadata={"one": {"value": "1"}})
+    assert get(model)["metadata"] == {"one": {"key": "one", "value": "1"}}
+    api(call, model=model, metadata=two, replace_metadata=True)
+    assert get(model)["metadata"] == two
+    api(call, model=model, metadata=list(two.values()), replace_metadata=True)
+    assert get(model)["metadata"] == two
+    for wrong in ("two", {"two": "2"}, [{"value": "2"}]):
+        assert api.send(call, model=model, metadata=wrong).status_code == 400
 
 
 def test_a_task_sets_its_output_model_without_knowing_its_id(api, get, task):
@@ -132,35 +166,65 @@ def test_a_task_sets_its_output_model_without_knowing_its_id(api, get, task):
     assert model.items() >= expected.items()
     assert api("models.get_by_task_id", task=task)["model"]["id"] == model["id"]
     outputs = api.get("task", task)["models"]["output"]
-    assert outputs == [{"name": "better name", "model": model["id"]}]
+    assert outputs == [{"name": "Output Model", "model": model["id"]}]
+
+
+def test_a_task_hands_down_what_it_knows_to_the_model_that_it_makes(api, new_model, get):
+    base, project = new_model(), api.new("project", name="frameworks of tasks")
+    execution = {"framework": "handed down", "model_labels": {"cat": 1}}
+    models = {"input": [{"name": "base", "model": base}]}
+    task = api.new("task", project=project, execution=execution, models=models)
+    made = {"uri": "http://files/1", "iteration": 5}
+    model = get(api("models.update_for_task", task=task, **made)["id"])
+    inherited = {"framework": "handed down", "labels": {"cat": 1}, "parent": base, "project": project}
+    assert model.items() >= {**inherited, "comment": f"Created by task `a task` ({task})"}.items()
+    assert api.get("task", task)["last_iteration"] == 5
+    assert api("models.get_frameworks", projects=[project]) == {"frameworks": ["handed down"]}
+    assert "handed down" in api("models.get_frameworks")["frameworks"]
+    api("tasks.delete", task=task)
+    assert api("models.get_frameworks", projects=[project]) == {"frameworks": []}
 
 
 def test_a_task_without_a_model_has_none_to_give_and_may_take_one_that_exists(api, new_model, task):
-    assert refused(api.send("models.get_by_task_id", task=task)) == 201
-    assert refused(api.send("models.update_for_task", task=task)) == 11
+    assert refused(api.send("models.get_by_task_id", task=task)) == 122
     model = new_model()
+    for wrong in ({}, {"uri": "http://files/1", "override_model_id": model}):
+        assert refused(api.send("models.update_for_task", task=task, **wrong)) == 11
     assert api("models.update_for_task", task=task, override_model_id=model)["id"] == model
     assert api("models.get_by_task_id", task=task)["model"]["id"] == model
+    api("tasks.completed", task=task, force=True)
+    assert refused(api.send("models.update_for_task", task=task, uri="http://files/2")) == 110
 
 
-def test_a_deleted_model_is_gone_from_the_tasks_that_had_it(api, new_model, task):
-    model = new_model()
+def test_a_deleted_model_leaves_a_mark_where_it_was_taken_in_or_published(api, new_model, task):
+    model, published = new_model(), api.new("task")
+    api("models.edit", model=model, task=published)
     for kind in ("input", "output"):
-        api("tasks.add_or_update_model", task=task, name="m", model=model, type=kind)
+        for owner in (task, published):
+            api("tasks.add_or_update_model", task=owner, name="m", model=model, type=kind)
+    api("tasks.publish", task=published, publish_model=False, force=True)
     answer = api("models.delete", model=model, force=True)
     assert answer == {"deleted": True, "url": "http://files/m.bin"}
-    assert api.get("task", task)["models"] == {"input": [], "output": []}
+    mark = [{"name": "m", "model": f"__DELETED__{model}"}]
+    assert api.get("task", task)["models"] == {"input": mark, "output": []}
+    document = api.get("task", published)
+    assert document["models"] == {"input": mark, "output": mark}
+    assert document["output"]["error"].startswith("model deleted on ")
     assert refused(api.send("models.get_by_id", model=model)) == 201
 
 
-def test_a_model_that_is_published_or_in_use_is_deleted_by_force_only(api, new_model, task):
-    published, used = new_model(ready=True), new_model()
+def test_a_model_that_is_in_use_or_of_a_published_task_is_deleted_by_force_only(api, new_model, task):
+    maker = api.new("task")
+    api("tasks.publish", task=maker, force=True)
+    made, used, published = new_model(task=maker), new_model(), new_model(ready=True)
     api("tasks.add_or_update_model", task=task, name="m", model=used, type="input")
-    assert refused(api.send("models.delete", model=published)) == 203
+    assert refused(api.send("models.delete", model=made)) == 206
     assert refused(api.send("models.delete", model=used)) == 205
-    answer = api("models.delete_many", ids=[published, used, new_model()])
-    assert [item["id"] for item in answer["failed"]] == [published, used]
-    assert len(api("models.delete_many", ids=[published, used], force=True)["succeeded"]) == 2
+    answer = api("models.delete_many", ids=[made, used, published])
+    assert [item["id"] for item in answer["failed"]] == [made, used]
+    assert answer["succeeded"] == [{"id": published, "deleted": True, "url": "http://files/m.bin"}]
+    assert len(api("models.delete_many", ids=[made, used], force=True)["succeeded"]) == 2
+    assert refused(api.send("models.delete_many", ids=[])) == 12
 
 
 def test_archiving_is_a_tag_that_comes_and_goes(api, new_model, get):
@@ -168,18 +232,31 @@ def test_archiving_is_a_tag_that_comes_and_goes(api, new_model, get):
     answer = api("models.archive_many", ids=[model, "nobody"])
     assert answer["succeeded"] == [{"id": model, "archived": True}]
     assert answer["failed"][0]["error"]["codes"] == [400, 201]
-    assert get(model)["system_tags"] == ["other", "archived"]
+    assert get(model)["system_tags"] == ["archived", "other"]
     api("models.unarchive_many", ids=[model])
     assert get(model)["system_tags"] == ["other"]
 
 
-def test_many_models_are_published_and_moved_at_once(api, new_model, get):
-    models = [new_model(), new_model()]
-    answer = api("models.publish_many", ids=[*models, "nobody"])
+def test_many_models_are_published_and_moved_at_once(api, new_model, get, task):
+    models, ready = [new_model(task=task), new_model()], new_model(ready=True)
+    answer = api("models.publish_many", ids=[*models, ready, "nobody"], force_publish_task=True)
     assert [item["id"] for item in answer["succeeded"]] == models
-    api("models.move", ids=models, project_name="moved models")
+    assert answer["succeeded"][0]["published_task"]["id"] == task
+    assert [item["error"]["codes"] for item in answer["failed"]] == [[400, 203], [400, 201]]
     assert all(get(model)["ready"] for model in models)
+    moved = api("models.move", ids=models, project_name="moved models")
     assert api.get("project", get(models[0])["project"])["name"] == "moved models"
+    assert moved == {"project_id": get(models[1])["project"]}
+    assert api("models.move", ids=models, project=None) == {"project_id": None}
+    assert get(models[0])["project"] is None
+
+
+def test_tags_of_many_models_are_added_and_removed(api, new_model, get):
+    models = [new_model(tags=["b"], ready=True), new_model()]
+    assert api("models.update_tags", ids=[*models, "nobody"], add_tags=["a", "c"]) == {"updated": 2}
+    assert api("models.update_tags", ids=models, remove_tags=["c"]) == {"updated": 2}
+    assert [get(model)["tags"] for model in models] == [["a", "b"], ["a"]]
+    assert refused(api.send("models.update_tags", ids=models)) == 12
 
 
 def test_a_published_model_takes_no_more_events(api, new_model):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local_stack.server.app import create_app
+from local_stack.server.errors import ApiError
 from local_stack.server.services import answer_call
 from local_stack.tests.api import refused
 
@@ -55,7 +56,12 @@ def test_a_name_is_taken_once_and_has_three_characters(api, queue):
     for wrong, subcode in ((name, 801), ("ab", 12)):
         assert refused(api.send("queues.create", name=wrong)) == subcode
         assert refused(api.send("queues.update", queue=other, name=wrong)) == subcode
-    assert api("queues.update", queue=other, name=f"{name} renamed", tags=["x"])["updated"] == 1
+    changed = api("queues.update", queue=other, name=f"{name} renamed", tags=["x", "a"], display_name="Shown")
+    assert changed == {
+        "updated": 1,
+        "fields": {"name": f"{name} renamed", "tags": ["a", "x"], "display_name": "Shown"},
+    }
+    assert api.get("queue", other)["display_name"] == "Shown"
 
 
 def test_there_is_a_default_queue_from_the_start(api):
@@ -64,10 +70,29 @@ def test_there_is_a_default_queue_from_the_start(api):
     assert api.get("queue", default["id"])["system_tags"] == ["default"]
 
 
+def test_there_is_a_queue_for_services_from_the_start(api):
+    (queue,) = api("queues.get_all", name="^services$")["queues"]
+    assert (queue["system_tags"], queue["entries"]) == ([], [])
+
+
+def test_two_default_queues_are_one_too_many(store):
+    def code(call: str, **parameters) -> int:
+        with pytest.raises(ApiError) as refusal:
+            answer_call(store, call, parameters)
+        return refusal.value.subcode
+
+    task = answer_call(store, "tasks.create", {"name": "a task", "type": "custom"})["id"]
+    assert code("queues.get_default") == code("tasks.enqueue", task=task) == 707
+    for name in ("one", "two"):
+        answer_call(store, "queues.create", {"name": name, "system_tags": ["default"]})
+    assert code("queues.get_default") == code("tasks.enqueue", task=task) == 708
+
+
 def test_entries_of_a_long_queue_may_be_cut_short(api, full_queue):
     assert len(api("queues.get_by_id", queue=full_queue, max_task_entries=2)["queue"]["entries"]) == 2
     (listed,) = api("queues.get_all", id=[full_queue], max_task_entries=1)["queues"]
     assert len(listed["entries"]) == 1
+    assert len(api("queues.get_by_id", queue=full_queue, max_task_entries=0)["queue"]["entries"]) == 3
     assert api("queues.get_num_entries", queue=full_queue) == {"num": 3}
 
 
@@ -75,8 +100,38 @@ def test_a_queue_that_is_not_empty_is_deleted_by_force_only(api, full_queue, tas
     assert refused(api.send("queues.delete", queue=full_queue)) == 702
     assert api("queues.delete", queue=full_queue, force=True) == {"deleted": 1}
     assert refused(api.send("queues.get_by_id", queue=full_queue)) == 701
-    assert api("tasks.dequeue", task=tasks[0])["dequeued"] == 0
-    assert api.get("task", tasks[0])["status"] == "created"
+    for task in tasks:
+        document = api.get("task", task)
+        assert (document["status"], "queue" in document["execution"]) == ("created", False)
+        assert document["status_reason"].endswith("was deleted")
+
+
+def test_what_is_taken_out_of_a_queue_is_again_what_it_was(api, full_queue, tasks, waiting):
+    stopped = api.new("task")
+    for call in ("tasks.started", "tasks.stopped"):
+        api(call, task=stopped)
+    api("tasks.enqueue", task=stopped, queue=full_queue)
+    assert api("queues.remove_task", queue=full_queue, task=tasks[0]) == {"removed": 1}
+    document = api.get("task", tasks[0])
+    assert (document["status"], document["execution"]["queue"]) == ("queued", full_queue)
+    options = {"queue": full_queue, "update_task_status": True}
+    assert api("queues.remove_task", task=tasks[1], **options) == {"removed": 1}
+    assert api.get("task", tasks[1])["status"] == "created"
+    assert api("queues.clear_queue", queue=full_queue) == {"removed_tasks": [tasks[2], stopped]}
+    assert waiting(full_queue) == []
+    assert [api.get("task", task)["status"] for task in (tasks[2], stopped)] == ["created", "stopped"]
+    assert api("queues.clear_queue", queue=full_queue) == {"removed_tasks": []}
+    assert refused(api.send("queues.clear_queue", queue="nowhere")) == 701
+
+
+def test_a_dequeued_task_is_again_what_it_was_before_it_was_moved_to_another_queue(api, queue):
+    task, other = api.new("task"), api.new("queue", name=next(NAMES))
+    for call in ("tasks.started", "tasks.failed"):
+        api(call, task=task)
+    for name in (queue, other):
+        api("tasks.enqueue", task=task, queue=name)
+    assert api("tasks.dequeue", task=task)["fields"]["status"] == "failed"
+    assert "enqueue_status" not in api.get("task", task)
 
 
 def test_metadata_is_known_by_its_key(api, queue):
@@ -85,6 +140,10 @@ def test_metadata_is_known_by_its_key(api, queue):
     api("queues.add_or_update_metadata", queue=queue, metadata=[{**one, "value": "2"}])
     api("queues.delete_metadata", queue=queue, keys=["two"])
     assert api.get("queue", queue)["metadata"] == {"one": {**one, "value": "2"}}
+    api("queues.update", queue=queue, metadata={"two": two})
+    assert api.get("queue", queue)["metadata"] == {"two": two}
+    other = api.new("queue", name=next(NAMES), metadata={"one": one})
+    assert api.get("queue", other)["metadata"] == {"one": one}
 
 
 # Tasks in queues
@@ -119,19 +178,40 @@ def test_a_task_that_cannot_wait_is_refused_and_nothing_changes(api, queue, wait
     running, draft, queued = tasks
     api("tasks.started", task=running)
     api("tasks.enqueue", task=queued, queue=queue)
-    refusals = ((running, queue, 110), (draft, "nowhere", 701), (draft, None, 12), (queued, queue, 706))
+    refusals = ((running, queue, 110), (draft, "nowhere", 701), (queued, queue, 706))
     for task, wanted, subcode in refusals:
         assert refused(api.send("tasks.enqueue", task=task, queue=wanted)) == subcode
+    both = {"queue": queue, "queue_name": "other"}
+    keeping = {"queue": queue, "update_execution_queue": False}
+    for task, options in (
+        (draft, both),
+        (draft, keeping),
+        (queued, {**keeping, "verify_watched_queue": True}),
+    ):
+        assert refused(api.send("tasks.enqueue", task=task, **options)) == 12
     assert waiting(queue) == [queued]
     assert api.get("task", running)["status"] == "in_progress"
+
+
+def test_a_task_waits_in_the_default_queue_if_the_call_names_none(api, tasks, waiting):
+    default = api("queues.get_default")["id"]
+    assert api("tasks.enqueue", task=tasks[0])["fields"]["execution.queue"] == default
+    assert waiting(default) == [tasks[0]]
+    api("tasks.dequeue", task=tasks[0])
+
+
+def test_a_task_that_waits_elsewhere_may_still_belong_to_its_own_queue(api, full_queue, tasks, waiting):
+    pending = api.new("queue", name=next(NAMES))
+    api("tasks.enqueue", task=tasks[0], queue=pending, update_execution_queue=False)
+    assert (waiting(pending), waiting(full_queue)) == ([tasks[0]], tasks[1:])
+    assert api.get("task", tasks[0])["execution"]["queue"] == full_queue
 
 
 def test_a_dequeued_task_is_a_draft_again_or_runs_and_keeps_its_queue(api, full_queue, tasks, waiting):
     answer = api("tasks.dequeue", task=tasks[1])
     assert (answer["dequeued"], answer["updated"]) == (1, 1)
     assert waiting(full_queue) == [tasks[0], tasks[2]]
-    document = api.get("task", tasks[1])
-    assert (document["status"], "queue" in document["execution"]) == ("created", False)
+    assert api.get("task", tasks[1])["status"] == "created"
     api("tasks.dequeue", task=tasks[0], new_status="in_progress")
     document = api.get("task", tasks[0])
     assert (document["status"], document["execution"]["queue"]) == ("in_progress", full_queue)
@@ -146,6 +226,8 @@ def test_the_place_in_a_queue_can_be_changed(api, full_queue, tasks, waiting):
         ("queues.move_task_backward", third, {"count": 2}, 2, [first, second, third]),
         ("queues.move_task_backward", second, {"count": 9}, 2, [first, third, second]),
         ("queues.move_task_forward", second, {"count": 9}, 0, [second, first, third]),
+        ("queues.move_task_backward", third, {"count": -2}, 0, [third, second, first]),
+        ("queues.move_task_backward", third, {"count": 0}, 0, [third, second, first]),
     ]
     for move, task, options, position, order in moves:
         assert api(move, queue=full_queue, task=task, **options) == {"position": position}
@@ -159,9 +241,13 @@ def test_tasks_are_put_in_and_taken_out_by_hand(api, queue, tasks, waiting):
     assert refused(api.send("queues.add_task", queue=queue, task="nobody")) == 101
     assert api("queues.peek_task", queue=queue) == {"task": tasks[0]}
     assert waiting(queue) == [tasks[0]]
+    assert api.get("task", tasks[0])["execution"]["queue"] == queue
+    other = api.new("queue", name=next(NAMES))
+    api("queues.add_task", queue=other, task=tasks[0], update_execution_queue=False)
+    assert (waiting(other), api.get("task", tasks[0])["execution"]["queue"]) == ([tasks[0]], queue)
     assert api("queues.remove_task", queue=queue, task=tasks[0]) == {"removed": 1}
     assert refused(api.send("queues.remove_task", queue=queue, task=tasks[0])) == 703
-    assert api("queues.peek_task", queue=queue) == {}
+    assert api("queues.peek_task", queue=queue) == {"task": None}
 
 
 # Agents
@@ -174,6 +260,18 @@ def test_tasks_are_given_in_their_order_each_once(api, full_queue, tasks, waitin
         assert answer["entry"]["added"]
         assert answer["task_info"] == {"company": "local", "user": "local_user"}
     assert api("queues.get_next_task", queue=full_queue, get_task_info=True) == {}
+
+
+def test_a_certain_task_is_given_only_when_it_is_next(api, full_queue, tasks, waiting):
+    assert api("queues.get_next_task", queue=full_queue, task=tasks[1]) == {}
+    assert api("queues.get_next_task", queue=full_queue, task=tasks[0])["entry"]["task"] == tasks[0]
+    assert waiting(full_queue) == tasks[1:]
+
+
+def test_a_task_that_an_earlier_agent_stopped_while_it_waited_is_given_as_queued(api, full_queue, tasks):
+    api("tasks.stopped", task=tasks[0])
+    assert api("queues.get_next_task", queue=full_queue)["entry"]["task"] == tasks[0]
+    assert api.get("task", tasks[0])["status"] == "queued"
 
 
 def test_a_task_goes_from_the_queue_through_an_agent_to_its_end(api, full_queue, tasks):

@@ -55,7 +55,7 @@ def test_a_task_that_was_heard_of_goes_on(store, tasks):
     [
         ("tasks.ping", {}),
         ("tasks.started", {}),
-        ("tasks.edit", {"comment": "x", "force": True}),
+        ("tasks.edit", {"runtime": {"x": 1}, "force": True}),
         ("tasks.add_or_update_artifacts", {"artifacts": [{"key": "a", "type": "custom"}]}),
         ("events.add", {"type": "log", "msg": "hello"}),
         ("workers.status_report", {"worker": "agent", "timestamp": 0}),

@@ -1,42 +1,56 @@
 """The endpoints of models."""
 
+from functools import partial
+
 from ..documents import Document, by_key, present_fields, set_archived
-from ..errors import ApiError, check_name, invalid_id, missing_field, model_is_published
+from ..errors import (
+    ApiError,
+    check_name,
+    check_not_empty,
+    field_value_error,
+    missing_field,
+    model_is_published,
+    validation_error,
+)
 from ..listing import list_documents
-from ..projects.state import project_to_move_to
-from ..registry import Service, for_each_id
+from ..projects.state import project_to_move_to, projects_below
+from ..registry import Handler, Service, for_each_id
 from ..store import Store, now
-from ..tasks.state import publish_task_with_models
-from .state import change_model, new_model, publish_model, remove_model, tasks_that_use
+from ..tags import checked_tags, edit_tags
+from ..tasks.state import check_open, publish_task
+from .state import DELETED, change_model, new_model, publish_model, remove_model, tasks_that_use
 
 SETTABLE = (
     "name", "comment", "tags", "system_tags", "framework", "design", "labels", "uri", "parent", "project",
-    "task",
+    "task", "ready", "metadata",
 )  # fmt: skip
+DESCRIPTIVE = {"name", "project", "comment", "tags", "system_tags", "uri", "metadata"}  # what `update` sets
 # What changes a model itself: other fields, such as its name, leave `last_update` as it is.
 UPDATES = {"uri", "framework", "design", "labels", "ready", "metadata", "system_tags", "tags"}
-FIXED_WHEN_PUBLISHED = ("uri", "framework", "design", "labels", "parent")
 
 service = Service()
 
 
-def _fields(store: Store, request: Document) -> Document:
+def _fields(request: Document) -> Document:
     """Return the model's fields in the request, once their values are checked."""
-    fields = present_fields(SETTABLE, request)
+    fields = {**present_fields(SETTABLE, request), **checked_tags(request)}
     if "name" in fields:
-        check_name("model", fields["name"])
-    for kind in ("project", "task"):
-        if fields.get(kind):
-            store.get_required(kind, fields[kind])
-    if "metadata" in request:
-        fields["metadata"] = by_key(request["metadata"])
+        fields["name"] = check_name("model", fields["name"])
+    if "uri" in fields:
+        fields["uri"] = fields["uri"].strip()
+    if "metadata" in fields:
+        fields["metadata"] = by_key(fields["metadata"])
     return fields
 
 
 @service.endpoint("models.create", "name", "uri")
 def create_model(store: Store, request: Document) -> Document:
-    fields = _fields(store, request)
-    return {"id": new_model(store, ready=bool(request.get("ready", True)), **fields), "created": True}
+    fields = {"ready": True, **_fields(request)}
+    if "project" in fields and not store.get("project", fields["project"]):
+        raise validation_error(f"there is no project with the id {fields['project']!r}")
+    if "task" in fields:
+        store.get_required("task", fields["task"])
+    return {"id": new_model(store, **fields), "created": True}
 
 
 @service.endpoint("models.get_by_id", "model")
@@ -48,7 +62,7 @@ def get_model_by_id(store: Store, request: Document) -> Document:
 def get_model_by_task_id(store: Store, request: Document) -> Document:
     outputs = store.get_required("task", request["task"])["models"]["output"]
     if not outputs:
-        raise invalid_id("model", None)
+        raise ApiError(400, 122, "Task is missing expected fields: it has no models.output")
     return {"model": store.get_required("model", outputs[-1]["model"])}
 
 
@@ -65,79 +79,113 @@ def get_all_models_joined(store: Store, request: Document) -> Document:
 
 @service.endpoint("models.get_frameworks")
 def get_model_frameworks(store: Store, request: Document) -> Document:
-    return {"frameworks": sorted({model["framework"] for model in store.all("model") if model["framework"]})}
+    inside = projects_below(store, request.get("projects"))
+    models = [model for model in store.all("model") if inside is None or model.get("project") in inside]
+    return {"frameworks": sorted({model["framework"] for model in models if model["framework"]})}
 
 
 @service.endpoint("models.edit", "model")
-@service.endpoint("models.update", "model")
 def edit_model(store: Store, request: Document) -> Document:
     model = store.get_required("model", request["model"])
-    fields = _fields(store, request)
-    # The SDK sends all fields even where it changes only a tag, so only new values are refused.
-    changed = [key for key in FIXED_WHEN_PUBLISHED if key in fields and fields[key] != model.get(key)]
-    if model["ready"] and changed:
-        raise model_is_published(model["id"])
-    fields["last_change"] = now()
-    if UPDATES.intersection(request):
-        fields["last_update"] = fields["last_change"]
-    model = {**model, **fields}
-    store.put("model", model)
-    task = store.get("task", model.get("task"))
-    if request.get("iteration") is not None and task:
+    if request.get("task", "").startswith(DELETED):
+        request = {key: value for key, value in request.items() if key != "task"}
+    fields = _fields(request)
+    for kind, field in (("project", "project"), ("task", "task"), ("model", "parent")):
+        if field in fields and not store.get(kind, fields[field]):
+            raise field_value_error(f"{field} should be the id of a {kind}, and {fields[field]!r} is none")
+    _note_iteration(store, model.get("task") or fields.get("task"), request)
+    return _change(store, model, fields)
+
+
+@service.endpoint("models.update", "model")
+def update_model(store: Store, request: Document) -> Document:
+    """Change what a model is called and where it is; all else needs `models.edit`."""
+    model = store.get_required("model", request["model"])
+    if "task" in request:
+        store.get_required("task", request["task"])
+    _note_iteration(store, request.get("task"), request)
+    return _change(store, model, present_fields(DESCRIPTIVE, _fields(request)))
+
+
+def _note_iteration(store: Store, task_id: str | None, request: Document) -> None:
+    """Store the iteration at which a task made the model, if it is the task's highest one."""
+    task = store.get("task", task_id)
+    if task and "iteration" in request:
         store.patch("task", task["id"], last_iteration=max(task["last_iteration"], request["iteration"]))
-    if request.get("ready") and not model["ready"]:
-        publish_model(store, model["id"])
-    return {"updated": 1, "fields": fields}
+
+
+def _change(store: Store, model: Document, fields: Document) -> Document:
+    if not fields:
+        return {"updated": 0, "fields": {}}
+    times = {"last_change": now()}
+    if UPDATES & fields.keys():
+        times["last_update"] = times["last_change"]
+    store.put("model", {**model, **fields, **times})
+    return {"updated": 1, "fields": {**fields, **times}}
 
 
 @service.endpoint("models.update_for_task", "task")
 def update_model_for_task(store: Store, request: Document) -> Document:
     """Change the last output model of a running task, or make its first one."""
     task = store.edit("task", request["task"])
+    if bool(request.get("uri")) == bool(request.get("override_model_id")):
+        raise missing_field("uri or override_model_id, and not both")
+    check_open(task, force=True)
     outputs = task["models"]["output"]
-    given = {k: request[k] for k in ("name", "uri", "comment", "tags", "system_tags") if request.get(k)}
-    created = not (request.get("override_model_id") or outputs)
-    if created:
-        if not request.get("uri"):
-            raise missing_field("uri")
-        made = {"name": task["name"], "ready": False, "project": task.get("project"), "task": task["id"]}
-        model_id = create_model(store, {**made, **given})["id"]
+    _note_iteration(store, task["id"], request)
+    if request.get("override_model_id"):
+        model_id = store.get_required("model", request["override_model_id"])["id"]
     else:
-        model_id = request.get("override_model_id") or outputs[-1]["model"]
-        edit_model(store, {"model": model_id, **given})
-    name = store.get_required("model", model_id)["name"]
-    others = [item for item in outputs if item["model"] != model_id]
-    task["models"]["output"] = [*others, {"name": name, "model": model_id}]
-    task["last_update"] = now()
-    store.put("task", task)
-    return {"id": model_id, "created": created, "updated": int(not created)}
+        told = f"Created by task `{task['name']}` ({task['id']})"
+        given = {"name": task["name"], "comment": told, **_fields(request)}
+        if outputs:
+            model_id = outputs[-1]["model"]
+            model, fields = store.get_required("model", model_id), present_fields(DESCRIPTIVE, given)
+            return {"id": model_id, "created": False, **_change(store, model, fields)}
+        execution, inputs = task["execution"], task["models"]["input"]
+        model_id = new_model(
+            store,
+            **{
+                **given,
+                "task": task["id"],
+                "project": task.get("project"),
+                "parent": inputs[0]["model"] if inputs else None,
+                "framework": execution.get("framework"),
+                "labels": execution.get("model_labels"),
+                "ready": False,
+            },
+        )
+    task = store.get_required("task", task["id"])
+    item = {"name": "Output Model", "model": model_id}
+    times = dict.fromkeys(["last_update", "last_change"], now())
+    store.put("task", {**task, "models": {**task["models"], "output": [item]}, **times})
+    return {"id": model_id, "created": True}
 
 
 @service.endpoint("models.set_ready", "model")
 def set_model_ready(store: Store, request: Document) -> Document:
-    """Publish the model and, on request, the task that made it."""
+    """Publish the model and, unless the request says otherwise, the task that made it."""
     model = store.get_required("model", request["model"])
-    publish_model(store, model["id"])
+    if model["ready"]:
+        raise model_is_published(model["id"])
     answer: Document = {"updated": 1}
     task = store.get("task", model.get("task"))
-    if request.get("publish_task") and task and task["status"] != "published":
+    if request.get("publish_task", True) and task and task["status"] != "published":
         force = {"force": request.get("force_publish_task")}
-        data = publish_task_with_models(store, task["id"], force)
+        data = publish_task(store, task["id"], force, with_model=False)
         answer["published_task"] = {"id": task["id"], "data": data}
+    publish_model(store, model["id"])
     return answer
 
 
-@service.endpoint("models.publish_many", "ids")
-def publish_many_models(store: Store, request: Document) -> Document:
-    def publish(model_id: str) -> Document:
-        options = {"publish_task": request.get("publish_tasks"), **request}
-        return {**set_model_ready(store, {**options, "model": model_id}), "updated": True}
-
-    return for_each_id(store, request, publish)
+@service.endpoint("models.update_tags", "ids", add_tags=[str], remove_tags=[str])
+def update_model_tags(store: Store, request: Document) -> Document:
+    return {"updated": edit_tags(store, "model", request)}
 
 
 @service.endpoint("models.add_or_update_metadata", "model", "metadata")
 def add_or_update_model_metadata(store: Store, request: Document) -> Document:
+    check_not_empty(request, "metadata")
     model = store.get_required("model", request["model"])
     held = {} if request.get("replace_metadata") else model["metadata"]
     change_model(store, model["id"], metadata={**held, **by_key(request["metadata"])})
@@ -146,6 +194,7 @@ def add_or_update_model_metadata(store: Store, request: Document) -> Document:
 
 @service.endpoint("models.delete_metadata", "model", "keys")
 def delete_model_metadata(store: Store, request: Document) -> Document:
+    check_not_empty(request, "keys")
     model = store.get_required("model", request["model"])
     kept = {key: item for key, item in model["metadata"].items() if key not in request["keys"]}
     change_model(store, model["id"], metadata=kept)
@@ -156,38 +205,46 @@ def delete_model_metadata(store: Store, request: Document) -> Document:
 def delete_model(store: Store, request: Document) -> Document:
     model = store.get_required("model", request["model"])
     if not request.get("force"):
-        if model["ready"]:
-            raise model_is_published(model["id"])
         if tasks := tasks_that_use(store, model["id"]):
             names = ", ".join(tasks)
             raise ApiError(400, 205, f"Model is used by tasks: {names}; use force=true to delete it")
+        task = store.get("task", model.get("task"))
+        if task and task["status"] == "published":
+            reason = f"task {task['id']} that created this model is published; use force=true to delete it"
+            raise ApiError(400, 206, f"Model creating task exists: {reason}")
     remove_model(store, model["id"])
     return {"deleted": True, "url": model.get("uri")}
 
 
-@service.endpoint("models.delete_many", "ids")
-def delete_many_models(store: Store, request: Document) -> Document:
-    return for_each_id(store, request, lambda model_id: delete_model(store, {**request, "model": model_id}))
-
-
-def _set_archived(store: Store, model_id: str, archived: bool) -> Document:
-    store.put("model", set_archived(store.get_required("model", model_id), archived))
+def _set_archived(store: Store, request: Document, archived: bool) -> Document:
+    model = set_archived(store.get_required("model", request["model"]), archived)
+    store.put("model", {**model, "last_change": now()})
     return {"archived" if archived else "unarchived": True}
 
 
-@service.endpoint("models.archive_many", "ids")
-def archive_many_models(store: Store, request: Document) -> Document:
-    return for_each_id(store, request, lambda model_id: _set_archived(store, model_id, True))
+# Calls for many models: the endpoint of one model.
+MANY: dict[str, Handler] = {
+    "models.publish_many": lambda store, request: {**set_model_ready(store, request), "updated": True},
+    "models.delete_many": delete_model,
+    "models.archive_many": partial(_set_archived, archived=True),
+    "models.unarchive_many": partial(_set_archived, archived=False),
+}
 
 
-@service.endpoint("models.unarchive_many", "ids")
-def unarchive_many_models(store: Store, request: Document) -> Document:
-    return for_each_id(store, request, lambda model_id: _set_archived(store, model_id, False))
+def _many(single: Handler, store: Store, request: Document) -> Document:
+    check_not_empty(request, "ids")
+    return for_each_id(store, request, lambda model_id: single(store, {**request, "model": model_id}))
 
 
-@service.endpoint("models.move", "ids")
+for _name, _single in MANY.items():
+    service.endpoint(_name, "ids")(partial(_many, _single))
+
+
+@service.endpoint("models.move", "ids", project=(str, type(None)))
 def move_models(store: Store, request: Document) -> Document:
+    check_not_empty(request, "ids")
     project = project_to_move_to(store, request)
     for model_id in request["ids"]:
-        change_model(store, model_id, project=project)
-    return {}
+        model = store.get_required("model", model_id)
+        store.put("model", {**model, "project": project, "last_change": now()})
+    return {"project_id": project}

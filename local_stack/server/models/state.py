@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from ..documents import Document
 from ..events.state import delete_events
 from ..store import Store, new_document, now
+
+DELETED = "__DELETED__"  # stands before the id of what is gone, where something still refers to it
 
 
 def new_model(store: Store, **fields: Any) -> str:
@@ -24,24 +27,34 @@ def publish_model(store: Store, model_id: str) -> None:
     change_model(store, model_id, ready=True)
 
 
-def tasks_that_use(store: Store, model_id: str, besides: str | None = None) -> list[str]:
-    """Return the ids of the tasks, `besides` one, that have the model as an input."""
+def tasks_that_use(store: Store, model_id: str) -> list[str]:
+    """Return the ids of the tasks that have the model as an input."""
     return [
         task["id"]
         for task in store.all("task")
-        if task["id"] != besides and any(item["model"] == model_id for item in task["models"]["input"])
+        if any(item["model"] == model_id for item in task["models"]["input"])
     ]
 
 
 def remove_model(store: Store, model_id: str) -> None:
-    """Delete the model, its events, and its place among the models of tasks."""
+    """Delete the model and its events.
+
+    Tasks that have it as an input, and published ones that made it, go on to say so; it leaves the others.
+    """
     for task in store.all("task"):
-        kept = {
-            kind: [item for item in task["models"][kind] if item["model"] != model_id]
-            for kind in ("input", "output")
-        }
-        models = {**task["models"], **kept}
-        if models != task["models"]:
-            store.put("task", {**task, "models": models})
+        held = task["models"]
+        if any(item["model"] == model_id for kind in held.values() for item in kind):
+            outputs = _marked(held["output"], model_id)
+            changed: Document = {}
+            if task["status"] != "published":
+                outputs = [item for item in held["output"] if item["model"] != model_id]
+            elif outputs != held["output"]:
+                changed["output"] = {**task["output"], "error": f"model deleted on {now()}"}
+            models = {**held, "input": _marked(held["input"], model_id), "output": outputs}
+            store.put("task", {**task, **changed, "models": models, "last_change": now()})
     delete_events(store, model_id)
     store.delete("model", model_id)
+
+
+def _marked(items: list[Document], model_id: str) -> list[Document]:
+    return [{**item, "model": DELETED + model_id} if item["model"] == model_id else item for item in items]

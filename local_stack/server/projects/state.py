@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..documents import Document
-from ..errors import ApiError, already_exists, check_name, validation_error
+from ..errors import ApiError, already_exists, check_name, missing_field
 from ..query import HIDDEN
 from ..store import Store, new_document, now
 
@@ -64,13 +64,23 @@ def contents(store: Store, kind: str, project: Document) -> list[Document]:
     return [document for document in store.all(kind) if document.get("project") in ids]
 
 
-def project_to_move_to(store: Store, request: Document) -> str:
-    """Return the id of the project that a `move` names, by `project` or by `project_name`."""
+def projects_below(store: Store, project_ids: list[str] | None) -> set[str] | None:
+    """Return the ids of the projects and of those below them; None if no project is named."""
+    if not project_ids:
+        return None
+    named = [project for key in project_ids if (project := store.get("project", key))]
+    return {inner["id"] for project in named for inner in with_subprojects(store, project)}
+
+
+def project_to_move_to(store: Store, request: Document) -> str | None:
+    """Return the id of the project that a `move` names; None if `project` is null: out of all projects."""
     if request.get("project"):
         return str(store.get_required("project", request["project"])["id"])
     if request.get("project_name"):
         return find_or_create_project(store, request["project_name"])
-    raise validation_error("either project or project_name should be given")
+    if "project" not in request:
+        raise missing_field("project or project_name")
+    return None
 
 
 def rename_project(store: Store, project: Document, name: str) -> None:

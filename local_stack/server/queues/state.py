@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..documents import Document
-from ..errors import check_name
+from ..errors import ApiError, check_name
 from ..store import Store, new_document, now
 from ..workers.state import alive_workers
 
@@ -16,8 +16,8 @@ def find_or_create_queue(store: Store, name: str, **fields: Any) -> Document:
     existing = find_queue(store, name)
     if existing:
         return existing
-    check_name("queue", name)
-    queue = new_document(name=name, entries=[], metadata={}, **fields)
+    name = check_name("queue", name)
+    queue = new_document(**{"metadata": {}, **fields, "name": name, "entries": []})
     store.put("queue", queue)
     return queue
 
@@ -31,13 +31,27 @@ def append_to_queue(store: Store, queue_id: str, task_id: str) -> None:
     set_entries(store, queue, [*queue["entries"], {"task": task_id, "added": now()}])
 
 
-def remove_from_queues(store: Store, task_id: str) -> bool:
-    """Take the task out of the queue in which it waits; return whether there was one."""
-    for queue in store.all("queue"):
-        if is_queued_in(queue, task_id):
-            set_entries(store, queue, [entry for entry in queue["entries"] if entry["task"] != task_id])
-            return True
-    return False
+def default_queue(store: Store) -> Document:
+    """Return the queue that is tagged as the default one."""
+    tagged = [queue for queue in store.all("queue") if "default" in queue["system_tags"]]
+    if not tagged:
+        raise ApiError(400, 707, "No default queue: no queue is tagged as the default one")
+    if len(tagged) > 1:
+        names = ", ".join(queue["name"] for queue in tagged)
+        raise ApiError(400, 708, f"Multiple default queues: {names} are all tagged as the default one")
+    return tagged[0]
+
+
+def remove_from_queues(store: Store, task_id: str) -> int:
+    """Take the task out of the queues in which it waits; return from how many."""
+    queues = [queue for queue in store.all("queue") if is_queued_in(queue, task_id)]
+    for queue in queues:
+        remove_from_queue(store, queue, task_id)
+    return len(queues)
+
+
+def remove_from_queue(store: Store, queue: Document, task_id: str) -> None:
+    set_entries(store, queue, [entry for entry in queue["entries"] if entry["task"] != task_id])
 
 
 def is_watched(store: Store, queue_id: str) -> bool:
