@@ -26,6 +26,7 @@ def create_app(store: Store, credentials: Credentials, files: FileStore, web_url
     """
     with store.transaction():
         find_or_create_queue(store, "default", system_tags=["default"])
+        find_or_create_queue(store, "services")  # where ClearML's own schedulers and triggers enqueue
         forget_workers(store)
         keep_own_key_pair(store, credentials)
         keep_user(store)
