@@ -203,10 +203,7 @@ def failing_calls(task: str, model: str) -> dict[str, tuple[str, dict]]:
     """Calls that fail after they have begun to change something."""
     return {
         "a project whose parent is made first": ("projects.create", {"name": "new parent/ /child"}),
-        "a task that leaves its queue for a state it may not take": (
-            "tasks.dequeue",
-            {"task": task, "new_status": "published"},
-        ),
+        "tasks of which the last is gone": ("tasks.archive", {"tasks": [task, "nobody"]}),
         "a model whose task may not be published": (
             "models.set_ready",
             {"model": model, "publish_task": True},

@@ -25,7 +25,7 @@ MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are sec
 def owner_of(store: Store, request: Document, task_id: str | None = None) -> Document:
     """Return the task (or, with model_events, the model) whose events the request reads."""
     kind = "model" if request.get("model_events") else "task"
-    return store.get_required(kind, task_id or request["task"])
+    return store.get_required(kind, request["task"] if task_id is None else task_id)
 
 
 def event_of(row: tuple[Any, ...]) -> Document:

@@ -33,7 +33,7 @@ equal(len(Task.query_tasks(project_name=PROJECT)), 3)
 (found,) = Task.query_tasks(
     project_name=PROJECT, task_name="made 1", additional_return_fields=["type", "tags"]
 )
-equal(found["tags"], ["odd", "n1"])
+equal(found["tags"], ["n1", "odd"])
 equal(Task.get_task(project_name=PROJECT, task_name="nobody"), None)
 
 # A clone is a draft of its own
