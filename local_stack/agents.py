@@ -1,12 +1,17 @@
 """Real clearml-agents that execute queued tasks in the environment that the stack itself runs in."""
 
+import contextlib
+import re
 import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from .processes import Processes
+import psutil
+
+from .processes import Processes, marked
 
 # The stack's environment has what tasks need: an agent does not make one of its own for every task.
 SETTINGS = {
@@ -36,3 +41,29 @@ def start_agent(
         env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
         ready=has_asked,
     )
+
+
+def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..., dict[str, Any]]) -> None:
+    """Put what an agent of this name ran when it died into the queue again, for the next one.
+
+    A pipeline begins anew, and the steps of its first attempt are stopped. Its controller may have outlived
+    the agent. That is killed: nobody would tell the server how it ended.
+    """
+    former = re.compile(re.escape(f"{socket.gethostname()}:{name}-") + "[0-9a-f]{8}")
+    for worker in call("workers.get_all")["workers"]:
+        if not former.fullmatch(worker["id"]):
+            continue
+        for process in marked(processes.mark):
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("CLEARML_WORKER_ID") == worker["id"]:
+                    process.kill()  # not asked to end: it would tell the server that it was stopped
+        call("workers.unregister", worker=worker["id"])
+        task = worker.get("task", {"id": ""})["id"]
+        for ran in call("tasks.get_all", id=[task], status=["in_progress"], search_hidden=True)["tasks"]:
+            print(f"{name} ran {ran['name']!r} when it died: it is executed again.", flush=True)
+            reason: dict[str, Any] = {"status_reason": f"{name} died", "force": True}
+            unfinished = {"parent": [task], "status": ["queued", "in_progress"], "search_hidden": True}
+            for step in call("tasks.get_all", **unfinished)["tasks"]:
+                if step["type"] != ran["type"]:  # else it is a copy: another run
+                    call("tasks.stop", task=step["id"], **reason)
+            call("tasks.enqueue", task=task, queue_name=queue, **reason)

@@ -11,13 +11,13 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
-from .agents import start_agent
+from .agents import start_agent, take_up_again
 from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
 from .loopback import HOST, open_loopback, without_proxies
@@ -144,14 +144,21 @@ class Stack:
         self._cleanup.close()
 
     def restart_dead_agents(self) -> None:
-        """Start agents again that have died; to be called now and then. What they ran may go on."""
+        """Start agents again that have died; to be called now and then.
+
+        What they ran may go on, but for pipeline controllers: the next agent executes these again.
+        """
         for name in self.agents:
             if self.processes.running[name].poll() is not None:
                 print(f"{name} died: starting it again.", flush=True)
                 self._start_agent(name)
 
     def _start_agent(self, name: str) -> None:
-        queues = [self._controller_queue] if name.startswith(SERVICES_AGENT) else self._agent_queues
+        queues = self._agent_queues
+        if name.startswith(SERVICES_AGENT):
+            queues = [self._controller_queue]
+            with suppress(OSError):  # of a server that has died as well
+                take_up_again(self.processes, name, self._controller_queue, self.call)
         # An agent writes its configuration, credentials and all, into a temporary file that in /tmp anyone
         # may read.
         temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
