@@ -282,7 +282,8 @@ def clean_up(store: Store, task: Document, request: Document, deleting: bool) ->
             raise task_cannot_be_deleted(task["id"], "has published children")
         if any(model["ready"] for model in models):
             raise task_cannot_be_deleted(task["id"], "has published models")
-    used = {item["model"] for other in store.all("task") for item in other["models"]["input"]}
+    others = store.all("task") if models else ()  # which may be many, and most tasks made no model
+    used = {item["model"] for other in others for item in other["models"]["input"]}
     drafts = [model for model in models if not model["ready"] and model["id"] not in used]
     delete_drafts = request.get("delete_output_models", True)
     updated = 0
