@@ -374,8 +374,8 @@ def test_what_belongs_to_a_deleted_queue_or_task_is_left_out(api, queue, tasks, 
     assert worker.keys().isdisjoint({"task", "queue"})
 
 
-def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten(store):
+def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten(store, api):
     answer_call(store, "workers.register", {"worker": "agent", "queues": []})
     assert len(answer_call(store, "workers.get_all", {})["workers"]) == 1
-    create_app(store, credentials=None, files=None)
+    create_app(store, api.credentials, files=None)
     assert answer_call(store, "workers.get_all", {})["workers"] == []
