@@ -14,7 +14,7 @@ from .paths import Path, values_at
 MISSING, NUMBER, TEXT, OBJECT, BOOLEAN = range(5)
 DIGITS = re.compile("[0-9]+")
 PUNCTUATION_FIRST = {
-    ord(char): position for position, char in enumerate("_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$", 1)
+    ord(char): position for position, char in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$", 1)
 }
 LONGEST_TEXT = 250  # characters that count
 
