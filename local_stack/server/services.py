@@ -10,6 +10,8 @@ from .auth import Credentials
 from .documents import Document
 from .errors import ApiError, validation_error
 from .events.endpoints import service as events
+from .events.log_endpoints import service as event_logs
+from .events.sample_endpoints import service as event_samples
 from .login.callers import Caller
 from .login.endpoints import service as login
 from .models.endpoints import service as models
@@ -27,6 +29,8 @@ log = logging.getLogger("local_stack.server")
 
 SERVICES = (
     about, login, users, projects, tasks, task_parameters, task_status, models, queues, workers, events,
+    event_samples,
+    event_logs,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}
 

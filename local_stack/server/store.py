@@ -36,12 +36,34 @@ CREATE TABLE IF NOT EXISTS events (
     variant   TEXT NOT NULL DEFAULT '',
     iter      INTEGER NOT NULL DEFAULT 0,
     timestamp INTEGER NOT NULL,
-    value     REAL,
-    body      TEXT             -- the event as it was sent; NULL for scalars, which the columns hold whole
+    body      TEXT             -- the event as it was sent
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_event_per_point
     ON events (task, type, metric, variant, iter) WHERE type != 'log';
-CREATE INDEX IF NOT EXISTS events_by_time ON events (task, type, timestamp);
+CREATE INDEX IF NOT EXISTS events_by_iteration ON events (task, iter);
+CREATE INDEX IF NOT EXISTS lines_by_time ON events (task, timestamp) WHERE type = 'log';
+-- Scalars are apart from other events, in the order in which series are read: half a million take 0.4 s.
+CREATE TABLE IF NOT EXISTS scalars (
+    task      TEXT NOT NULL,   -- as in events
+    metric    TEXT NOT NULL,
+    variant   TEXT NOT NULL,
+    iter      INTEGER NOT NULL,
+    timestamp INTEGER NOT NULL,
+    value     REAL NOT NULL,
+    PRIMARY KEY (task, metric, variant, iter)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS scalars_by_iteration ON scalars (task, iter);
+"""
+
+# In older databases, the table of events holds the scalars, with their values in a column of its own.
+MOVE_SCALARS = """
+BEGIN;
+INSERT INTO scalars SELECT task, metric, variant, iter, timestamp, value FROM events
+    WHERE type = 'training_stats_scalar';
+DELETE FROM events WHERE type = 'training_stats_scalar';
+DROP INDEX IF EXISTS events_by_time;
+ALTER TABLE events DROP COLUMN value;
+COMMIT;
 """
 
 
@@ -80,9 +102,10 @@ class Store:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.executescript(SCHEMA)
-        self.scrolls: dict[
-            str, Scroll
-        ] = {}  # in memory: a client begins anew with a server that does not know its own
+        # In memory: a client begins anew with a server that does not know its own.
+        self.scrolls: dict[str, Scroll] = {}
+        if "value" in (column[1] for column in self.db.execute("PRAGMA table_info(events)")):
+            self.db.executescript(MOVE_SCALARS)
         self._documents: dict[str, dict[str, Document]] = {kind: {} for kind in KINDS}
         self._patches: dict[tuple[str, str], Document] = {}
         for kind, key, body, patch in self.db.execute(

@@ -19,7 +19,12 @@ SERVICES = ("auth", "events", "models", "organization", "projects", "queues", "t
 CALL = re.compile(r"^/(?:v[\d.]+/)?([a-z]+\.[a-z_]+)$")
 
 # Fields of real answers that the SDK's schemas do not list; None where the keys are names of metrics.
-BEYOND_THE_SCHEMA = {"events.scalar_metrics_iter_histogram": None, "tasks.delete": {"deleted_models"}}
+BEYOND_THE_SCHEMA = {
+    "events.get_task_latest_scalar_values": {"last_iter", "last_timestamp", "name", "status"},
+    "events.scalar_metrics_iter_histogram": None,
+    "events.vector_metrics_iter_histogram": {"metric", "variant", "vectors", "iterations"},
+    "tasks.delete": {"deleted_models"},
+}
 
 # The SDK's generated schema is wrong here. The server answers as ClearML's documentation says.
 WRONG_SCHEMAS = {"tasks.get_configuration_names"}  # a list of objects, not one object

@@ -1,10 +1,13 @@
 """Events on the local server: what comes in once stays once, and comes back as the clients ask for it."""
 
 import hashlib
+import json
 import time
+from itertools import chain, pairwise
 
 import pytest
 
+from local_stack.server.events import state
 from local_stack.tests.api import refused
 
 SINGLE_VALUE = -(2**31)
@@ -107,7 +110,14 @@ def test_a_batch_of_bad_events_only_is_an_error(api, task):
     assert answer.json()["meta"]["result_subcode"] == 131
     assert "id=nobody" in answer.text
     assert "gossip" in answer.text
-    assert api.events() == {"added": 0, "errors": 0, "errors_info": {}}
+    assert refused(api.send_events()) == 17
+
+
+def test_reasons_for_refusing_events_are_counted_in_bounded_memory(api, task):
+    good = {"task": task, **line("hello", 1)}
+    answer = api.events(good, *({"task": task, "type": f"gossip {n}" * 1000} for n in range(150)))
+    assert (answer["added"], answer["errors"], answer["errors_info"]["other errors"]) == (1, 150, 50)
+    assert max(map(len, answer["errors_info"])) < 500
 
 
 def test_events_come_one_by_one_as_well(api, task):
@@ -115,7 +125,15 @@ def test_events_come_one_by_one_as_well(api, task):
     api("events.add", task=task, **image("i", "v", 1), key="a/key")
     events = api("events.get_task_events", task=task)["events"]
     assert [event.get("value") or event["key"] for event in events] == [2.5, "a/key"]
+    assert api("events.add", task=task, **line("hello", 1))["added"] == 1
     assert api.send("events.add", task=task, type="gossip").status_code == 400
+
+
+def test_spaces_in_the_name_of_a_type_are_no_mistake(api, task, report):
+    report({**scalar("m", "v", 1, 2.5), "type": "training stats scalar"})
+    report({**plot("p", "v", 2), "type": "training stats vector", "values": [1, 2]})
+    events = api("events.get_task_events", task=task)["events"]
+    assert [event["type"] for event in events] == ["training_stats_scalar", "training_stats_vector"]
 
 
 def test_a_published_task_takes_no_more_events(api, task, report):
@@ -130,7 +148,7 @@ def test_a_published_task_takes_no_more_events(api, task, report):
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 2.3e-308, 0.0, 2**53 + 1, 10**308])
 def test_extreme_numbers_come_back_as_they_are(api, task, report, value):
-    report(scalar("m", "v", 1, value), scalar("m", "v", 2, value))
+    report(scalar("m", "v", 2, value), scalar("m", "v", 3, value))
     assert api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]["y"] == [float(value)] * 2
     assert api("events.scalar_metrics_iter_histogram", task=task, samples=1)["m"]["v"]["y"] == [float(value)]
 
@@ -192,12 +210,79 @@ def test_series_may_run_over_time(api, task, report):
         assert (series["x"], series["y"]) == (expected, [1.0, 2.0])
 
 
-def test_a_long_series_is_averaged_between_its_samples(api, task, report):
-    report(*(scalar("m", "v", n, float(n)) for n in range(1, 11)))
-    series = api("events.scalar_metrics_iter_histogram", task=task, samples=5)["m"]["v"]
-    assert series == {"name": "v", "x": [2, 4, 6, 8, 10], "y": [1.5, 3.5, 5.5, 7.5, 9.5]}
-    whole = api("events.scalar_metrics_iter_histogram", task=task, samples=10)["m"]["v"]
-    assert whole["x"] == list(range(1, 11))
+@pytest.mark.parametrize(
+    ("first", "samples", "x", "y"),
+    [
+        # One interval for each sample. They begin at multiples of their length, so there may be one more.
+        (1, 5, [0, 2, 4, 6, 8, 10], [0.0, 1.5, 3.5, 5.5, 7.5, 9.0]),
+        (0, 5, [0, 2, 4, 6, 8], [0.5, 2.5, 4.5, 6.5, 8.5]),
+        (-5, 5, [-6, -4, -2, 0, 2, 4], [0.0, 1.5, 3.5, 5.5, 7.5, 9.0]),
+        (0, 3, [0, 4, 8], [1.5, 5.5, 8.5]),
+        (0, 1, [0], [4.5]),
+        (0, 10, list(range(10)), [float(n) for n in range(10)]),
+        (3, None, list(range(3, 13)), [float(n) for n in range(10)]),
+    ],
+)
+def test_a_long_series_is_averaged_over_intervals(api, task, report, first, samples, x, y):
+    report(*(scalar("m", "v", first + n, float(n)) for n in range(10)))
+    series = api("events.scalar_metrics_iter_histogram", task=task, samples=samples)["m"]["v"]
+    assert series == {"name": "v", "x": x, "y": y}
+
+
+def test_without_a_number_of_samples_there_are_about_two_thousand(api, task, report):
+    report(*(scalar("m", "v", n, 1.0) for n in range(6000)))
+    assert len(api("events.scalar_metrics_iter_histogram", task=task)["m"]["v"]["x"]) == 2000
+    assert len(api("events.scalar_metrics_iter_histogram", task=task, samples=6000)["m"]["v"]["x"]) == 6000
+    for samples in (0, -1, 6001):
+        answer = api.send("events.scalar_metrics_iter_histogram", task=task, samples=samples)
+        assert refused(answer) == 12
+
+
+def test_points_of_one_time_are_one_sample(api, task, report):
+    report(*(scalar("m", "v", n, float(n), timestamp=5000) for n in range(4)))
+    series = api("events.scalar_metrics_iter_histogram", task=task, key="timestamp")["m"]["v"]
+    assert (series["x"], series["y"]) == ([5000], [1.5])
+
+
+@pytest.mark.parametrize("key", ["iter", "timestamp", "iso_time"])
+@pytest.mark.parametrize("samples", [1, 2, 6000])
+def test_series_over_all_numbers_that_there_are_can_be_read(api, task, report, key, samples):
+    ends = (2**63 - 1, 2**62 + 1, 1, 0, -1, -(2**31) + 1)
+    report(
+        *(scalar("m", "v", end, 1.0, timestamp=end) for end in ends),
+        scalar("m", "v", 7, 1.0, timestamp=-(2**63)),
+    )
+    series = api("events.scalar_metrics_iter_histogram", task=task, key=key, samples=samples)["m"]["v"]
+    assert 1 <= len(series["x"]) == len(series["y"]) <= 7
+    assert set(series["y"]) == {1.0}
+    kind = str if key == "iso_time" else int
+    assert all(type(x) is kind for x in series["x"])
+
+
+def test_a_series_keeps_the_name_of_its_axis(api, task, report):
+    report(
+        scalar("m", "v", 1, 1.0, x_axis_label="epochs"), scalar("m", "v", 2, 1.0), scalar("m", "w", 1, 1.0)
+    )
+    series = api("events.scalar_metrics_iter_histogram", task=task)["m"]
+    assert (series["v"]["x_axis_label"], "x_axis_label" in series["w"]) == ("epochs", False)
+    assert last_of(api, task, "m", "v")["x_axis_label"] == "epochs"
+
+
+def test_many_metrics_and_variants_are_read_in_bounded_time(api, task, report):
+    report(*(scalar(f"m{n}", "v", 1, 1.0) for n in range(1100)))
+    report(*(scalar("one", f"v{n}", 1, 1.0) for n in range(10_000)))
+    began = time.process_time()
+    every = [{"metric": f"m{n}"} for n in range(1100)]
+    assert len(api("events.scalar_metrics_iter_histogram", task=task, metrics=every)) == 1100
+    variants = [{"metric": "one", "variants": [f"v{n}" for n in range(10_000)]}]
+    assert len(api("events.scalar_metrics_iter_histogram", task=task, metrics=variants)["one"]) == 10_000
+    for metrics in (every, variants):
+        answer = api("events.get_task_events", task=task, metrics=metrics, batch_size=10)
+        assert answer["total"] == (1100 if metrics is every else 10_000)
+        for name in ("events.get_task_plots", "events.get_task_log"):
+            assert api(name, task=task, metrics=metrics)["returned"] == 0
+    assert time.process_time() - began < 10
+    assert refused(api.send("events.get_task_log", task=task, metrics=[*every, *variants])) == 12
 
 
 def test_only_the_metrics_asked_for_come(api, task, report):
@@ -214,31 +299,63 @@ def test_the_series_of_several_tasks_come_side_by_side(api, task, other, report)
         task: {"name": "reporter", "x": [1], "y": [1.0]},
         other: {"name": "another reporter", "x": [1], "y": [2.0]},
     }
-    assert found == {"m": {"v": by_task}}
+    assert found == {"metrics": {"m": {"v": by_task}}}
+    assert api("events.multi_task_scalar_metrics_iter_histogram", tasks=[task, task])["metrics"]["m"][
+        "v"
+    ].keys() == {task}
+
+
+@pytest.mark.parametrize(("tasks", "subcode"), [([], 12), (["nobody"] * 101, 12), (["nobody"], 101)])
+def test_from_one_to_a_hundred_tasks_are_compared(api, tasks, subcode):
+    assert refused(api.send("events.multi_task_scalar_metrics_iter_histogram", tasks=tasks)) == subcode
 
 
 def test_single_values_come_for_themselves(api, task, other, report):
     report(scalar("Summary", "F1", SINGLE_VALUE, 0.5, timestamp=7), scalar("loss", "train", 1, 1.0))
     found = api("events.get_task_single_value_metrics", tasks=[task, other])["tasks"]
     value = {"metric": "Summary", "variant": "F1", "value": 0.5, "timestamp": 7}
-    assert found == [{"task": task, "values": [value]}]
+    assert found == [{"task": task, "task_name": "reporter", "values": [value]}]
+    report(scalar("Summary", "AUC", SINGLE_VALUE, 0.6, timestamp=7))
+    one = [{"metric": "Summary", "variants": ["AUC"]}]
+    (values,) = api("events.get_task_single_value_metrics", tasks=[task], metrics=one)["tasks"]
+    assert [value["variant"] for value in values["values"]] == ["AUC"]
 
 
 def test_the_latest_values_come_with_the_mean_of_the_last_hundred(api, task, report):
     report(*(scalar("m", "v", n, float(n)) for n in range(1, 201)))
-    (metric,) = api("events.get_task_latest_scalar_values", task=task)["metrics"]
+    report(line("hello", 5, iter=300))
+    answer = api("events.get_task_latest_scalar_values", task=task)
+    assert (answer["last_iter"], answer["name"], answer["status"]) == (300, "reporter", "created")
+    assert answer["last_timestamp"] > 10**12
+    (metric,) = answer["metrics"]
     assert metric["name"] == "m"
-    assert metric["variants"] == [{"name": "v", "last_value": 200.0, "last_100_value": pytest.approx(150.5)}]
+    last = {"last_value": 200.0, "last_10_value": 200.0, "last_100_value": pytest.approx(150.5)}
+    assert metric["variants"] == [{"name": "v", **last}]
 
 
 def test_all_points_of_one_metric_come_raw(api, task, report):
-    points = [scalar("m", variant, n, float(n)) for n in range(3) for variant in "vw"]
+    points = [scalar("m", variant, n, float(n), timestamp=n + 10) for n in range(3) for variant in "vw"]
     report(*points, scalar("other", "v", 1, 1.0))
     ask = {"task": task, "metric": {"metric": "m", "variants": ["v"]}}
     answer = api("events.scalar_metrics_iter_raw", count_total=True, **ask)
-    assert answer["variants"] == {"v": {"name": "v", "x": [0, 1, 2], "y": [0.0, 1.0, 2.0]}}
+    assert answer["variants"] == {"v": {"iter": [0, 1, 2], "y": [0.0, 1.0, 2.0]}}
     assert (answer["returned"], answer["total"]) == (3, 3)
-    assert api("events.scalar_metrics_iter_raw", scroll_id=answer["scroll_id"], **ask)["returned"] == 0
+    rest = api("events.scalar_metrics_iter_raw", scroll_id=answer["scroll_id"], **ask)
+    assert (rest["returned"], rest["total"], rest["variants"]) == (0, None, {})
+    for key in ("timestamp", "iso_time"):
+        points = api("events.scalar_metrics_iter_raw", key=key, **ask)["variants"]["v"]
+        assert points == {key: [10, 11, 12], "y": [0.0, 1.0, 2.0]}
+
+
+def test_raw_points_come_in_pages_that_split_no_iteration(api, task, report):
+    report(*(scalar("m", variant, n, float(n)) for n in range(4) for variant in "uvw"))
+    ask = {"task": task, "metric": {"metric": "m"}, "batch_size": 4}
+    pages = [api("events.scalar_metrics_iter_raw", **ask)]
+    while pages[-1]["returned"]:
+        pages.append(api("events.scalar_metrics_iter_raw", scroll_id=pages[-1]["scroll_id"], **ask))
+    assert [page["variants"].get("w", {}).get("iter") for page in pages] == [[0, 1], [2, 3], None]
+    assert [page["returned"] for page in pages] == [6, 6, 0]
+    assert refused(api.send("events.scalar_metrics_iter_raw", scroll_id="x", **ask)) == 1104
 
 
 def test_the_names_of_metrics_are_listed_by_type(api, task, report):
@@ -250,79 +367,36 @@ def test_the_names_of_metrics_are_listed_by_type(api, task, report):
     for kind, metrics in ((None, ["a", "b"]), ("plot", ["p"]), ("training_debug_image", [])):
         found = api("events.get_task_metrics", tasks=[task], event_type=kind)["metrics"]
         assert found == [{"task": task, "metrics": metrics}]
+    assert refused(api.send("events.get_task_metrics", tasks=[task], event_type="gossip")) == 12
 
 
-# Plots and images
+def test_metrics_with_nothing_but_single_values_are_not_among_those_of_a_task(api, task, report):
+    report(scalar("Summary", "F1", SINGLE_VALUE, 0.5), scalar("loss", "train", 1, 1.0), line("hello", 1))
+    assert api("events.get_task_metrics", tasks=[task])["metrics"][0]["metrics"] == ["loss"]
+    both = {"Summary": ["F1"], "loss": ["train"]}
+    assert api("events.get_scalar_metrics_and_variants", task=task)["metrics"] == both
 
 
-def test_the_plots_of_the_last_iterations_come_for_every_variant(api, task, report):
-    report(*(plot("p", variant, n) for variant, count in (("v", 3), ("w", 1)) for n in range(count)))
-
-    def found(**options) -> list[tuple]:
-        answer = api("events.get_task_plots", task=task, **options)
-        assert answer["returned"] == answer["total"] == len(answer["plots"])
-        return [(event["variant"], event["iter"]) for event in answer["plots"]]
-
-    assert found() == [("v", 2), ("w", 0)]
-    assert found(iters=2) == [("v", 1), ("v", 2), ("w", 0)]
-    assert found(metrics=[{"metric": "p", "variants": ["w"]}]) == [("w", 0)]
-    assert found(metrics=[{"metric": "none"}]) == []
-    scroll = api("events.get_task_plots", task=task)["scroll_id"]
-    assert api("events.get_task_plots", task=task, scroll_id=scroll)["plots"] == []
-
-
-def test_the_plots_of_several_tasks_come_side_by_side(api, task, other, report):
-    report(plot("p", "v", 3, "mine"), {**plot("p", "v", 4, "theirs"), "task": other})
-    answer = api("events.get_multi_task_plots", tasks=[task, other])
-    variants = answer["plots"]["p"]["v"]
-    assert [variants[task]["3"]["name"], variants[other]["4"]["name"]] == ["reporter", "another reporter"]
-    assert variants[other]["4"]["plots"][0]["plot_str"] == "theirs"
-    assert answer["returned"] == 2
-
-
-def images_of(answer: dict) -> list[tuple[int, list[str]]]:
-    """The iterations of the first task, each with its variants."""
-    groups = answer["metrics"][0]["iterations"]
-    return [(group["iter"], [event["variant"] for event in group["events"]]) for group in groups]
-
-
-def test_images_come_by_iteration_newest_first_and_scroll_back(api, task, report):
-    report(*(image("i", variant, n) for n in range(5) for variant in "vw"), image("other", "v", 9))
-    ask = {"metrics": [{"task": task, "metric": "i"}], "iters": 2}
-    first = api("events.debug_images", **ask)
-    second = api("events.debug_images", scroll_id=first["scroll_id"], **ask)
-    third = api("events.debug_images", scroll_id=second["scroll_id"], **ask)
-    assert [images_of(answer) for answer in (first, second, third)] == [
-        [(4, ["v", "w"]), (3, ["v", "w"])],
-        [(2, ["v", "w"]), (1, ["v", "w"])],
-        [(0, ["v", "w"])],
+def test_the_metrics_of_several_tasks_come_together(api, task, other, report):
+    report(scalar("m", "v", 1, 1.0), {**scalar("m", "w", 1, 1.0), "task": other}, plot("p", "v", 1))
+    ask = {"tasks": [task, other]}
+    scalars = [{"metric": "m", "variants": ["v", "w"]}]
+    assert (
+        api("events.get_multi_task_metrics", event_type="training_stats_scalar", **ask)["metrics"] == scalars
+    )
+    assert api("events.get_multi_task_metrics", **ask)["metrics"] == [
+        *scalars,
+        {"metric": "p", "variants": ["v"]},
     ]
-    back = api("events.debug_images", scroll_id=third["scroll_id"], navigate_earlier=False, **ask)
-    assert images_of(back) == images_of(second)
+    assert refused(api.send("events.get_multi_task_metrics", tasks=[task, "nobody"])) == 101
+    assert refused(api.send("events.get_multi_task_metrics", tasks=[task], model_events=True)) == 201
 
 
-def test_an_invalid_scroll_id_of_images_is_refused(api, task):
-    for scroll_id in ("x", "9" * 5000):
-        assert refused(api.send("events.debug_images", scroll_id=scroll_id, metrics=[{"task": task}])) == 1104
-
-
-def test_images_of_all_metrics_and_of_one_variant_may_be_asked_for(api, task, report):
-    report(image("i", "v", 1), image("i", "w", 1), image("j", "v", 1))
-    assert images_of(api("events.debug_images", metrics=[{"task": task}])) == [(1, ["v", "w", "v"])]
-    one = api("events.debug_images", metrics=[{"task": task, "metric": "i", "variants": ["w"]}])
-    assert images_of(one) == [(1, ["w"])]
-    plots = api("events.plots", metrics=[{"task": task}])
-    assert images_of(plots) == []
-
-
-def test_one_image_comes_of_the_iteration_asked_for_or_the_last(api, task, report):
-    report(*(image("i", "v", n, f"http://files/{n}.png") for n in (2, 5)))
-    ask = {"task": task, "metric": "i", "variant": "v"}
-    last = api("events.get_debug_image_sample", **ask)
-    assert last["event"]["url"] == "http://files/5.png"
-    assert (last["min_iteration"], last["max_iteration"]) == (2, 5)
-    assert api("events.get_debug_image_sample", iteration=2, **ask)["event"]["url"] == "http://files/2.png"
-    assert api("events.get_debug_image_sample", iteration=3, **ask)["event"] is None
+def test_vectors_come_by_iteration(api, task, report):
+    kind = {"type": "training_stats_vector", "metric": "vec", "variant": "x"}
+    report(*({**kind, "iter": n, "values": [n, n]} for n in (2, 1)), {**kind, "iter": 1, "variant": "y"})
+    found = api("events.vector_metrics_iter_histogram", task=task, metric="vec", variant="x")
+    assert (found["iterations"], found["vectors"]) == ([1, 2], [[1, 1], [2, 2]])
 
 
 # Console lines
@@ -348,6 +422,8 @@ def talkative(report) -> None:
         ({"batch_size": 3, "from_timestamp": 1005, "order": "asc"}, "234"),
         ({"batch_size": 3, "from_timestamp": 1005, "navigate_earlier": False}, "678"),
         ({"from_timestamp": 1000}, ""),
+        ({"from_timestamp": 0, "batch_size": 2}, "98"),
+        ({"from_timestamp": 1008.5, "batch_size": 1}, "8"),
         ({"from_timestamp": 1008.5, "navigate_earlier": False}, "9"),
     ],
 )
@@ -372,22 +448,75 @@ def test_old_console_lines_can_be_cleared(api, task, report):
     assert api("events.clear_task_log", task=task) == {"deleted": 1}
 
 
+def test_console_lines_are_read_and_cleared_by_their_metrics(api, task, report):
+    report(*(line(name, 1, metric=name) for name in "abcd"), line("none", 1))
+
+    def lines(**options) -> list[str]:
+        return [
+            event["msg"] for event in api("events.get_task_log", task=task, order="asc", **options)["events"]
+        ]
+
+    assert lines(metrics=[{"metric": "a"}, {"metric": "c"}]) == ["a", "c"]
+    assert api("events.clear_task_log", task=task, exclude_metrics=["a", "b", "c"]) == {"deleted": 2}
+    assert lines() == ["a", "b", "c"]
+    assert api("events.clear_task_log", task=task, include_metrics=["a", "b"], exclude_metrics=["b"]) == {
+        "deleted": 1
+    }
+    assert lines() == ["b", "c"]
+    assert api("events.clear_task_log", task=task, exclude_metrics=[]) == {"deleted": 2}
+
+
 # Raw
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_raw_events_scroll_by_their_time_until_nothing_is_left(api, task, report, order):
-    report(*(scalar("m", "v", n, float(n), timestamp=1000 + n // 3) for n in (5, 3, 4, 1, 0, 2, 6)))
-    seen, scroll = [], {}
+@pytest.mark.parametrize("kind", [None, "training_stats_scalar", "*"])
+def test_raw_events_scroll_by_iteration_until_nothing_is_left(api, task, report, order, kind):
+    report(*(scalar("m", "v", n, float(n), timestamp=9000 - n) for n in (5, 3, 4, 1, 0, 2, 6)))
+    report(*(scalar("m", variant, 3, 3.0) for variant in "abcde"))
+    if kind != "training_stats_scalar":
+        report(line("hello", 1), plot("p", "v", 3), line("of iteration 4", 2, iter=4))
+    total = 12 if kind == "training_stats_scalar" else 15
+    seen, pages, scroll = [], [], {}
     while True:
-        answer = api("events.get_task_events", task=task, batch_size=2, order=order, **scroll)
-        assert (answer["returned"], answer["total"]) == (len(answer["events"]), 7)
+        ask = {"task": task, "batch_size": 2, "order": order, "event_type": kind}
+        answer = api("events.get_task_events", **ask, **scroll)
+        assert (answer["returned"], answer["total"]) == (len(answer["events"]), total)
         if not answer["events"]:
             break
-        seen += [event["iter"] for event in answer["events"]]
+        pages.append([event.get("iter", 0) for event in answer["events"]])
+        seen += [json.dumps(event) for event in answer["events"]]
         scroll = {"scroll_id": answer["scroll_id"]}
-    ascending = [1, 0, 2, 5, 3, 4, 6]
-    assert seen == (ascending if order == "asc" else ascending[::-1])
+    iterations = [*chain.from_iterable(pages)]
+    assert iterations == sorted(iterations, reverse=order == "desc")
+    assert len(set(seen)) == total
+    assert all(first[-1] != second[0] for first, second in pairwise(pages))
+
+
+def test_counting_raw_events_can_be_left_out(api, task, report):
+    report(line("hello", 1))
+    answer = api("events.get_task_events", task=task, count_total=False)
+    assert (answer["returned"], answer["total"]) == (1, None)
+
+
+def test_an_iteration_of_more_events_than_fit_on_a_page_is_still_read_whole(api, task, report, monkeypatch):
+    monkeypatch.setattr(state, "LARGEST_PAGE", 4)
+    report(*(line(f"{n}", n) for n in range(20)))
+    seen, scroll = [], {}
+    while events := (answer := api("events.get_task_events", task=task, **scroll))["events"]:
+        assert len(events) <= 8
+        seen += [int(event["msg"]) for event in events]
+        scroll = {"scroll_id": answer["scroll_id"]}
+    assert seen == list(range(20))
+
+
+def test_the_points_of_one_metric_scroll_from_the_newest_iteration(api, task, report):
+    report(*(scalar("m", variant, n, 1.0) for n in range(300) for variant in "vw"), scalar("n", "v", 1, 1.0))
+    first = api("events.get_scalar_metric_data", task=task, metric="m")
+    assert (first["returned"], first["total"], first["events"][0]["iter"]) == (500, 600, 299)
+    rest = api("events.get_scalar_metric_data", task=task, metric="m", scroll_id=first["scroll_id"])
+    assert (rest["returned"], rest["events"][-1]["iter"]) == (100, 0)
+    assert api("events.clear_scroll", scroll_id=rest["scroll_id"]) == {}
 
 
 def test_raw_events_of_one_type_and_one_metric_may_be_asked_for(api, task, report):
@@ -399,7 +528,7 @@ def test_raw_events_of_one_type_and_one_metric_may_be_asked_for(api, task, repor
     assert metrics == ["n"]
 
 
-@pytest.mark.parametrize("scroll_id", ["x", "1", "1_2_3", "1_x", "²_1"])
+@pytest.mark.parametrize("scroll_id", ["x", "1", "1_2_3", "1_x", "²_1", "1_-1", f"{2**63}_1", "1" * 5000])
 def test_an_invalid_scroll_id_is_refused(api, task, scroll_id):
     assert refused(api.send("events.get_task_events", task=task, scroll_id=scroll_id)) == 1104
 
@@ -411,11 +540,32 @@ def test_deleting_the_events_of_one_task_leaves_those_of_others(api, task, other
     assert api("events.get_task_events", task=other)["total"] == 1
 
 
+def test_the_events_of_what_is_published_are_deleted_only_on_request(api, task, report):
+    model = api.new("model", ready=True)
+    report(line("hello", 1), scalar("m", "v", 1, 1.0))
+    api("tasks.publish", task=task, force=True)
+    for name in ("events.delete_for_task", "events.clear_task_log"):
+        assert refused(api.send(name, task=task)) == 101
+    assert api("events.clear_task_log", task=task, allow_locked=True) == {"deleted": 1}
+    assert api("events.delete_for_task", task=task, allow_locked=True) == {"deleted": True}
+    assert api("events.get_task_events", task=task)["total"] == 0
+    assert refused(api.send("events.delete_for_model", model=model)) == 201
+    assert api("events.delete_for_model", model=model, allow_locked=True) == {"deleted": True}
+
+
 def test_the_events_of_models_are_their_own(api):
     model = api.new("model")
     api.events({"task": model, "model_event": True, **scalar("m", "v", 1, 1.0)})
     found = api("events.multi_task_scalar_metrics_iter_histogram", tasks=[model], model_events=True)
-    assert found["m"]["v"][model] == {"name": "a model", "x": [1], "y": [1.0]}
+    assert found["metrics"]["m"]["v"][model] == {"name": "a model", "x": [1], "y": [1.0]}
+    api.events({"model": model, "model_event": True, **scalar("m", "v", 5, 2.0)})
+    document = api.get("model", model)
+    assert document["last_iteration"] == 5
+    assert [
+        last["value"] for variants in document["last_metrics"].values() for last in variants.values()
+    ] == [2.0]
+    log = api.send_events({"task": model, "model_event": True, **line("hello", 1)})
+    assert (refused(log), "models have no console lines" in log.text) == (131, True)
     assert api.send("events.get_task_events", task=model).status_code == 400
     assert api("events.delete_for_model", model=model) == {"deleted": True}
     assert api("events.get_task_events", task=model, model_events=True)["total"] == 0

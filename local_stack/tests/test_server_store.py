@@ -1,6 +1,7 @@
 """The local server's store: transactions, nested ones, and what a restart finds."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.server.errors import ApiError
+from local_stack.server.events.scalars import scalar_series
 from local_stack.server.store import Store
 
 
@@ -140,3 +142,26 @@ def test_a_transaction_that_sqlite_has_given_up_leaves_memory_and_disk_alike(sto
         store.db.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
         raise Boom
     assert store.all("task") == restarted("task") == [{"id": "a", "count": 1}]
+
+
+OLDER_EVENTS = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, type TEXT NOT NULL,
+    metric TEXT NOT NULL DEFAULT '', variant TEXT NOT NULL DEFAULT '', iter INTEGER NOT NULL DEFAULT 0,
+    timestamp INTEGER NOT NULL, value REAL, body TEXT
+);
+CREATE UNIQUE INDEX one_event_per_point ON events (task, type, metric, variant, iter) WHERE type != 'log';
+CREATE INDEX events_by_time ON events (task, type, timestamp);
+INSERT INTO events (task, type, metric, variant, iter, timestamp, value)
+    VALUES ('t', 'training_stats_scalar', 'm', 'v', 3, 1000, 0.5);
+INSERT INTO events (task, type, timestamp, body) VALUES ('t', 'log', 1001, '{"type": "log", "msg": "hello"}');
+"""
+
+
+def test_the_scalars_of_an_older_database_move_to_their_own_table(path):
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript(OLDER_EVENTS)
+    for _ in range(2):  # the second start finds nothing more to move
+        with closing(Store(path)) as store:
+            assert scalar_series(store, "t", []) == {"m": {"v": {"name": "v", "x": [3], "y": [0.5]}}}
+            assert store.db.execute("SELECT seq, type FROM events").fetchall() == [(2, "log")]

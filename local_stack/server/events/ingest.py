@@ -12,21 +12,28 @@ from ..errors import ApiError, missing_field, model_is_published, validation_err
 from ..store import Store, now
 from .state import LOG, MONITOR_PREFIX, SCALAR, TYPES, owner_of
 
-INSERT = """
-INSERT INTO events (task, type, metric, variant, iter, timestamp, value, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT_SCALAR = """
+INSERT INTO scalars (task, metric, variant, iter, timestamp, value) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET timestamp = excluded.timestamp, value = excluded.value
+"""
+INSERT_OTHER = """
+INSERT INTO events (task, metric, variant, iter, timestamp, type, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, type, metric, variant, iter) WHERE type != 'log' DO UPDATE
-SET timestamp = excluded.timestamp, value = excluded.value, body = excluded.body
+SET timestamp = excluded.timestamp, body = excluded.body
 """
 
-# A row of the table of events, without its seq: task, type, metric, variant, iter, timestamp, value, body.
-# Not a NamedTuple: ingesting would be a tenth slower.
-Row = tuple[str, str, str, str, int, int, float | None, str | None]
+# task, metric, variant, iter and timestamp, and then the value of a scalar, or the type and body of another
+# event. Not a NamedTuple: ingesting would be a tenth slower.
+Row = tuple[Any, ...]
+SCALAR_COLUMNS = 6
+MOST_REASONS, OTHER_REASONS = 100, "other errors"  # of why events are refused, in one answer
 
 
 def add_events(store: Store, events: list[Any]) -> Document:
     """Store the valid events and count the others: one bad event must not cost its neighbours."""
     rows: list[Row] = []
     refusals: dict[tuple[str, bool, bool], ApiError | None] = {}
+    labels: dict[tuple[str, str, str], str] = {}
     errors: Counter[str] = Counter()
     present = int(time.time() * 1000)
     for event in events:
@@ -37,18 +44,21 @@ def add_events(store: Store, events: list[Any]) -> Document:
                 refusals[owner] = _refusal(store, *owner)
             if refusal := refusals[owner]:
                 raise refusal
+            if "x_axis_label" in event:
+                labels[row[0], row[1], row[2]] = _text(event, "x_axis_label")
             rows.append(row)
         except (ApiError, OverflowError, UnicodeEncodeError) as error:
-            errors[str(error)] += 1
+            reason = str(error)
+            errors[reason if reason in errors or len(errors) < MOST_REASONS else OTHER_REASONS] += 1
     if errors and not rows:
         raise ApiError(400, 131, f"Events not added: {'; '.join(errors)}")
-    store.db.executemany(INSERT, rows)
-    by_task: dict[str, list[Row]] = {}
+    store.db.executemany(INSERT_SCALAR, [row for row in rows if len(row) == SCALAR_COLUMNS])
+    store.db.executemany(INSERT_OTHER, [row for row in rows if len(row) != SCALAR_COLUMNS])
+    by_owner: dict[str, list[Row]] = {}
     for row in rows:
-        by_task.setdefault(row[0], []).append(row)
-    for task_id, its_rows in by_task.items():
-        if task := store.get("task", task_id):
-            _update_task(store, task, its_rows)
+        by_owner.setdefault(row[0], []).append(row)
+    for owner_id, its_rows in by_owner.items():
+        _update_owner(store, owner_id, its_rows, labels)
     return {"added": len(rows), "errors": errors.total(), "errors_info": dict(errors)}
 
 
@@ -90,40 +100,51 @@ def _row(event: Any, present: int) -> Row:
     """Return the event as a row of the table; `present` is its time if it has none."""
     if not isinstance(event, dict):
         raise wrong_type("event", "an object")
-    kind = _text(event, "type")
+    kind = _text(event, "type").replace(" ", "_")
     if kind not in TYPES:
-        raise validation_error(f"{kind!r} is not a type of event; the types are {', '.join(sorted(TYPES))}")
+        raise validation_error(
+            f"{kind[:100]!r} is not a type of event; the types are {', '.join(sorted(TYPES))}"
+        )
     task = _text(event, "task")
+    if event.get("model_event"):
+        task = _text(event, "model") or task
+        if kind == LOG:
+            raise validation_error("models have no console lines")
     if not task:
         raise missing_field("task")
-    body, value = None, None
-    if kind == SCALAR:
-        value = event.get("value")
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise wrong_type("value", "a number")
-        value = float(value)
-    else:
-        body = json.dumps(event)
+    metric, variant = _text(event, "metric"), _text(event, "variant")
     iteration, timestamp = _integer(event, "iter", 0), _integer(event, "timestamp", present)
-    return task, kind, _text(event, "metric"), _text(event, "variant"), iteration, timestamp, value, body
+    if kind != SCALAR:
+        return task, metric, variant, iteration, timestamp, kind, json.dumps({**event, "type": kind})
+    value = event.get("value")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise wrong_type("value", "a number")
+    return task, metric, variant, iteration, timestamp, float(value)
 
 
-def _update_task(store: Store, task: Document, rows: list[Row]) -> None:
-    """Keep what the task itself shows of its events: last iteration, last metrics, last update."""
-    last_iteration = task["last_iteration"]
-    metrics: dict[str, Document] = dict(task["last_metrics"])
+def _update_owner(
+    store: Store, owner_id: str, rows: list[Row], labels: dict[tuple[str, str, str], str]
+) -> None:
+    """Keep what the task or model itself shows of its events: last iteration, last metrics, last update."""
+    kind = "task" if store.get("task", owner_id) else "model"
+    owner = store.get_required(kind, owner_id)
+    last_iteration = owner.get("last_iteration") or 0
+    metrics: dict[str, Document] = dict(owner.get("last_metrics") or {})
     copied = set()
-    for _, kind, metric, variant, iteration, _, value, _ in rows:
-        if kind != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
+    for row in rows:
+        _, metric, variant, iteration, _, value = row[:SCALAR_COLUMNS]
+        if value != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
             last_iteration = iteration
-        if value is not None:
+        if len(row) == SCALAR_COLUMNS:
             key, variant_key = _md5(metric), _md5(variant)
             if key not in copied:
                 metrics[key] = dict(metrics.get(key, {}))
                 copied.add(key)
             last = metrics[key].get(variant_key)
             metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
-    store.patch("task", task["id"], last_iteration=last_iteration, last_metrics=metrics, last_update=now())
+            if label := labels.get((owner_id, metric, variant)):
+                metrics[key][variant_key]["x_axis_label"] = label
+    store.patch(kind, owner_id, last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 
 @lru_cache(maxsize=4096)

@@ -1,13 +1,15 @@
-"""The table of events: its rows, and how series, plots, images and console lines are read from it."""
+"""The tables of events: how events are read a page at a time, with plots, images and console lines."""
 
 import json
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..documents import Document
+from ..errors import ApiError, invalid_scroll_id, validation_error
 from ..store import Store
+from .scalars import SINGLE_VALUE_ITERATION as SINGLE_VALUE_ITERATION
+from .scalars import has_iterations, series_names
 
 SCALAR, VECTOR, IMAGE, PLOT, LOG = (
     "training_stats_scalar",
@@ -17,9 +19,13 @@ SCALAR, VECTOR, IMAGE, PLOT, LOG = (
     "log",
 )
 TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
-COLUMNS = "seq, task, type, metric, variant, iter, timestamp, value, body"
-SINGLE_VALUE_ITERATION = -(2**31)  # where the SDK puts what has no iteration
+ALL_TYPES = "*"
+SCALARS = f"SELECT 0 AS seq, task, '{SCALAR}' AS type, metric, variant, iter, timestamp, value FROM scalars"
+OTHERS = "SELECT seq, task, type, metric, variant, iter, timestamp, body FROM events"
 MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are seconds, not the task's own
+LARGEST_PAGE = 10_000
+MOST_NAMES = 10_000  # of metrics and variants in a request
+IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
 
 
 def owner_of(store: Store, request: Document, task_id: str | None = None) -> Document:
@@ -28,115 +34,200 @@ def owner_of(store: Store, request: Document, task_id: str | None = None) -> Doc
     return store.get_required(kind, request["task"] if task_id is None else task_id)
 
 
+def owners_of(store: Store, request: Document) -> list[Document]:
+    """Return the tasks (or models) of a request that names several, each once."""
+    return [owner_of(store, request, task_id) for task_id in dict.fromkeys(request["tasks"])]
+
+
+def changeable_task(store: Store, request: Document) -> Document:
+    """Return the task of a request that deletes events, or raise the API's error if it is published."""
+    task = store.get_required("task", request["task"])
+    if task["status"] in ("publishing", "published") and not request.get("allow_locked"):
+        raise ApiError(400, 101, f"Cannot update events for a published task: id={task['id']}")
+    return task
+
+
 def event_of(row: tuple[Any, ...]) -> Document:
-    """Return the event of a row of COLUMNS as clients know it."""
-    _, task, kind, metric, variant, iteration, timestamp, value, body = row
-    if body is not None:
-        return {**json.loads(body), "timestamp": timestamp}
+    """Return the event of a row of SCALARS or OTHERS as clients know it."""
+    _, task, kind, metric, variant, iteration, timestamp, content = row
+    if kind != SCALAR:
+        return {**json.loads(content), "timestamp": timestamp}
     return {
         "task": task, "type": kind, "metric": metric, "variant": variant, "iter": iteration,
-        "timestamp": timestamp, "value": value,
+        "timestamp": timestamp, "value": content,
     }  # fmt: skip
 
 
 def select_events(store: Store, where: str, values: Iterable[Any], tail: str = "") -> list[Document]:
-    rows = store.db.execute(f"SELECT {COLUMNS} FROM events WHERE {where} {tail}", tuple(values))
-    return [event_of(row) for row in rows]
+    """Return events other than scalars."""
+    return [event_of(row) for row in store.db.execute(f"{OTHERS} WHERE {where} {tail}", tuple(values))]
 
 
 def delete_events(store: Store, owner_id: str) -> None:
-    store.db.execute("DELETE FROM events WHERE task = ?", (owner_id,))
+    for table in ("events", "scalars"):
+        store.db.execute(f"DELETE FROM {table} WHERE task = ?", (owner_id,))
 
 
 def image_urls(store: Store, task_id: str) -> list[str]:
-    events = select_events(store, "task = ? AND type = ?", (task_id, IMAGE))
-    return [event["url"] for event in events if event.get("url")]
+    """Return the addresses of the files of a task's debug images and of the images in its plots."""
+    found: dict[str, None] = {}
+    for event in select_events(store, "task = ? AND type IN (?, ?)", (task_id, IMAGE, PLOT)):
+        urls = (
+            [event.get("url")] if event["type"] == IMAGE else IMAGE_SOURCE.findall(str(event.get("plot_str")))
+        )
+        found |= {url: None for url in urls if isinstance(url, str) and url}
+    return list(found)
 
 
-def variants_by_metric(store: Store, owner_id: str, kind: str) -> dict[str, list[str]]:
-    rows = store.db.execute(
-        "SELECT DISTINCT metric, variant FROM events WHERE task = ? AND type = ? ORDER BY metric, variant",
-        (owner_id, kind),
-    )
+def variants_by_metric(
+    store: Store, owner_id: str, kind: str, with_single_values: bool = True
+) -> dict[str, list[str]]:
+    """Return the variants of each metric in events of a type, or of ALL_TYPES."""
+    names: set[tuple[str, str]] = set()
+    if kind in (SCALAR, ALL_TYPES):
+        names.update(
+            name
+            for name in series_names(store, owner_id)
+            if with_single_values or has_iterations(store, owner_id, *name)
+        )
+    if kind != SCALAR:
+        rows = store.db.execute(
+            "SELECT DISTINCT metric, variant FROM events WHERE task = ?1 AND (?2 = '*' OR type = ?2)",
+            (owner_id, kind),
+        )
+        names.update(rows)
     found: dict[str, list[str]] = {}
-    for metric, variant in rows:
+    for metric, variant in sorted(names):
         found.setdefault(metric, []).append(variant)
     return found
 
 
 def metric_filter(metrics: list[Document]) -> tuple[str, list[str]]:
     """Return SQL and values that select the named metrics (none: all), each with all or some variants."""
-    clauses, values = [], []
-    for item in metrics:
-        clause = "metric = ?"
-        values.append(item["metric"])
-        if item.get("variants"):
-            clause += f" AND variant IN ({', '.join('?' * len(item['variants']))})"
-            values += item["variants"]
-        clauses.append(f"({clause})")
+    whole = [item["metric"] for item in metrics if not item.get("variants")]
+    pairs = [(item["metric"], name) for item in metrics for name in item.get("variants") or []]
+    if len(whole) + len(pairs) > MOST_NAMES:
+        raise validation_error(f"metrics names more than {MOST_NAMES} metrics and variants")
+    clauses = []
+    if whole:
+        clauses.append(f"metric IN ({', '.join('?' * len(whole))})")
+    if pairs:
+        clauses.append(f"(metric, variant) IN (VALUES {', '.join(['(?, ?)'] * len(pairs))})")
+    values = [*whole, *(name for pair in pairs for name in pair)]
     return (f" AND ({' OR '.join(clauses)})" if clauses else ""), values
 
 
-# Scalars
+# Pages of events
 
 
-def scalar_series(
-    store: Store, owner_id: str, metrics: list[Document], key: str = "iter", samples: int | None = None
-) -> dict[str, dict[str, Document]]:
-    """Return {metric: {variant: {"name", "x", "y"}}} over the axis `key`, in at most so many samples."""
-    axis = "iter" if key == "iter" else "timestamp"
-    filters, values = metric_filter(metrics)
-    rows = store.db.execute(
-        f"SELECT metric, variant, {axis}, value FROM events "
-        f"WHERE task = ? AND type = ?{filters} AND iter != ? ORDER BY metric, variant, {axis}",
-        [owner_id, SCALAR, *values, SINGLE_VALUE_ITERATION],
-    )
-    found: dict[str, dict[str, Document]] = {}
-    for metric, variant, x, y in rows:
-        series = found.setdefault(metric, {}).setdefault(variant, {"name": variant, "x": [], "y": []})
-        series["x"].append(x)
-        series["y"].append(y)
-    for variants in found.values():
-        for series in variants.values():
-            _sample(series, samples)
-            if key == "iso_time":
-                series["x"] = [_iso_time(x) for x in series["x"]]
-    return found
+class Place(NamedTuple):
+    """How far a reader is: the last iteration (or time) that it has seen, and how many events of that."""
+
+    value: int
+    seen: int
+
+    @classmethod
+    def of(cls, scroll_id: str) -> "Place":
+        try:
+            value, seen = map(int, scroll_id.split("_"))
+        except ValueError as error:
+            raise invalid_scroll_id(scroll_id) from error
+        if not (-(2**63) <= value < 2**63 and 0 <= seen < 2**63):
+            raise invalid_scroll_id(scroll_id)
+        return cls(value, seen)
+
+    def scroll_id(self) -> str:
+        return f"{self.value}_{self.seen}"
 
 
-def _sample(series: Document, samples: int | None) -> None:
-    """Average the points between one sample and the next, as the SDK documents it."""
-    count = len(series["x"])
-    if samples and count > samples:
-        windows = list(pairwise(i * count // samples for i in range(samples + 1)))
-        series["x"] = [series["x"][last - 1] for _, last in windows]
-        series["y"] = [mean(series["y"][first:last]) for first, last in windows]
+class Page(NamedTuple):
+    """A page of rows of SCALARS and OTHERS, and the place after it, or None if there are no rows."""
+
+    rows: list[tuple[Any, ...]]
+    place: Place | None
 
 
-def mean(values: list[float]) -> float:
-    return sum(value / len(values) for value in values)  # the sum of the largest numbers would overflow
+class Selection:
+    """Events of a task or model: of a type and of the named metrics."""
 
+    def __init__(self, store: Store, owner_id: str, kind: str, metrics: list[Document]) -> None:
+        self.store = store
+        filters, self.values = metric_filter(metrics)
+        self.values.insert(0, owner_id)
+        where = f"WHERE task = ?{filters}"
+        self.parts = [f"{SCALARS} {where}"] if kind in (SCALAR, ALL_TYPES) else []
+        if kind != SCALAR:
+            # Types are TYPES alone. SQLite uses the index of console lines only for a type that it can see.
+            self.parts.append(f"{OTHERS} {where}" + (f" AND type = '{kind}'" if kind != ALL_TYPES else ""))
 
-def _iso_time(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    def count(self) -> int:
+        counts = [f"(SELECT COUNT(*) FROM ({part}))" for part in self.parts]
+        row = self.store.db.execute(f"SELECT {' + '.join(counts)}", self.values * len(self.parts)).fetchone()
+        return int(row[0])
+
+    def page(
+        self, axis: str, size: int, place: Place | None, descending: bool = False, whole: bool = True
+    ) -> Page:
+        """Return events in the order of an axis, "iter" or "timestamp", after a place.
+
+        Those of the last iteration (or time) of a `whole` page all come, though it gets longer.
+        """
+        size = min(size, LARGEST_PAGE)
+        rows = self._rows(axis, "<=" if descending else ">=", size, place, descending)
+        if not rows:
+            return Page([], None)
+        column = 5 if axis == "iter" else 6
+        last = rows[-1][column]
+        seen = sum(1 for row in rows if row[column] == last)
+        seen += place.seen if place and place.value == last else 0
+        if whole and len(rows) == size:
+            rest = self._rows(axis, "=", LARGEST_PAGE, Place(last, seen), descending)
+            rows += rest
+            seen += len(rest)
+        return Page(rows, Place(last, seen))
+
+    def _rows(
+        self, axis: str, compare: str, size: int, place: Place | None, descending: bool
+    ) -> list[tuple[Any, ...]]:
+        bound = f" AND {axis} {compare} ?" if place else ""
+        values = [*self.values, place.value] if place else self.values
+        direction = "DESC" if descending else "ASC"
+        order = ", ".join(f"{column} {direction}" for column in (axis, "seq", "metric", "variant"))
+        sql = " UNION ALL ".join(part + bound for part in self.parts)
+        return self.store.db.execute(
+            f"{sql} ORDER BY {order} LIMIT ? OFFSET ?",
+            [*(values * len(self.parts)), size, place.seen if place else 0],
+        ).fetchall()
 
 
 # Plots and debug images
 
 
 def last_plots(store: Store, owner_id: str, metrics: list[Document], iterations: int = 1) -> list[Document]:
-    """Return the plots of the last iterations of every (metric, variant), oldest first."""
+    """Return the plots of the last iterations of every (metric, variant), newest first."""
     filters, values = metric_filter(metrics)
     ranked = (
-        f"SELECT {COLUMNS}, ROW_NUMBER() OVER (PARTITION BY metric, variant ORDER BY iter DESC) AS age "
+        "SELECT seq, ROW_NUMBER() OVER (PARTITION BY metric, variant ORDER BY iter DESC) AS age "
         f"FROM events WHERE task = ? AND type = ?{filters}"
     )
-    rows = store.db.execute(
-        f"SELECT {COLUMNS} FROM ({ranked}) WHERE age <= ? ORDER BY metric, variant, iter",
-        [owner_id, PLOT, *values, iterations],
+    where = f"seq IN (SELECT seq FROM ({ranked}) WHERE age <= ?)"
+    return select_events(
+        store, where, [owner_id, PLOT, *values, iterations], "ORDER BY metric, variant, iter DESC"
     )
-    return [event_of(row) for row in rows]
+
+
+def plots_of_last_iterations(
+    store: Store, owner_id: str, metrics: list[Document], iterations: int, per_metric: bool
+) -> list[tuple[int, int, int]]:
+    """Return (iter, seq, size) of the plots in the last iterations of the task, or of each metric of it."""
+    filters, values = metric_filter(metrics)
+    partition = "PARTITION BY metric " if per_metric else ""
+    return store.db.execute(
+        "SELECT iter, seq, size FROM (SELECT iter, seq, LENGTH(body) AS size, "
+        f"DENSE_RANK() OVER ({partition}ORDER BY iter DESC) AS age "
+        f"FROM events WHERE task = ? AND type = ?{filters}) WHERE age <= ?",
+        [owner_id, PLOT, *values, iterations],
+    ).fetchall()
 
 
 def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[str, int] | None:
@@ -149,26 +240,61 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
     return row and ("_".join(map(str, row)), row[2])
 
 
+# Names of files are used again: only the last iteration of each file shows what was reported then. Of the
+# newest file of a variant, the iteration before the last is where the files that are left begin.
+LAST_INVALID = f"""
+WITH files AS (SELECT metric, variant, iter, json_extract(body, '$.url') AS url FROM events
+    WHERE task = ? AND type = '{IMAGE}'),
+newest AS (SELECT metric, variant, url, MAX(iter) AS iter FROM files WHERE url IS NOT NULL
+    GROUP BY metric, variant)
+SELECT files.metric, files.variant, MAX(files.iter) FROM files JOIN newest
+    ON files.metric = newest.metric AND files.variant = newest.variant AND files.url = newest.url
+    AND files.iter < newest.iter GROUP BY files.metric, files.variant
+"""
+
+
 def events_by_iteration(
-    store: Store, owner_id: str, kind: str, metrics: list[Document], count: int, first: int = 0
+    store: Store,
+    owner_id: str,
+    kind: str,
+    metrics: list[Document],
+    count: int,
+    first: int = 0,
+    beyond: tuple[str, int] | None = None,
 ) -> list[Document]:
-    """Return `count` iterations, newest first and from the `first` on, each with its events."""
+    """Return iterations with their plots or images, newest first.
+
+    They are `count` iterations from the `first` on, or those next to one: before it with ("<", its number),
+    or after it with (">", its number).
+    """
     filters, values = metric_filter(metrics)
     condition = f"task = ? AND type = ?{filters}"
-    iterations = store.db.execute(
-        f"SELECT DISTINCT iter FROM events WHERE {condition} ORDER BY iter DESC LIMIT ? OFFSET ?",
-        [owner_id, kind, *values, count, first],
-    ).fetchall()
-    order = "ORDER BY metric, variant"
+    values = [owner_id, kind, *values]
+    last_invalid: dict[tuple[str, str], int] = {}
+    if kind == IMAGE:
+        condition += " AND json_extract(body, '$.url') IS NOT NULL"
+        rows = store.db.execute(LAST_INVALID, (owner_id,))
+        last_invalid = {(metric, variant): iteration for metric, variant, iteration in rows}
+    compare, number = beyond or (">=", -(2**63))
+    seqs: dict[int, list[int]] = {}
+    for seq, metric, variant, iteration in store.db.execute(
+        f"SELECT seq, metric, variant, iter FROM events WHERE {condition} AND iter {compare} ? "
+        "ORDER BY metric, variant",
+        [*values, number],
+    ):
+        if iteration > last_invalid.get((metric, variant), -(2**63) - 1):
+            seqs.setdefault(iteration, []).append(seq)
+    nearest = sorted(seqs, reverse=compare != ">")[first : first + count]
     return [
-        {
-            "iter": number,
-            "events": select_events(
-                store, f"{condition} AND iter = ?", [owner_id, kind, *values, number], order
-            ),
-        }
-        for (number,) in iterations
+        {"iter": number, "events": events_of_seqs(store, seqs[number])}
+        for number in sorted(nearest, reverse=True)
     ]
+
+
+def events_of_seqs(store: Store, seqs: Iterable[int]) -> list[Document]:
+    """Return the events with these seqs, in this order."""
+    found = (store.db.execute(f"{OTHERS} WHERE seq = ?", (seq,)).fetchone() for seq in seqs)
+    return [event_of(row) for row in found]
 
 
 # The console

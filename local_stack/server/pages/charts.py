@@ -8,7 +8,8 @@ from typing import Any
 
 from ..documents import Document, parse_json
 from ..errors import ApiError
-from ..events.state import PLOT, last_plots, newest_plot, scalar_series, variants_by_metric
+from ..events.scalars import scalar_series
+from ..events.state import PLOT, last_plots, newest_plot, variants_by_metric
 from ..store import Store
 from .rendering import picture, text_size
 from .views import found_task
