@@ -17,7 +17,9 @@ from .login.endpoints import service as login
 from .models.endpoints import service as models
 from .projects.endpoints import service as projects
 from .queues.endpoints import service as queues
+from .queues.metric_endpoints import service as queue_metrics
 from .registry import Endpoint
+from .serving.endpoints import service as serving
 from .store import Store
 from .tasks.endpoints import service as tasks
 from .tasks.parameter_endpoints import service as task_parameters
@@ -29,8 +31,7 @@ log = logging.getLogger("local_stack.server")
 
 SERVICES = (
     about, login, users, projects, tasks, task_parameters, task_status, models, queues, workers, events,
-    event_samples,
-    event_logs,
+    event_samples, event_logs, queue_metrics, serving,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}
 

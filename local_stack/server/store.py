@@ -18,7 +18,7 @@ from .auth import OWNER
 from .documents import Document
 from .errors import invalid_id
 
-KINDS = ("project", "task", "model", "queue", "worker", "user", "key_pair")
+KINDS = ("project", "task", "model", "queue", "worker", "user", "key_pair", "container")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -53,6 +53,14 @@ CREATE TABLE IF NOT EXISTS scalars (
     PRIMARY KEY (task, metric, variant, iter)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS scalars_by_iteration ON scalars (task, iter);
+CREATE TABLE IF NOT EXISTS measurements (
+    seq       INTEGER PRIMARY KEY,
+    kind      TEXT NOT NULL,
+    source    TEXT NOT NULL,   -- the id of the worker, queue or container
+    timestamp INTEGER NOT NULL,
+    body      TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS measurements_by_time ON measurements (kind, timestamp);
 """
 
 # In older databases, the table of events holds the scalars, with their values in a column of its own.

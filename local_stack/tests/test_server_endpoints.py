@@ -255,6 +255,6 @@ def test_a_handler_that_crashes_is_logged_and_answers_no_more_than_its_kind(stor
 def test_no_state_imports_an_endpoint():
     """The floors, from below: store and errors, states, endpoints, the application."""
     states = list(Path(server.__path__[0]).glob("*/state.py"))
-    assert len(states) == 9
+    assert len(states) >= 9
     for state in states:
         assert not re.search("(?m)^(from|import) .*(endpoints|services)", state.read_text()), state

@@ -259,7 +259,6 @@ def test_a_scroll_id_of_something_else_is_refused(api, task, other):
         ("next_debug_image_sample", {"task": other, **scroll}),
         ("next_debug_image_sample", {"task": task, **plots}),
         ("next_debug_image_sample", {"task": task, "scroll_id": "unknown"}),
-        ("next_debug_image_sample", {"task": task}),
         ("next_plot_sample", {"task": task, **scroll}),
     ):
         assert refused(api.send(f"events.{name}", **request)) == 1104, (name, request)

@@ -110,7 +110,7 @@ def _next(request: Document, page: Page) -> str | None:
     return page.place.scroll_id() if page.place else request.get("scroll_id")
 
 
-@service.endpoint("events.clear_scroll")
+@service.endpoint("events.clear_scroll", "scroll_id")
 def clear_scroll(store: Store, request: Document) -> Document:
     """Do nothing: the scroll ids of events are places, and nothing is kept for them."""
     return {}

@@ -98,7 +98,7 @@ def get_debug_image_sample(store: Store, request: Document) -> Document:
     return first_sample(store, state.IMAGE, state.owner_of(store, request)["id"], request)
 
 
-@service.endpoint("events.next_debug_image_sample", "task", next_iteration=bool)
+@service.endpoint("events.next_debug_image_sample", "task", "scroll_id", next_iteration=bool)
 def get_next_debug_image_sample(store: Store, request: Document) -> Document:
     return next_sample(store, state.IMAGE, state.owner_of(store, request)["id"], request)
 
@@ -108,6 +108,6 @@ def get_plot_sample(store: Store, request: Document) -> Document:
     return first_sample(store, state.PLOT, state.owner_of(store, request)["id"], request)
 
 
-@service.endpoint("events.next_plot_sample", "task", next_iteration=bool)
+@service.endpoint("events.next_plot_sample", "task", "scroll_id", next_iteration=bool)
 def get_next_plot_sample(store: Store, request: Document) -> Document:
     return next_sample(store, state.PLOT, state.owner_of(store, request)["id"], request)

@@ -68,9 +68,9 @@ def first_sample(store: Store, kind: str, owner_id: str, request: Document) -> D
 
 def next_sample(store: Store, kind: str, owner_id: str, request: Document) -> Document:
     """Return the sample after the last one that the scroll id brought, or the one before it."""
-    scroll = find_scroll(store, request.get("scroll_id"))
+    scroll = find_scroll(store, request["scroll_id"])
     if scroll is None or scroll.get("task") != owner_id or scroll.get("kind") != kind:
-        raise invalid_scroll_id(request.get("scroll_id") or "")
+        raise invalid_scroll_id(request["scroll_id"])
     if scroll["at"] is None:
         return _answer(store, scroll, None, None)
     compare, direction = ("<", "DESC") if request.get("navigate_earlier", True) else (">", "ASC")

@@ -6,6 +6,7 @@ from ..documents import Document
 from ..errors import ApiError, check_name
 from ..store import Store, new_document, now
 from ..workers.state import alive_workers
+from .metrics import record_queue
 
 
 def find_queue(store: Store, name: str) -> Document | None:
@@ -60,4 +61,6 @@ def is_watched(store: Store, queue_id: str) -> bool:
 
 
 def set_entries(store: Store, queue: Document, entries: list[Document]) -> None:
-    store.put("queue", {**queue, "entries": entries, "last_update": now()})
+    changed = {**queue, "entries": entries, "last_update": now()}
+    store.put("queue", changed)
+    record_queue(store, changed)

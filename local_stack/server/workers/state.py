@@ -1,6 +1,7 @@
 """Workers: which of them are alive, what they run, and what a new one looks like."""
 
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
 from ..auth import COMPANY, USER
 from ..documents import Document, present_fields
@@ -45,16 +46,34 @@ def reporting_worker(store: Store, request: Document) -> Document:
     return {**known, **given, "last_activity_time": seen}
 
 
-def list_workers(store: Store, request: Document) -> list[Document]:
-    """Describe the workers that are alive and that the request asks for."""
-    workers = alive_workers(store)
+def find_workers(store: Store, request: Document) -> list[Document]:
+    """Return the workers that are alive and that the request asks for."""
+    workers = [worker for worker in alive_workers(store) if HIDDEN not in worker["system_tags"]]
     if request.get("last_seen"):
         limit = timedelta(seconds=request["last_seen"])
         workers = [worker for worker in workers if silence_of(worker) <= limit]
     for key in ("tags", "system_tags"):
-        if request.get(key):
-            workers = [worker for worker in workers if set(worker[key]) & set(request[key])]
-    return [_described(store, worker) for worker in workers if HIDDEN not in worker["system_tags"]]
+        tags = [tag for tag in request.get(key) or [] if tag]
+        excluded = {tag[1:] for tag in tags if tag.startswith("-")}
+        wanted = {tag for tag in tags if not tag.startswith("-")}
+        if wanted:
+            workers = [worker for worker in workers if wanted & set(worker[key])]
+        workers = [worker for worker in workers if not excluded & set(worker[key])]
+    pattern = request.get("worker_pattern")
+    return [worker for worker in workers if not pattern or fnmatchcase(worker["id"], pattern)]
+
+
+def list_workers(store: Store, request: Document) -> list[Document]:
+    """Describe the workers that are alive and that the request asks for."""
+    return [_described(store, worker) for worker in find_workers(store, request)]
+
+
+def _queue_entry(store: Store, queue: Document) -> Document:
+    entry = {"id": queue["id"], "name": queue["name"], "num_tasks": len(queue["entries"])}
+    if queue["entries"]:
+        task_id = queue["entries"][0]["task"]
+        entry["next_task"] = {"id": task_id, "name": (store.get("task", task_id) or {}).get("name")}
+    return entry
 
 
 def _described(store: Store, worker: Document) -> Document:
@@ -65,13 +84,9 @@ def _described(store: Store, worker: Document) -> Document:
     if worker.get("last_report_time"):
         answer["last_report_time"] = worker["last_report_time"]
     queues = [store.get("queue", queue_id) for queue_id in worker["queues"]]
-    answer["queues"] = [
-        {"id": queue["id"], "name": queue["name"], "num_tasks": len(queue["entries"])}
-        for queue in queues
-        if queue
-    ]
+    answer["queues"] = [_queue_entry(store, queue) for queue in queues if queue]
     if queue := store.get("queue", worker.get("queue")):
-        answer["queue"] = {"id": queue["id"], "name": queue["name"]}
+        answer["queue"] = _queue_entry(store, queue)
     if task := store.get("task", worker.get("task")):
         started = datetime.fromisoformat(task.get("started") or now())
         answer["task"] = {
