@@ -11,6 +11,7 @@ from starlette.routing import Route
 from .auth import API_VERSION
 from .documents import Document
 from .errors import ApiError, validation_error
+from .events.download import log_download
 from .json_bodies import LARGEST_BODY, parse_body, parse_lines, read_body
 from .login.callers import SESSION_COOKIE, Caller, Callers
 from .services import answer_call, find_endpoint, log
@@ -57,6 +58,8 @@ def api_routes(store: Store, callers: Callers) -> list[Route]:
         limit = SMALL_BODY if is_open or call.name == "auth.login" else LARGEST_BODY
         parameters = _parameters(request, call.name, await read_body(request, limit))
         data = answer_call(store, call.name, parameters, caller)
+        if call.name == "events.download_task_log":
+            return log_download(store, data["task"], data["line_format"])
         if call.name == "tasks.get_by_id":
             data = {"task": task_for_version(data["task"], call.version)}
         elif call.name in ("tasks.get_all", "tasks.get_all_ex", "tasks.get_by_id_ex"):

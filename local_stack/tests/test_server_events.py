@@ -341,7 +341,8 @@ def test_all_points_of_one_metric_come_raw(api, task, report):
     assert answer["variants"] == {"v": {"iter": [0, 1, 2], "y": [0.0, 1.0, 2.0]}}
     assert (answer["returned"], answer["total"]) == (3, 3)
     rest = api("events.scalar_metrics_iter_raw", scroll_id=answer["scroll_id"], **ask)
-    assert (rest["returned"], rest["total"], rest["variants"]) == (0, None, {})
+    assert (rest["returned"], rest["total"], rest["variants"]) == (0, 3, {})
+    assert api("events.scalar_metrics_iter_raw", **ask)["total"] is None
     for key in ("timestamp", "iso_time"):
         points = api("events.scalar_metrics_iter_raw", key=key, **ask)["variants"]["v"]
         assert points == {key: [10, 11, 12], "y": [0.0, 1.0, 2.0]}
@@ -466,6 +467,42 @@ def test_console_lines_are_read_and_cleared_by_their_metrics(api, task, report):
     assert api("events.clear_task_log", task=task, exclude_metrics=[]) == {"deleted": 2}
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("line_type=text", "5 w info hello\n6  warn {again}\n"),
+        ("line_type=text&line_format={{{msg}}}{level}%0A", "{hello}info\n{{again}}warn\n"),
+        ("line_type=TEXT&line_format=line", "line\nline\n"),
+        ("", '{"msg": "hello", "level": "info", "worker": "w", "asctime": 5}\n'
+             '{"msg": "{again}", "level": "warn", "asctime": 6}\n'),
+    ],
+)  # fmt: skip
+def test_the_console_can_be_downloaded(api, task, report, options, text):
+    report(line("{again}", 6, worker=None, level="warn"), line("hello", 5))
+    answer = api.request("GET", f"/events.download_task_log?task={task}&{options}")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert f"task_{task}.log" in answer.headers["content-disposition"]
+    assert answer.text.replace('"worker": null, ', "") == text
+
+
+def test_a_long_console_is_downloaded_whole(api, task, report):
+    report(*(line(f"line {n}", n // 700) for n in range(2500)))
+    answer = api.request("GET", f"/events.download_task_log?task={task}&line_type=text&line_format={{msg}}")
+    assert answer.text.splitlines() == [f"line {n}" for n in range(2500)]
+
+
+@pytest.mark.parametrize(
+    ("line_format", "subcode"),
+    [
+        ("{msg.__class__}", 16), ("{msg:>1000000000}", 16), ("{msg!r}", 16), ("{", 16), ("}", 16), ("{}", 16),
+        ("{0}", 16), ("{gossip}", 16), ("", 11),
+    ],
+)  # fmt: skip
+def test_a_format_of_lines_that_is_more_than_names_is_refused(api, task, line_format, subcode):
+    ask = {"task": task, "line_type": "text", "line_format": line_format}
+    assert refused(api.request("POST", "/events.download_task_log", json=ask)) == subcode
+
+
 # Raw
 
 
@@ -528,7 +565,7 @@ def test_raw_events_of_one_type_and_one_metric_may_be_asked_for(api, task, repor
     assert metrics == ["n"]
 
 
-@pytest.mark.parametrize("scroll_id", ["x", "1", "1_2_3", "1_x", "²_1", "1_-1", f"{2**63}_1", "1" * 5000])
+@pytest.mark.parametrize("scroll_id", ["x", "1", "1_2_3_4", "1_x", "²_1", "1_-1", f"{2**63}_1", "1" * 5000])
 def test_an_invalid_scroll_id_is_refused(api, task, scroll_id):
     assert refused(api.send("events.get_task_events", task=task, scroll_id=scroll_id)) == 1104
 

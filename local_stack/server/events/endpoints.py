@@ -84,7 +84,7 @@ def get_task_events(store: Store, request: Document) -> Document:
     selection = Selection(store, owner_id, kind, request.get("metrics", []))
     descending = request.get("order") == "desc"
     page = selection.page("iter", request.get("batch_size") or 500, _place(request), descending)
-    return _events_answer(request, page, selection.count() if request.get("count_total", True) else None)
+    return _events_answer(request, page, _total(request, selection, request.get("count_total", True)))
 
 
 @service.endpoint("events.get_scalar_metric_data", "task", "metric")
@@ -93,7 +93,15 @@ def get_scalar_metric_data(store: Store, request: Document) -> Document:
     metrics = [{"metric": request["metric"]}]
     selection = Selection(store, state.owner_of(store, request)["id"], SCALAR, metrics)
     page = selection.page("iter", METRIC_PAGE, _place(request), descending=True, whole=False)
-    return _events_answer(request, page, selection.count())
+    return _events_answer(request, page, _total(request, selection, True))
+
+
+def _total(request: Document, selection: Selection, wanted: bool) -> int | None:
+    """Return how many events there are, as the first page counted them."""
+    place = _place(request)
+    if place and place.total is not None:
+        return place.total
+    return selection.count() if wanted else None
 
 
 def _place(request: Document) -> Place | None:
@@ -102,12 +110,13 @@ def _place(request: Document) -> Place | None:
 
 def _events_answer(request: Document, page: Page, total: int | None) -> Document:
     events = [state.event_of(row) for row in page.rows]
-    return {"events": events, "returned": len(events), "total": total, "scroll_id": _next(request, page)}
+    scroll_id = _next(request, page.place, total)
+    return {"events": events, "returned": len(events), "total": total, "scroll_id": scroll_id}
 
 
-def _next(request: Document, page: Page) -> str | None:
+def _next(request: Document, place: Place | None, total: int | None) -> str | None:
     """Return the scroll id of the next page: after the last one, more may be reported."""
-    return page.place.scroll_id() if page.place else request.get("scroll_id")
+    return place._replace(total=total).scroll_id() if place else request.get("scroll_id")
 
 
 @service.endpoint("events.clear_scroll", "scroll_id")
@@ -156,24 +165,21 @@ def get_raw_scalar_series(store: Store, request: Document) -> Document:
     selection = Selection(store, owner_id, SCALAR, [request["metric"]])
     wanted = min(request.get("batch_size") or RAW_SCALARS, MOST_RAW_SCALARS)
     rows: list[Any] = []
-    page = Page([], _place(request))
+    place, last = _place(request), None
     while len(rows) < wanted:
-        page = selection.page(scalars.AXES[key], wanted - len(rows), page.place)
+        page = selection.page(scalars.AXES[key], wanted - len(rows), place)
         if not page.rows:
             break
         rows += page.rows
-        place = page.place
+        place = last = page.place
     variants: dict[str, Document] = {}
     for *_, variant, iteration, timestamp, value in rows:
         points = variants.setdefault(variant, {"y": [], key: []})
         points["y"].append(value)
         points[key].append(iteration if key == "iter" else timestamp)
-    return {
-        "variants": variants,
-        "total": selection.count() if request.get("count_total") else None,
-        "returned": len(rows),
-        "scroll_id": place.scroll_id() if rows and place else request.get("scroll_id"),
-    }
+    total = _total(request, selection, request.get("count_total", False))
+    scroll_id = _next(request, last, total)
+    return {"variants": variants, "total": total, "returned": len(rows), "scroll_id": scroll_id}
 
 
 @service.endpoint("events.get_task_single_value_metrics", "tasks")

@@ -3,9 +3,11 @@
 import time
 
 from ..documents import Document
+from ..errors import missing_field
 from ..registry import Service
 from ..store import Store
 from . import state
+from .download import DEFAULT_FORMAT, check_format
 from .state import LOG, Place, Selection
 
 LINES = 5000  # in an answer to a request that asks for no number
@@ -32,6 +34,18 @@ def get_task_log(store: Store, request: Document) -> Document:
     if request.get("order") == ("asc" if earlier else "desc"):
         events.reverse()
     return {"events": events, "returned": len(events), "total": selection.count()}
+
+
+@service.endpoint("events.download_task_log", "task", line_type=str, line_format=str)
+def download_task_log(store: Store, request: Document) -> Document:
+    """Return of which task the lines are sent, and in which format; None is JSON."""
+    task_id, line_format = store.get_required("task", request["task"])["id"], None
+    if request.get("line_type", "json").lower() != "json":
+        line_format = request.get("line_format", DEFAULT_FORMAT)
+        if not line_format:
+            raise missing_field("line_format")
+        check_format(line_format)
+    return {"task": task_id, "line_format": line_format}
 
 
 @service.endpoint("events.clear_task_log", "task", exclude_metrics=[str], include_metrics=[str])

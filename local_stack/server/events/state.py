@@ -125,19 +125,21 @@ class Place(NamedTuple):
 
     value: int
     seen: int
+    total: int | None = None  # of the events that the reader scrolls through, counted once
 
     @classmethod
     def of(cls, scroll_id: str) -> "Place":
         try:
-            value, seen = map(int, scroll_id.split("_"))
+            value, seen, *totals = map(int, scroll_id.split("_"))
+            (total,) = totals or (None,)
         except ValueError as error:
             raise invalid_scroll_id(scroll_id) from error
         if not (-(2**63) <= value < 2**63 and 0 <= seen < 2**63):
             raise invalid_scroll_id(scroll_id)
-        return cls(value, seen)
+        return cls(value, seen, total)
 
     def scroll_id(self) -> str:
-        return f"{self.value}_{self.seen}"
+        return "_".join(str(number) for number in self if number is not None)
 
 
 class Page(NamedTuple):
