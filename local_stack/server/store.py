@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS one_event_per_point
     ON events (task, type, metric, variant, iter) WHERE type != 'log';
-CREATE INDEX IF NOT EXISTS events_by_iteration ON events (task, iter);
+CREATE INDEX IF NOT EXISTS events_by_iteration ON events (task, type, iter);
 CREATE INDEX IF NOT EXISTS lines_by_time ON events (task, timestamp) WHERE type = 'log';
 -- Scalars are apart from other events, in the order in which series are read: half a million take 0.4 s.
 CREATE TABLE IF NOT EXISTS scalars (

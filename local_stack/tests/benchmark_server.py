@@ -29,6 +29,7 @@ TASKS = 2_000
 MANY_TASKS, PAGE = 20_000, 50
 FORKED_CLIENTS = 8
 POINTS, BATCH = 50_000, 500
+MANY_POINTS = 500_000
 FILE_MEGABYTES = 1024
 
 
@@ -121,6 +122,20 @@ def measure_scalars(api: Api) -> None:
     measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
 
 
+def measure_many_scalars(api: Api, server: psutil.Process) -> None:
+    task = api.new("task")
+    every = points(task, MANY_POINTS, 10)
+    for first in range(0, MANY_POINTS, 10_000):
+        api.events(*every[first : first + 10_000])
+    before = server.memory_info().rss
+    series = "events.scalar_metrics_iter_histogram"
+    measure(f"reading {MANY_POINTS} scalars of a task, down-sampled", lambda n: api(series, task=task), 5)
+    measure("  over time", lambda n: api(series, task=task, key="timestamp"), 5)
+    page = {"event_type": "training_stats_scalar", "batch_size": 1000}
+    measure("  reading a page of 1000", lambda n: api("events.get_task_events", task=task, **page), 5)
+    show("  memory that this added", f"{(server.memory_info().rss - before) / MEGABYTE:.0f} MB")
+
+
 def measure_file(api: Api, server: psutil.Process) -> None:
     before = server.memory_info().rss
     name = b'--b\r\nContent-Disposition: form-data; name="large"; filename="f"\r\n\r\n'
@@ -211,6 +226,7 @@ def main() -> None:
             show("memory of the server, empty", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
             measure_calls(api)
             measure_scalars(api)
+            measure_many_scalars(api, server)
             measure_lists(api)
             measure_file(api, server)
         measure_start(home, "with all this")

@@ -225,8 +225,8 @@ def get_vector_metrics_and_variants(store: Store, request: Document) -> Document
 @service.endpoint("events.vector_metrics_iter_histogram", "task", "metric", "variant")
 def get_vector_series(store: Store, request: Document) -> Document:
     metric, variant = request["metric"], request["variant"]
-    where = "task = ? AND type = ? AND metric = ? AND variant = ?"
-    values = (state.owner_of(store, request)["id"], VECTOR, metric, variant)
+    where = f"task = ? AND {state.of_type(VECTOR)} AND metric = ? AND variant = ?"
+    values = (state.owner_of(store, request)["id"], metric, variant)
     events = state.select_events(store, where, values, f"ORDER BY iter LIMIT {state.LARGEST_PAGE}")
     return {
         "metric": metric,

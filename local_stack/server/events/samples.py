@@ -9,7 +9,7 @@ from ..documents import Document
 from ..errors import invalid_scroll_id
 from ..store import Store
 from .scrolls import begin_scroll, find_scroll
-from .state import IMAGE, PLOT, events_of_seqs, select_events
+from .state import IMAGE, PLOT, events_of_seqs, of_type, select_events
 
 MOST_PLOTS = 100  # of one metric in one iteration
 
@@ -17,21 +17,20 @@ MOST_PLOTS = 100  # of one metric in one iteration
 # these is where the images of a variant begin: before it, files show something newer.
 IMAGES = f"""
 WITH files AS (SELECT seq, iter, metric, variant, json_extract(body, '$.url') AS url FROM events
-    WHERE task = :task AND type = '{IMAGE}' AND (:only IS NULL OR metric = :only)),
-lasts AS (SELECT metric, variant, MAX(iter) AS last FROM files WHERE url IS NOT NULL
-    GROUP BY metric, variant, url),
-limits AS (SELECT metric, variant, MIN(last) AS low, MAX(last) AS high FROM lasts GROUP BY metric, variant)
-SELECT seq, iter, metric, variant, low, high FROM files JOIN limits USING (metric, variant)
-    WHERE url IS NOT NULL AND iter >= low
+    WHERE task = :task AND {of_type(IMAGE)} AND (:only IS NULL OR metric = :only)),
+lasts AS (SELECT *, MAX(iter) OVER (PARTITION BY metric, variant, url) AS last FROM files
+    WHERE url IS NOT NULL),
+samples AS (SELECT *, MIN(last) OVER variants AS low, MAX(last) OVER variants AS high FROM lasts
+    WINDOW variants AS (PARTITION BY metric, variant))
+SELECT seq, iter, metric, variant, low, high FROM samples WHERE iter >= low
 """
 PLOTS = f"""
-WITH plots AS (SELECT seq, iter, metric, variant FROM events
-    WHERE task = :task AND type = '{PLOT}' AND (:only IS NULL OR metric = :only)),
-limits AS (SELECT metric, MIN(iter) AS low, MAX(iter) AS high FROM plots GROUP BY metric)
-SELECT seq, iter, metric, variant, low, high FROM plots JOIN limits USING (metric) WHERE 1
+WITH samples AS (SELECT seq, iter, metric, variant,
+    MIN(iter) OVER metrics AS low, MAX(iter) OVER metrics AS high
+    FROM events WHERE task = :task AND {of_type(PLOT)} AND (:only IS NULL OR metric = :only)
+    WINDOW metrics AS (PARTITION BY metric))
+SELECT seq, iter, metric, variant, low, high FROM samples WHERE 1
 """
-
-
 COLUMNS = ("seq", "iter", "metric", "variant", "low", "high")
 
 

@@ -18,7 +18,8 @@ SCALAR, VECTOR, IMAGE, PLOT, LOG = (
     "plot",
     "log",
 )
-TYPES = {SCALAR, VECTOR, IMAGE, PLOT, LOG}
+OTHER_TYPES = (VECTOR, IMAGE, PLOT, LOG)  # than scalars, which have a table of their own
+TYPES = {SCALAR, *OTHER_TYPES}
 ALL_TYPES = "*"
 SCALARS = f"SELECT 0 AS seq, task, '{SCALAR}' AS type, metric, variant, iter, timestamp, value FROM scalars"
 OTHERS = "SELECT seq, task, type, metric, variant, iter, timestamp, body FROM events"
@@ -26,6 +27,11 @@ MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are sec
 LARGEST_PAGE = 10_000
 MOST_NAMES = 10_000  # of metrics and variants in a request
 IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
+
+
+def of_type(kind: str) -> str:
+    """Return SQL that selects one of TYPES, and shows SQLite when it may use the index without the log."""
+    return "type = 'log'" if kind == LOG else f"type = '{kind}' AND type != 'log'"
 
 
 def owner_of(store: Store, request: Document, task_id: str | None = None) -> Document:
@@ -90,12 +96,9 @@ def variants_by_metric(
             for name in series_names(store, owner_id)
             if with_single_values or has_iterations(store, owner_id, *name)
         )
-    if kind != SCALAR:
-        rows = store.db.execute(
-            "SELECT DISTINCT metric, variant FROM events WHERE task = ?1 AND (?2 = '*' OR type = ?2)",
-            (owner_id, kind),
-        )
-        names.update(rows)
+    for other in OTHER_TYPES if kind == ALL_TYPES else [kind]:
+        sql = f"SELECT DISTINCT metric, variant FROM events WHERE task = ? AND {of_type(other)}"
+        names.update(store.db.execute(sql, (owner_id,)))
     found: dict[str, list[str]] = {}
     for metric, variant in sorted(names):
         found.setdefault(metric, []).append(variant)
@@ -157,10 +160,11 @@ class Selection:
         filters, self.values = metric_filter(metrics)
         self.values.insert(0, owner_id)
         where = f"WHERE task = ?{filters}"
-        self.parts = [f"{SCALARS} {where}"] if kind in (SCALAR, ALL_TYPES) else []
-        if kind != SCALAR:
-            # Types are TYPES alone. SQLite uses the index of console lines only for a type that it can see.
-            self.parts.append(f"{OTHERS} {where}" + (f" AND type = '{kind}'" if kind != ALL_TYPES else ""))
+        kinds = TYPES if kind == ALL_TYPES else {kind}
+        # Each type has a part, which SQLite reads in order from an index; it merges the parts.
+        self.parts = [f"{OTHERS} {where} AND {of_type(other)}" for other in OTHER_TYPES if other in kinds]
+        if SCALAR in kinds:
+            self.parts.append(f"{SCALARS} {where}")
 
     def count(self) -> int:
         counts = [f"(SELECT COUNT(*) FROM ({part}))" for part in self.parts]
@@ -191,14 +195,15 @@ class Selection:
     def _rows(
         self, axis: str, compare: str, size: int, place: Place | None, descending: bool
     ) -> list[tuple[Any, ...]]:
-        bound = f" AND {axis} {compare} ?" if place else ""
-        values = [*self.values, place.value] if place else self.values
+        if place is None:  # a bound that all are within lets SQLite see which index is in this order
+            place = Place(-(2**63) if compare == ">=" else 2**63 - 1, 0)
+        values = [*self.values, place.value]
         direction = "DESC" if descending else "ASC"
         order = ", ".join(f"{column} {direction}" for column in (axis, "seq", "metric", "variant"))
-        sql = " UNION ALL ".join(part + bound for part in self.parts)
+        sql = " UNION ALL ".join(f"{part} AND {axis} {compare} ?" for part in self.parts)
         return self.store.db.execute(
             f"{sql} ORDER BY {order} LIMIT ? OFFSET ?",
-            [*(values * len(self.parts)), size, place.seen if place else 0],
+            [*(values * len(self.parts)), size, place.seen],
         ).fetchall()
 
 
@@ -210,12 +215,10 @@ def last_plots(store: Store, owner_id: str, metrics: list[Document], iterations:
     filters, values = metric_filter(metrics)
     ranked = (
         "SELECT seq, ROW_NUMBER() OVER (PARTITION BY metric, variant ORDER BY iter DESC) AS age "
-        f"FROM events WHERE task = ? AND type = ?{filters}"
+        f"FROM events WHERE task = ? AND {of_type(PLOT)}{filters}"
     )
     where = f"seq IN (SELECT seq FROM ({ranked}) WHERE age <= ?)"
-    return select_events(
-        store, where, [owner_id, PLOT, *values, iterations], "ORDER BY metric, variant, iter DESC"
-    )
+    return select_events(store, where, [owner_id, *values, iterations], "ORDER BY metric, variant, iter DESC")
 
 
 def plots_of_last_iterations(
@@ -227,8 +230,8 @@ def plots_of_last_iterations(
     return store.db.execute(
         "SELECT iter, seq, size FROM (SELECT iter, seq, LENGTH(body) AS size, "
         f"DENSE_RANK() OVER ({partition}ORDER BY iter DESC) AS age "
-        f"FROM events WHERE task = ? AND type = ?{filters}) WHERE age <= ?",
-        [owner_id, PLOT, *values, iterations],
+        f"FROM events WHERE task = ? AND {of_type(PLOT)}{filters}) WHERE age <= ?",
+        [owner_id, *values, iterations],
     ).fetchall()
 
 
@@ -236,8 +239,8 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
     """Return a version, which only the last report of this plot has, and the report's size in characters."""
     row = store.db.execute(
         "SELECT seq, timestamp, LENGTH(body) FROM events "
-        "WHERE task = ? AND type = ? AND metric = ? AND variant = ? ORDER BY iter DESC LIMIT 1",
-        (task_id, PLOT, metric, variant),
+        f"WHERE task = ? AND {of_type(PLOT)} AND metric = ? AND variant = ? ORDER BY iter DESC LIMIT 1",
+        (task_id, metric, variant),
     ).fetchone()
     return row and ("_".join(map(str, row)), row[2])
 
@@ -246,12 +249,12 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
 # newest file of a variant, the iteration before the last is where the files that are left begin.
 LAST_INVALID = f"""
 WITH files AS (SELECT metric, variant, iter, json_extract(body, '$.url') AS url FROM events
-    WHERE task = ? AND type = '{IMAGE}'),
-newest AS (SELECT metric, variant, url, MAX(iter) AS iter FROM files WHERE url IS NOT NULL
-    GROUP BY metric, variant)
-SELECT files.metric, files.variant, MAX(files.iter) FROM files JOIN newest
-    ON files.metric = newest.metric AND files.variant = newest.variant AND files.url = newest.url
-    AND files.iter < newest.iter GROUP BY files.metric, files.variant
+    WHERE task = ? AND {of_type(IMAGE)}),
+compared AS (SELECT *,
+    FIRST_VALUE(url) OVER newest AS newest_url, FIRST_VALUE(iter) OVER newest AS newest_iter
+    FROM files WHERE url IS NOT NULL WINDOW newest AS (PARTITION BY metric, variant ORDER BY iter DESC))
+SELECT metric, variant, MAX(iter) FROM compared WHERE url = newest_url AND iter < newest_iter
+    GROUP BY metric, variant
 """
 
 
