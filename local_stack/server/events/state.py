@@ -25,6 +25,7 @@ SCALARS = f"SELECT 0 AS seq, task, '{SCALAR}' AS type, metric, variant, iter, ti
 OTHERS = "SELECT seq, task, type, metric, variant, iter, timestamp, body FROM events"
 MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are seconds, not the task's own
 LARGEST_PAGE = 10_000
+LEAST, GREATEST = -(2**63), 2**63 - 1  # of SQLite's integers
 MOST_NAMES = 10_000  # of metrics and variants in a request
 IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
 
@@ -137,7 +138,7 @@ class Place(NamedTuple):
             (total,) = totals or (None,)
         except ValueError as error:
             raise invalid_scroll_id(scroll_id) from error
-        if not (-(2**63) <= value < 2**63 and 0 <= seen < 2**63):
+        if not (LEAST <= value <= GREATEST and 0 <= seen <= GREATEST):
             raise invalid_scroll_id(scroll_id)
         return cls(value, seen, total)
 
@@ -179,7 +180,10 @@ class Selection:
         Those of the last iteration (or time) of a `whole` page all come, though it gets longer.
         """
         size = min(size, LARGEST_PAGE)
-        rows = self._rows(axis, "<=" if descending else ">=", size, place, descending)
+        bounds = [LEAST, GREATEST]
+        if place:
+            bounds[1 if descending else 0] = place.value
+        rows = self._rows(axis, bounds, size, place.seen if place else 0, descending)
         if not rows:
             return Page([], None)
         column = 5 if axis == "iter" else 6
@@ -187,23 +191,21 @@ class Selection:
         seen = sum(1 for row in rows if row[column] == last)
         seen += place.seen if place and place.value == last else 0
         if whole and len(rows) == size:
-            rest = self._rows(axis, "=", LARGEST_PAGE, Place(last, seen), descending)
+            rest = self._rows(axis, [last, last], LARGEST_PAGE, seen, descending)
             rows += rest
             seen += len(rest)
         return Page(rows, Place(last, seen))
 
     def _rows(
-        self, axis: str, compare: str, size: int, place: Place | None, descending: bool
+        self, axis: str, bounds: list[int], size: int, offset: int, descending: bool
     ) -> list[tuple[Any, ...]]:
-        if place is None:  # a bound that all are within lets SQLite see which index is in this order
-            place = Place(-(2**63) if compare == ">=" else 2**63 - 1, 0)
-        values = [*self.values, place.value]
         direction = "DESC" if descending else "ASC"
         order = ", ".join(f"{column} {direction}" for column in (axis, "seq", "metric", "variant"))
-        sql = " UNION ALL ".join(f"{part} AND {axis} {compare} ?" for part in self.parts)
+        # Two bounds, though one may be enough: by them SQLite sees which index is in this order.
+        sql = " UNION ALL ".join(f"{part} AND {axis} BETWEEN ? AND ?" for part in self.parts)
         return self.store.db.execute(
             f"{sql} ORDER BY {order} LIMIT ? OFFSET ?",
-            [*(values * len(self.parts)), size, place.seen],
+            [*([*self.values, *bounds] * len(self.parts)), size, offset],
         ).fetchall()
 
 
@@ -280,14 +282,14 @@ def events_by_iteration(
         condition += " AND json_extract(body, '$.url') IS NOT NULL"
         rows = store.db.execute(LAST_INVALID, (owner_id,))
         last_invalid = {(metric, variant): iteration for metric, variant, iteration in rows}
-    compare, number = beyond or (">=", -(2**63))
+    compare, number = beyond or (">=", LEAST)
     seqs: dict[int, list[int]] = {}
     for seq, metric, variant, iteration in store.db.execute(
         f"SELECT seq, metric, variant, iter FROM events WHERE {condition} AND iter {compare} ? "
         "ORDER BY metric, variant",
         [*values, number],
     ):
-        if iteration > last_invalid.get((metric, variant), -(2**63) - 1):
+        if iteration > last_invalid.get((metric, variant), LEAST - 1):
             seqs.setdefault(iteration, []).append(seq)
     nearest = sorted(seqs, reverse=compare != ">")[first : first + count]
     return [
