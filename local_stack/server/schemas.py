@@ -55,24 +55,28 @@ METRIC = {"metric!": str, "variants": [str]}
 METRICS_OF_TASKS = [{"task!": str, "metric": str, "variants": [str]}]
 
 TEXTS = (
-    "comment", "default_output_destination", "description", "destination_project", "event_type", "framework",
-    "metric", "model", "name", "new_location", "new_project_name", "new_task_comment", "new_task_name",
-    "new_task_parent", "new_task_project", "output__error", "output_dest", "override_model_id", "parent",
-    "project", "project_name", "queue", "queue_name", "scroll_id", "status_message", "status_reason", "task",
-    "type", "uri", "variant", "worker",
+    "access_key", "comment", "created", "default_output_destination", "description", "destination_project",
+    "event_type", "framework", "label", "line_format", "line_type", "metric", "model", "name",
+    "new_location", "new_project_name", "new_task_comment", "new_task_name", "new_task_parent",
+    "new_task_project", "output__error", "output_dest", "override_model_id", "parent", "project",
+    "project_name", "queue", "queue_name", "role", "scroll_id", "section", "status_message", "status_reason",
+    "task", "tasks_state", "type", "uri", "user", "variant", "worker",
 )  # fmt: skip
 FLAGS = (
-    "allow_locked", "clear_all", "count_total", "delete_contents", "delete_output_models", "force",
-    "force_publish_task", "get_task_info", "include_subprojects", "include_system", "model_events",
-    "navigate_earlier", "publish", "publish_model", "publish_task", "publish_tasks", "ready",
-    "replace_configuration", "replace_metadata", "skip_empty", "verify_watched_queue",
+    "allow_locked", "allow_public", "clear_all", "count_total", "delete_contents",
+    "delete_external_artifacts", "delete_output_models", "force", "force_publish_task", "get_task_info",
+    "include_subprojects", "include_system", "model_event", "model_events", "move_to_trash",
+    "navigate_current_metric", "navigate_earlier", "next_iteration", "no_scroll", "public", "publish",
+    "publish_model", "publish_task", "publish_tasks", "ready", "refresh", "replace_configuration",
+    "replace_metadata", "return_file_urls", "share", "skip_empty", "split_by_variant", "validate_references",
+    "validate_tasks", "verify_watched_queue",
 )  # fmt: skip
-NUMBERS = ("batch_size", "count", "iters", "max_task_entries", "page", "page_size", "samples")
+NUMBERS = ("batch_size", "count", "interval", "iters", "max_task_entries", "page", "page_size", "samples")
 TEXT_LISTS = (
-    "ids", "keys", "names", "new_task_system_tags", "new_task_tags", "projects", "queues", "system_tags",
-    "tags", "tasks",
+    "ids", "keys", "names", "new_task_system_tags", "new_task_tags", "projects", "queue_ids", "queues",
+    "system_tags", "tags", "tasks", "worker_ids",
 )  # fmt: skip
-OBJECTS = ("design", "machine_stats", "requirements", "runtime")
+OBJECTS = ("design", "filter", "input", "machine_stats", "requirements", "runtime", "ui_cache")
 
 # The schema of a field in any request. An endpoint names its exceptions where it is registered.
 FIELDS: dict[str, Any] = {
@@ -86,8 +90,10 @@ FIELDS: dict[str, Any] = {
     "container": CONTAINER,
     "execution": EXECUTION,
     "execution_overrides": EXECUTION,
+    "from_date": float,
     "from_timestamp": float,
     "hyperparams": PARAMETERS,
+    "items": [dict],
     "iteration": int,
     "key": {"iter", "timestamp", "iso_time"},
     "labels": Map(int),
@@ -103,6 +109,8 @@ FIELDS: dict[str, Any] = {
     "script": SCRIPT,
     "threshold_sec": float,
     "timeout": SECONDS,
+    "timestamp": float,
+    "to_date": float,
 }
 
 # The get_all calls: any field of the documents may be one value or a list of them, null included.

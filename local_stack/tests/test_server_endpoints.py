@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local_stack import server
 from local_stack.server.errors import ApiError
 from local_stack.server.registry import Endpoint
+from local_stack.server.schemas import validate
 from local_stack.server.services import ENDPOINTS, answer_call
 from local_stack.server.store import KINDS, Store
 from local_stack.tests import sdk_schemas
@@ -52,6 +55,33 @@ def test_every_endpoint_that_the_sdk_has_a_schema_for_requires_what_the_schema_r
 
 
 # Invalid calls
+
+WRONG = {"string": 5, "array": 5, "object": 5, "integer": "x", "number": "x", "boolean": "x"}
+
+
+def wrong_fields() -> Iterator[tuple[str, str, Any]]:
+    """Yield (call, field, value of a wrong type) for what the SDK's schemas give one type."""
+    for (side, name), schema in sdk_schemas.schemas().items():
+        for field, value in schema.get("properties", {}).items() if side == "request" else ():
+            value = schema["definitions"][value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else value
+            kinds = {*([value["type"]] if isinstance(value.get("type"), str) else value.get("type", []))}
+            if len(kinds - {"null"}) == 1:
+                yield name, field, WRONG[(kinds - {"null"}).pop()]
+
+
+def test_a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field():
+    """Listings take more: any field of their documents may be one value or several."""
+    taken = []
+    for name, field, value in wrong_fields():
+        if ".get_all" not in name and name != "auth.login":  # which takes its parameter from the query
+            endpoint = ENDPOINTS.get(name) or Endpoint(name, lambda store, request: request)
+            try:
+                validate(value, endpoint.schema(field), field)
+            except ApiError as error:
+                assert (error.status, field in str(error)) == (400, True), (name, field)
+            else:
+                taken.append((name, field))
+    assert taken == []
 
 
 def snapshot(store: Store) -> dict:
