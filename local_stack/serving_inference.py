@@ -1,4 +1,4 @@
-"""clearml-serving's inference app, corrected in three places.
+"""clearml-serving's inference app, corrected in four places.
 
     uvicorn local_stack.serving_inference:app        # serving.py sets the environment variables it reads
 
@@ -12,6 +12,8 @@ attribute 'predict'. At 80 requests a second that was one switch in four.
 A look for changes parses the service's configuration anew, in tens of milliseconds of Python that requests
 wait for. That is nothing every five minutes, as by default. Every two seconds, as here, it sets the p99 of
 their latency; so a text that was parsed before is not parsed again.
+
+Bodies have no limit, and packed ones are unpacked: see serving_body_limit.py.
 """
 
 from copy import deepcopy
@@ -24,7 +26,11 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from local_stack.serving_body_limit import BodyLimit
+
 __all__ = ["app"]
+
+app.add_middleware(BodyLimit)
 
 
 @app.exception_handler(RequestValidationError)

@@ -10,7 +10,7 @@ from local_stack.waiting import run
 pytestmark = pytest.mark.e2e
 
 
-def test_a_configuration_that_has_not_changed_is_not_parsed_again():
+def test_a_configuration_that_has_not_changed_is_not_parsed_again_and_bodies_are_limited():
     code = (
         "import sys, types, fastapi\n"
         "main = types.SimpleNamespace(app=fastapi.FastAPI())  # the real one wants a server\n"
@@ -22,7 +22,8 @@ def test_a_configuration_that_has_not_changed_is_not_parsed_again():
         "service = types.SimpleNamespace(_get_configuration_text=lambda name: name)\n"
         "def get(text): return task.Task._get_configuration_dict(service, text)\n"
         "get('a: {b: [1]}')['a'].clear()\n"
-        "print(get('a: {b: [1]}') == {'a': {'b': [1]}}, get('c: 2') == {'c': 2}, len(parsed))"
+        "print(get('a: {b: [1]}') == {'a': {'b': [1]}}, get('c: 2') == {'c': 2}, len(parsed))\n"
+        "print([each.cls.__name__ for each in main.app.user_middleware])"
     )
     done = run([sys.executable, "-c", code], cwd=PACKAGE_PARENT)
-    assert (done.stdout, done.returncode) == ("True True 2\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("True True 2\n['BodyLimit']\n", 0), done.stderr
