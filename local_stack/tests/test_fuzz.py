@@ -56,7 +56,8 @@ WORDS = [
     "training_debug_image", "plot", "log", "input", "output", "asc", "desc", "iso_time",
     "execution.queue.name", "last_metrics.x.y.value", "-hyperparams.a.b.value", "hyperparams",
     "properties", "top/.hidden/name", "/", "a/" * 60, "../..", "%00", "\x00", "\ud800", "\udfff\ud800",
-    "\U0001f600", "\u202e",
+    "\U0001f600", "\u202e", "(a{1,2}){11,}b", "(a|a)*b", "(x+x+)+y", "(?=a)", r"(a)\1", "a{1000}{1000}",
+    ".*" * 200,
 ]  # fmt: skip
 NUMBERS = [
     0, 1, 2, 5, -1, 0.5, 2**31, -(2**31), 2**53 + 1, 2**62, 2**62 + 1, 2**63 - 1, 2**63, -(2**63),
@@ -233,7 +234,7 @@ def populate(store: Store) -> dict[str, str]:
     for number, type in enumerate(("training", "controller", "report")):
         made = {
             "project": {"name": f"a project/child {number}"},
-            "task": {"name": f"a task {number}", "type": type, "tags": ["x"]},
+            "task": {"name": f"a task {number}" + "a" * 40, "type": type, "tags": ["x"]},
             "model": {"name": "a model", "uri": "u", "ready": False},
             "queue": {"name": f"queue {number}"},
         }
