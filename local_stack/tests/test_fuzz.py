@@ -2,7 +2,7 @@
 
     LOCAL_STACK_FUZZ=20 pytest local_stack/tests/test_fuzz.py    # 20 times as many requests, each time others
 
-Without the variable they are the same each time, some 4,000. Each example is a handful of requests to a new
+Without the variable they are the same each time, some 3,700. Each example is a handful of requests to a new
 server, which has a few documents. Where one fails, hypothesis prints the fewest that still fail. In them
 "<task 0>" stands for a document's id, and "<1 MB>" for what is too long to print.
 """
@@ -41,7 +41,7 @@ from local_stack.tests.api import Api, InProcess
 
 TIMES = int(os.environ.get("LOCAL_STACK_FUZZ", "1"))
 MOST_SECONDS = 2.0  # of computing for one answer: other processes on the machine do not count
-MOST_GROWTH = 500 * 2**20  # of this process's memory, tests and all
+MOST_GROWTH = 200 * 2**20  # of this process's memory, tests and all
 
 SCHEMAS = {name: schema for (side, name), schema in sdk_schemas.schemas().items() if side == "request"}
 NAMES = sorted({*ENDPOINTS, "auth.login", "debug.ping", "nobody.knows"})
@@ -339,7 +339,7 @@ def drawn(examples: int) -> settings:
 
 
 def test_no_call_fails_stalls_or_breaks_its_schema(servers):
-    @drawn(130)
+    @drawn(110)
     @given(handfuls(draw_call))
     def check(requests: list[Request]) -> None:
         for (_, path, options), answer in zip(requests, servers.answers(requests), strict=True):
@@ -353,7 +353,7 @@ def test_no_call_fails_stalls_or_breaks_its_schema(servers):
 
     answered: set[str] = set()
     check()
-    assert len(answered) > 0.7 * len(ENDPOINTS)
+    assert len(answered) > 0.6 * len(ENDPOINTS)
 
 
 def long_requests() -> Iterator[Request]:
@@ -442,7 +442,7 @@ def draw_file(random: Random, service: str) -> Request:
 
 @pytest.mark.parametrize(("draw", "codes"), [(draw_page, {200, 404}), (draw_file, {200, 400, 404})])
 def test_no_page_or_file_fails_or_stalls(servers, draw, codes):
-    @drawn(25)
+    @drawn(20)
     @given(handfuls(draw))
     def check(requests: list[Request]) -> None:
         answered.update(answer.status_code for answer in servers.answers(requests))
