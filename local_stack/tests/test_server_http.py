@@ -356,7 +356,6 @@ def test_an_unknown_method_is_refused_in_the_envelope(api, method):
         ("models.add_or_update_metadata", {"model": "m", "metadata": [{}]}, "fields: metadata[0].key"),
         ("models.edit", {"model": "m", "labels": {"cat": "1"}}, "labels.cat should be an integer"),
         ("events.debug_images", {"metrics": [{"task": 1}]}, "metrics[0].task should be a string"),
-        ("events.plots", {"metrics": [], "scroll_id": "x"}, "Invalid scroll id: 'x'"),
         ("tasks.dequeue", {"task": "x", "new_status": "nap"}, "new_status should be closed or completed"),
     ],
 )

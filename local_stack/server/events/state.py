@@ -58,7 +58,8 @@ def event_of(row: tuple[Any, ...]) -> Document:
     """Return the event of a row of SCALARS or OTHERS as clients know it."""
     _, task, kind, metric, variant, iteration, timestamp, content = row
     if kind != SCALAR:
-        return {**json.loads(content), "metric": metric, "variant": variant, "timestamp": timestamp}
+        named = {} if kind == "log" else {"metric": metric, "variant": variant}
+        return {**json.loads(content), **named, "timestamp": timestamp}
     return {
         "task": task, "type": kind, "metric": metric, "variant": variant, "iter": iteration,
         "timestamp": timestamp, "value": content,
