@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from .processes import Processes, marked
+from .supervision import Part
 
 # The stack's environment has what tasks need: an agent does not make one of its own for every task.
 SETTINGS = {
@@ -21,10 +22,10 @@ SETTINGS = {
 }
 
 
-def start_agent(
+def agent_part(
     processes: Processes, name: str, queues: Sequence[str], environment: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    """Start an agent on queues, which it makes if need be, and return when it has asked for a task."""
+) -> Part:
+    """Return an agent on queues, which it makes if need be. It is ready when it has asked for a task."""
     log = processes.log(name)
     earlier = log.stat().st_size if log.exists() else 0  # what an agent of the same name wrote last time
 
@@ -35,12 +36,17 @@ def start_agent(
     # Told apart from the agents of other stacks on this machine, and from one of this name that died.
     worker = f"{socket.gethostname()}:{name}-{uuid.uuid4().hex[:8]}"
     command = [sys.executable, "-m", "clearml_agent", "daemon", "--foreground"]
-    return processes.start(
-        name,
-        [*command, "--queue", *queues, "--create-queue"],
-        env={**environment, **SETTINGS, "CLEARML_WORKER_ID": worker},
-        ready=has_asked,
-    )
+    command += ["--queue", *queues, "--create-queue"]
+    settings = {**environment, **SETTINGS, "CLEARML_WORKER_ID": worker}
+    return Part(name, command, settings, has_asked, orphans=True)
+
+
+def start_agent(
+    processes: Processes, name: str, queues: Sequence[str], environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start such an agent, and return when it is ready."""
+    part = agent_part(processes, name, queues, environment)
+    return processes.start(name, part.command, env=part.environment, ready=part.ready)
 
 
 def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..., dict[str, Any]]) -> None:

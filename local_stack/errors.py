@@ -10,7 +10,7 @@ class HomeInUse(StackError):
 
 
 class ProcessError(StackError):
-    """A child process failed. The message has the end of its log."""
+    """A child process failed. The message quotes its log."""
 
 
 class ProgramsNotFound(StackError):

@@ -7,6 +7,7 @@ parent dies without having stopped anything: it waits on a pipe that only the pa
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,12 @@ POLL_SECONDS = 0.02
 # How long a child may take until it is ready. One that ends before is reported at once: this is for hangs,
 # and leaves time for machines that are busy.
 READY_SECONDS = 180
+ORPHAN_SECONDS = 1  # for what a dead child has left: it keeps the next one waiting
+
+# What is quoted of the log of a process that has failed.
+TELLING = re.compile(r"error|exception|fatal|panic|cannot|denied|refused|no space|in use", re.IGNORECASE)
+LOG_END_BYTES = 20_000
+MOST_LETTERS = 300
 
 
 class Processes:
@@ -41,7 +48,7 @@ class Processes:
         self.lock = lock
         self.mark = uuid.uuid4().hex
         self.running: dict[str, subprocess.Popen[Any]] = {}
-        self._earlier: dict[str, int] = {}  # bytes in each log that runs before this one wrote
+        self._began: dict[str, int] = {}  # bytes that were in the log of each child when it began
 
     def __enter__(self) -> "Processes":
         command = [sys.executable, "-m", "local_stack.processes", self.mark]
@@ -88,10 +95,32 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path = PACKAGE_PARENT,
         pass_fds: Iterable[int] = (),
+        stdin: int = subprocess.DEVNULL,
+        log: Path | None = None,
     ) -> "subprocess.Popen[bytes]":
-        """Start a child and return at once; its output goes to a log of its own."""
-        with self.log(name).open("ab") as log:
-            return self._spawn(name, command, env, cwd, stdout=log, pass_fds=tuple(pass_fds))
+        """Start a child and return at once; its output goes to `log`, by default one of its own."""
+        file = log or self.log(name)
+        with file.open("ab") as output:
+            self._began[name] = file.stat().st_size
+            options = {"stdin": stdin, "stdout": output, "pass_fds": tuple(pass_fds)}
+            return self._spawn(name, command, env, cwd, **options)
+
+    def release(self, name: str) -> None:
+        """Let a child go on that waits for a line on its standard input, or let it find nobody there."""
+        pipe = self.running[name].stdin
+        if pipe:
+            with contextlib.suppress(OSError), pipe:  # it may have died
+                pipe.write(b"\n")
+
+    def is_running(self, name: str) -> bool:
+        return name in self.running and self.running[name].poll() is None
+
+    def replace(self, name: str, other: str) -> bool:
+        """Give the name of a child that has died to another that runs; return whether there was one."""
+        if not self.is_running(other):
+            return False
+        self.running[name], self._began[name] = self.running.pop(other), self._began.pop(other)
+        return True
 
     def wait_for(self, name: str, ready: Callable[[], bool], timeout: float = READY_SECONDS) -> None:
         """Return when `ready()` is true; ProcessError if the child ends before, or `timeout` seconds pass."""
@@ -116,7 +145,7 @@ class Processes:
             with contextlib.suppress(ProcessLookupError):
                 if os.getpgid(other.pid) == process.pid:
                     left.append(other)
-        end(left)
+        end(left, ORPHAN_SECONDS)
 
     def run(
         self,
@@ -128,7 +157,8 @@ class Processes:
         cwd: Path = PACKAGE_PARENT,
     ) -> int:
         """Run a child to its end, hand on its lines of output as they come, and return its exit code."""
-        process = self._spawn(name, command, env, cwd, stdout=subprocess.PIPE, text=True, errors="replace")
+        output = {"stdout": subprocess.PIPE, "text": True, "errors": "replace"}
+        process = self._spawn(name, command, env, cwd, stdin=subprocess.DEVNULL, **output)
         with self.log(name).open("a", buffering=1) as log:
             for line in process.stdout or ():  # which is a pipe
                 log.write(line)
@@ -141,11 +171,8 @@ class Processes:
     ) -> "subprocess.Popen[Any]":
         if name in self.running and self.running[name].poll() is None:
             raise ValueError(f"a process of the name {name} is running")  # nobody would stop it any more
-        log = self.log(name)
-        self._earlier.setdefault(name, log.stat().st_size if log.exists() else 0)
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             # Python would hold its lines back, as no terminal is there to read them: logs would be late, and
             # who waits for a line of an agent's would wait until 8 KB of them have come together.
@@ -169,12 +196,27 @@ class Processes:
         return None
 
     def failure_report(self, name: str, what: str) -> str:
-        """Return what happened to a child, and the end of what this run has in its log."""
-        written = self.log(name).read_bytes()[self._earlier[name] :].decode(errors="replace")
-        if not written:
-            return f"The {name} process {what}. It wrote nothing into {self.log(name)}."
-        lines = written.splitlines()[-10:]
-        return "\n".join([f"The {name} process {what}. The end of {self.log(name)}:", *lines])
+        """Return in one line what happened to a child, and what it had to say about that."""
+        words = self.last_words(name)
+        told = f"{words} (more in {self.log(name)})" if words else f"It wrote nothing into {self.log(name)}."
+        return f"The {name} process {what}. {told}"
+
+    def reason_of_end(self, name: str) -> str:
+        """Return in half a line why a child has ended."""
+        code = self.running[name].returncode
+        if code < 0:
+            return f"it was ended by {signal.Signals(-code).name}"
+        words = self.last_words(name)
+        return f"it ended with code {code}" + (f": {words}" if words else "")
+
+    def last_words(self, name: str) -> str:
+        """Return the line of a child's log that tells best why it has ended: its last error or last line."""
+        with self.log(name).open("rb") as log:
+            log.seek(max(self._began.get(name, 0), log.seek(0, os.SEEK_END) - LOG_END_BYTES))
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+        lines = [line for line in lines if line]
+        telling = [line for line in lines if TELLING.search(line)]
+        return (telling or lines or [""])[-1][:MOST_LETTERS]
 
 
 def stop(*processes: "subprocess.Popen[Any]") -> None:
@@ -184,25 +226,25 @@ def stop(*processes: "subprocess.Popen[Any]") -> None:
         process.wait()
 
 
-def end(processes: Sequence[psutil.Process]) -> None:
+def end(processes: Sequence[psutil.Process], seconds: float | None = None) -> None:
     """Ask the processes to end, and kill those that have not after a while."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    stubborn = wait_for_end(processes)
+    stubborn = wait_for_end(processes, seconds)
     for process in stubborn:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     wait_for_end(stubborn)
 
 
-def wait_for_end(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Return those that still run after a while.
+def wait_for_end(processes: Sequence[psutil.Process], seconds: float | None = None) -> list[psutil.Process]:
+    """Return those that still run after a while, by default GRACE_SECONDS.
 
     psutil's own wait would also wait for dead ones whose parent has not asked for their exit code. It may
     never do so: the parent may be the process that waits for us, or the first process of a container.
     """
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + (GRACE_SECONDS if seconds is None else seconds)
     while (left := [each for each in processes if is_alive(each)]) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return left

@@ -8,16 +8,12 @@ meanwhile requests are still answered, and afterwards the metrics go on. Grafana
 import random
 import re
 import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from .alertmanager import alertmanager_command, write_configuration
@@ -25,20 +21,17 @@ from .debian_programs import root_of
 from .errors import ProcessError, StackError
 from .grafana import grafana_command, grafana_environment
 from .loopback import HOST, open_loopback
-from .processes import PACKAGE_PARENT, stop
 from .prometheus import check_rules, is_ready, prometheus_command
 from .serving_programs import Programs, find_programs
 from .stack import Stack, bind
+from .supervision import Part, Supervisor
 
 # How soon a model or a metric that was added takes effect. clearml-serving's own 5 minutes are long to wait.
 SYNC_SECONDS = 2
 
-# A part that dies so soon after its start, so often, is given up.
-SHORT_LIFE_SECONDS = 5
-MOST_SHORT_LIVES = 3
-
-# How long a port may stay taken by what is left of the process that had it before.
-PORT_RELEASE_SECONDS = 30
+# What begins anew when another part has: statistics does not notice that the broker, which keeps nothing, is
+# another one. Inference does.
+FOLLOWERS = {"broker": ["statistics"]}
 
 OWN_PORTS = range(10_000, 32_768)  # above them begin those that systems give to connections
 
@@ -51,20 +44,6 @@ class Ports:
     prometheus: int = 9090
     grafana: int = 3000
     alertmanager: int = 9093
-
-
-@dataclass
-class Part:
-    """One of the processes. What reads from it (`readers`) has to be started again after it."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    ready: Callable[[], bool]
-    readers: list[str] = field(default_factory=list)
-    folder: Path = PACKAGE_PARENT  # in which it runs
-    started: float = 0.0
-    short_lives: int = 0  # in a row
 
 
 class Serving:
@@ -113,17 +92,19 @@ class Serving:
         self.grafana_url = f"http://{HOST}:{ports.grafana}" if programs.grafana else None
         self.service_id = self._find_service() or self._create_service()
         statistics_port = take_port()
-        self.parts = self._plan_serving(programs, ports, workers, statistics_port)
-        self.parts += self._plan_monitoring(programs, ports, statistics_port, alerting)
-        broker, *others = self.parts
-        self._start(broker)
+        broker, *others = [
+            *self._plan_serving(programs, ports, workers, statistics_port),
+            *self._plan_monitoring(programs, ports, statistics_port, alerting),
+        ]
+        self._supervisor = Supervisor(stack.processes, FOLLOWERS)
+        self._supervisor.start(lambda: broker)
+        self._supervisor.wait()
         for part in others:  # at once: most take seconds to import what they need
-            self._spawn(part)
+            self._supervisor.start(partial(always, part))
 
     def wait(self) -> None:
         """Return when all parts are ready; ProcessError for one that does not become so."""
-        for part in self.parts:
-            self._wait_for(part)
+        self._supervisor.wait()
 
     def _plan_serving(
         self, programs: Programs, ports: Ports, workers: int, statistics_port: int
@@ -146,14 +127,15 @@ class Serving:
             [programs.broker, *storage, "--listener-url", address, "--advertised-listener-url", address],
             environment,
             ready=lambda: accepts(broker_port),
-            readers=["statistics"],
         )
-        app = ["uvicorn", "local_stack.serving_inference:app", "--log-level", "warning"]
+        app = ["local_stack.serving_spare", "local_stack.serving_inference:app", "--log-level", "warning"]
         inference = Part(
             "inference",
             [*python, *app, "--host", HOST, "--port", str(ports.inference), "--workers", str(workers)],
             environment | {"CLEARML_SERVING_PORT": str(ports.inference)},
             ready=lambda: accepts(ports.inference),
+            check=partial(take_port, ports.inference, "--serving-port"),
+            spare=True,
         )
         statistics = Part(
             "statistics",
@@ -181,12 +163,19 @@ class Serving:
             programs.alertmanager, home / "alertmanager", ports.alertmanager, alerting
         )
         parts = [
-            Part("prometheus", collector, environment, partial(is_ready, self.prometheus_url)),
+            Part(
+                "prometheus",
+                collector,
+                environment,
+                partial(is_ready, self.prometheus_url),
+                partial(take_port, ports.prometheus, "--prometheus-port"),
+            ),
             Part(
                 "alertmanager",
                 notifier,
                 environment,
                 partial(is_ready, self.alertmanager_url),
+                partial(take_port, ports.alertmanager, "--alertmanager-port"),
                 folder=root_of(programs.alertmanager.alertmanager),
             ),
         ]
@@ -196,27 +185,13 @@ class Serving:
             )
             command = grafana_command(programs.grafana)
             ready = partial(accepts, ports.grafana)
-            parts.append(Part("grafana", command, environment | settings, ready))
+            check = partial(take_port, ports.grafana, "--grafana-port")
+            parts.append(Part("grafana", command, environment | settings, ready, check))
         return parts
 
     def restart_dead_processes(self) -> None:
-        """Start again what has died, and what reads from it; to be called now and then.
-
-        ProcessError for a part that does not become ready, or that dies again and again soon after its start.
-        """
-        for part in self.parts:
-            if self._process(part).poll() is None:
-                continue
-            young = time.monotonic() - part.started < SHORT_LIFE_SECONDS
-            part.short_lives = part.short_lives + 1 if young else 0
-            if part.short_lives == MOST_SHORT_LIVES:
-                what = f"died {MOST_SHORT_LIVES} times within {SHORT_LIFE_SECONDS} s of its start"
-                raise ProcessError(self.stack.processes.failure_report(part.name, what))
-            print(f"The {part.name} process died: starting it again.", flush=True)
-            self._start(part)
-            for reader in (other for other in self.parts if other.name in part.readers):
-                stop(self._process(reader))
-                self._start(reader)
+        """Start again what has died, and what has to begin anew after it; to be called now and then."""
+        self._supervisor.poll()
 
     def serves(self, endpoint: str, refusal: str) -> bool:
         """Return whether a model is deployed there: it answers an empty row, or its hook refuses the row.
@@ -233,31 +208,7 @@ class Serving:
 
     def names(self) -> list[str]:
         """Return the names of the processes that `restart_dead_processes` starts again."""
-        return [part.name for part in self.parts]
-
-    def _start(self, part: Part) -> None:
-        """Start a part and wait until it is ready; one that lived before is tried until its port is free."""
-        again, deadline = part.name in self.stack.processes.running, time.monotonic() + PORT_RELEASE_SECONDS
-        if again:
-            self.stack.processes.end_group(self._process(part))
-        while True:
-            self._spawn(part)
-            try:
-                return self._wait_for(part)
-            except ProcessError:
-                if not (again and self._process(part).poll() is not None and time.monotonic() < deadline):
-                    raise
-                time.sleep(0.5)
-
-    def _spawn(self, part: Part) -> None:
-        self.stack.processes.spawn(part.name, part.command, env=part.environment, cwd=part.folder)
-
-    def _process(self, part: Part) -> "subprocess.Popen[Any]":
-        return self.stack.processes.running[part.name]
-
-    def _wait_for(self, part: Part) -> None:
-        self.stack.processes.wait_for(part.name, part.ready)
-        part.started = time.monotonic()
+        return self._supervisor.names()
 
     def _find_service(self) -> str | None:
         """Return the id of this home's newest service of this name, if any."""
@@ -280,6 +231,10 @@ class Serving:
         if not created:
             raise ProcessError("\n".join(["clearml-serving create failed. It said:", *lines]))
         return created[1]
+
+
+def always(part: Part) -> Part:
+    return part
 
 
 def take_port(wanted: int = 0, option: str = "") -> int:

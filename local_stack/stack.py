@@ -12,12 +12,13 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
-from .agents import start_agent, take_up_again
+from .agents import agent_part, take_up_again
 from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
 from .loopback import HOST, open_loopback, without_proxies
@@ -25,6 +26,7 @@ from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
 from .server.addresses import origin_of
 from .server.auth import PAGES, Credentials, write_private
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
+from .supervision import Part, Supervisor
 
 LOCK = "local_stack.lock"  # it also marks a folder as a stack's home
 SERVICES_AGENT = "agent-services"
@@ -135,8 +137,10 @@ class Stack:
                 leftovers = self._scratch / AGENTS_TEMPORARY  # of agents that were killed
                 shutil.rmtree(leftovers, ignore_errors=True)
                 leftovers.mkdir(parents=True)
+            self._agents = Supervisor(self.processes)
             for name in self.agents:
-                self._start_agent(name)
+                self._agents.start(partial(self._agent_part, name))
+                self._agents.wait()  # for each: of two at once, one could not make the queue of both
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -148,12 +152,9 @@ class Stack:
 
         What they ran may go on, but for pipeline controllers: the next agent executes these again.
         """
-        for name in self.agents:
-            if self.processes.running[name].poll() is not None:
-                print(f"{name} died: starting it again.", flush=True)
-                self._start_agent(name)
+        self._agents.poll()
 
-    def _start_agent(self, name: str) -> None:
+    def _agent_part(self, name: str) -> Part:
         queues = self._agent_queues
         if name.startswith(SERVICES_AGENT):
             queues = [self._controller_queue]
@@ -163,7 +164,7 @@ class Stack:
         # may read.
         temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
         environment = self.environment() | own_settings(self.home / "agent") | temporary
-        start_agent(self.processes, name, queues, environment)
+        return agent_part(self.processes, name, queues, environment)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a client of this stack, with nothing of another server in it."""

@@ -24,6 +24,7 @@ from local_stack.__main__ import introduce_serving, introduce_stack, main, proxy
 from local_stack.errors import StackError
 from local_stack.processes import PACKAGE_PARENT, is_alive
 from local_stack.stack import Stack
+from local_stack.supervision import Part
 from local_stack.waiting import Child
 
 pytestmark = pytest.mark.e2e
@@ -264,8 +265,10 @@ def test_agents_start_again_in_a_home_whose_path_has_blanks_and_letters_of_any_l
 def test_each_of_several_controller_agents_listens_to_the_controller_queue_alone(tmp_path, monkeypatch):
     started = {}
     monkeypatch.setattr(
-        "local_stack.stack.start_agent", lambda _, name, queues, __: started.update({name: queues})
+        "local_stack.stack.agent_part",
+        lambda _, name, queues, __: started.update({name: queues}) or Part(name, ["sleep", "9"], {}, bool),
     )
+    monkeypatch.setattr("local_stack.stack.Supervisor.wait", lambda _: None)
     with Stack(tmp_path / "home", port=0, agents=1, controller_agents=2):
         pass
     services = ["services"]
@@ -278,7 +281,7 @@ def test_an_agent_that_dies_is_started_again_and_no_other(tmp_path, capsys):
         dead.kill()
         dead.wait()
         stack.restart_dead_agents()
-        assert capsys.readouterr().out == "agent-1 died: starting it again.\n"
+        assert capsys.readouterr().out == "agent-1 died: starting it again. It was ended by SIGKILL.\n"
         assert stack.processes.running["agent-1"].poll() is None
         assert stack.processes.running["agent-services"] is other
 

@@ -96,7 +96,7 @@ def test_a_child_that_ends_before_it_is_ready_is_reported_with_what_this_run_has
     with Processes(logs) as processes, pytest.raises(ProcessError) as failure:
         processes.start("broker", fails, ready=lambda: False)
     assert "The broker process ended with code 3 before it was ready" in str(failure.value)
-    assert str(failure.value).endswith("broker.log:\nno such broker")
+    assert str(failure.value).endswith(f" no such broker (more in {logs / 'broker.log'})")
 
 
 def test_a_child_that_ends_while_another_process_answers_for_it_is_not_ready(logs):

@@ -7,14 +7,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from local_stack import serving, serving_programs
-from local_stack.errors import ProcessError, StackError
+from local_stack.errors import StackError
 from local_stack.grafana import find_grafana, grafana_command, grafana_environment
-from local_stack.processes import PACKAGE_PARENT, Processes
+from local_stack.processes import PACKAGE_PARENT
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import run
 
@@ -56,25 +55,6 @@ def test_a_port_in_use_is_one_line_with_the_option_that_changes_it(option, tmp_p
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"Port {ports[option]} cannot be used" in done.stderr
     assert f"{option} 0 takes a free one" in done.stderr
-
-
-def test_a_part_that_dies_time_and_again_is_given_up_with_the_end_of_its_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving, "SHORT_LIFE_SECONDS", 600)  # it is killed at once, if this machine lets us
-    with Processes(tmp_path / "logs") as processes:
-        running = object.__new__(serving.Serving)  # with one part, which cannot live
-        running.stack = SimpleNamespace(processes=processes)
-        code = "import time; print('out of disk space', flush=True); time.sleep(600)"
-        log = processes.log("broker")
-        broker = [sys.executable, "-c", code]
-        running.parts = [serving.Part("broker", broker, {}, lambda: "disk" in log.read_text())]
-        running._start(running.parts[0])
-        with pytest.raises(ProcessError) as failure:
-            for _ in range(serving.MOST_SHORT_LIVES):
-                processes.running["broker"].kill()
-                processes.running["broker"].wait()
-                running.restart_dead_processes()
-    assert "The broker process died 3 times within 600 s of its start" in str(failure.value)
-    assert "out of disk space" in str(failure.value)
 
 
 @pytest.mark.parametrize(

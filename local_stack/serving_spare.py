@@ -1,0 +1,33 @@
+"""Run uvicorn with clearml-serving's app, with all that it needs imported before it is wanted.
+
+    python -m local_stack.serving_spare APP [options of uvicorn]        # begins at a line on standard input
+
+The imports are most of the seconds that inference takes to start. A second process that has them behind it
+takes over at once from one that has died. Until then it listens nowhere, and the server does not know of it.
+"""
+
+import importlib
+import multiprocessing
+import sys
+
+import uvicorn
+from clearml_serving.serving.preprocess_service import BasePreprocessRequest
+
+# What local_stack.serving_inference imports. Not clearml_serving.serving.main, which reports to the server.
+MODULES = ("clearml_serving.serving.model_request_processor", "fastapi", "grpc.aio", "kafka", "lz4.frame")
+
+
+def main() -> None:
+    for name in MODULES:
+        importlib.import_module(name)
+    BasePreprocessRequest.load_modules()  # the engines'
+    if not sys.stdin.readline():  # whoever would have wanted it is gone
+        return
+    if sys.platform == "linux":
+        # Workers take what is imported along, too. Elsewhere a fork of a process with threads may hang.
+        uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]
+    uvicorn.main()
+
+
+if __name__ == "__main__":
+    main()
