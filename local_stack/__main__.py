@@ -1,11 +1,9 @@
 """The command line: `python -m local_stack up`, or `local-stack up` where it is installed."""
 
-from .interrupts import ignore_signals, take_signals
+from .interrupts import INTERRUPTED, end_at_once, ignore_signals, take_signals
 
 if __name__ == "__main__":
-    # Whatever ends this process ends it the same way, so that what it started is stopped. The imports below
-    # take a while: this comes first.
-    take_signals()
+    end_at_once()  # the imports below take a while
 
 import argparse
 import io
@@ -14,8 +12,8 @@ import shlex
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from rich.console import Console
@@ -25,6 +23,7 @@ from .deployment import DeploymentCommand
 from .endpoint_names import NameClashes
 from .errors import StackError
 from .loopback import HOST, without_proxies
+from .queue_watch import UnheardQueues
 from .server.auth import USER
 from .serving import Ports, Serving
 from .serving_programs import find_programs
@@ -55,7 +54,7 @@ def run_in_terminal(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         ignore_signals()
         print("\nStopped.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read the lines is gone, such as a tee that got the same Ctrl-C
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in the buffer
         return 1
@@ -89,24 +88,34 @@ def run_up(settings: Settings, with_serving: bool) -> int:
         try:
             introduce_stack(stack)
             deployment = introduce_serving(settings, serving) if serving else None
-            clashes = NameClashes(serving) if serving else None
+            looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
+            if deployment:
+                looks.append(deployment.poll)
+            if serving:
+                looks += [NameClashes(serving).poll, serving.restart_dead_processes]
             print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
-            restarted = [*stack.agents, *(serving.names() if serving else []), DEPLOYMENT]
+            restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
             while not (report := stack.processes.unexpected_end(restarted)):
-                if deployment:
-                    deployment.poll()
-                if clashes:
-                    clashes.poll()
+                look_around(looks)
                 time.sleep(POLL_SECONDS)
-                stack.restart_dead_agents()
-                if serving:
-                    serving.restart_dead_processes()
         except KeyboardInterrupt:  # the way to stop it
             ignore_signals()
             print("\nStopping.")
             return 0
         print(report, file=sys.stderr)
         return 1
+
+
+def look_around(looks: Sequence[Callable[[], None]]) -> None:
+    """Let each look after what is its own. None keeps another from it where a disk is full, say."""
+    for look in looks:
+        try:
+            look()
+        except BrokenPipeError:  # whoever read the lines is gone
+            raise
+        except OSError as error:
+            with suppress(OSError):  # the disk that the lines go to may be the one
+                print(f"A look at the parts failed ({error}): it is tried again.", file=sys.stderr)
 
 
 def start_stack(settings: Settings, with_serving: bool) -> Stack:
@@ -185,6 +194,7 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
 
 def run() -> None:
     """Run the command line and end this process."""
+    # Whatever ends this process ends it the same way, so that what it started is stopped.
     take_signals()
     code = main()
     ignore_signals()  # nothing is left to be stopped

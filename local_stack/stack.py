@@ -21,6 +21,7 @@ import psutil
 from .agents import agent_part, take_up_again
 from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
+from .home_checks import check_home, disk_error, note_start
 from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
 from .server.addresses import origin_of
@@ -110,8 +111,15 @@ class Stack:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> "Stack":
+        try:
+            return self._start()
+        except OSError as error:
+            raise disk_error(error, self.home) from error
+
+    def _start(self) -> "Stack":
         with ExitStack() as cleanup:
             lock = self._claim_home(cleanup)
+            check_home(self.home)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without
             if self.agents and any(map(str.isspace, str(self.home))):  # which clearml-agent refuses
@@ -133,6 +141,7 @@ class Stack:
                     ready=self._answers,
                     pass_fds=[descriptor],
                 )
+            note_start(self.home)
             if self.agents:
                 leftovers = self._scratch / AGENTS_TEMPORARY  # of agents that were killed
                 shutil.rmtree(leftovers, ignore_errors=True)
@@ -153,6 +162,10 @@ class Stack:
         What they ran may go on, but for pipeline controllers: the next agent executes these again.
         """
         self._agents.poll()
+
+    def restarted(self) -> list[str]:
+        """Return the names of the processes that `restart_dead_agents` looks after."""
+        return self._agents.names()
 
     def _agent_part(self, name: str) -> Part:
         queues = self._agent_queues

@@ -20,10 +20,10 @@ import pytest
 import requests
 
 from local_stack import waiting
-from local_stack.__main__ import introduce_serving, introduce_stack, main, proxy_exemption
+from local_stack.__main__ import introduce_serving, introduce_stack, look_around, main, proxy_exemption
 from local_stack.errors import StackError
 from local_stack.processes import PACKAGE_PARENT, is_alive
-from local_stack.stack import Stack
+from local_stack.stack import Stack, call
 from local_stack.supervision import Part
 from local_stack.waiting import Child
 
@@ -159,6 +159,64 @@ def test_a_home_that_cannot_be_made_is_one_line_with_the_remedy(tmp_path):
     told = refusal("--home", tmp_path / "file" / "home", "--port", 0)
     assert "cannot be used (Not a directory)" in told
     assert "--home" in told
+
+
+def test_ctrl_c_during_the_imports_is_one_line_and_leaves_nothing(tmp_path):
+    # Python tells of each import on the same stream.
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        *COMMAND[1:],
+        "up",
+        "--home",
+        tmp_path / "home",
+        "--port",
+        0,
+    ]
+    with Child(command, cwd=PACKAGE_PARENT) as up:
+        up.wait_for(r"\| argparse\n")
+        up.send_signal(signal.SIGINT)
+        assert up.wait_for_end() == 130
+        told = [line for line in up.printed.lines if not line.startswith("import time:")]
+    assert "".join(told).strip() == "Stopped."
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_home_with_something_wrong_in_it_is_one_line_with_the_remedy(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "local_stack.lock").touch()
+    (tmp_path / "home" / "logs").touch()
+    assert "logs is a file, and a folder belongs there" in refusal("--home", tmp_path / "home", "--port", 0)
+
+
+def test_a_disk_without_room_is_one_line_with_the_remedy(tmp_path):
+    script = (
+        f"ulimit -f 0; exec {shlex.join(COMMAND)} up --port 0 --home {shlex.quote(str(tmp_path / 'home'))}"
+    )
+    done = waiting.run(["sh", "-c", script], cwd=PACKAGE_PARENT)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "(File too large): free some space and start again" in done.stderr
+
+
+def test_up_says_that_nobody_listens_to_a_queue(up, tmp_path):
+    url = re.search(r"running at (\S+)\. ", str(up.printed))[1]
+    home = tmp_path / "home"
+    queue = call(url, home, "queues.get_all", name="^default$")["queues"][0]["id"]
+    task = call(url, home, "tasks.create", name="waits", type="training")["id"]
+    call(url, home, "tasks.enqueue", task=task, queue=queue)
+    up.wait_for("1 task waits in the queue 'default', and no agent listens to it")
+
+
+def test_a_look_that_fails_keeps_no_other_from_its_own(capsys):
+    looked = []
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    look_around([fail, lambda: looked.append(1)])
+    assert looked == [1]
+    assert "No space left on device" in capsys.readouterr().err
 
 
 def test_the_folder_of_all_stacks_may_be_a_home_and_is_never_emptied(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from local_stack import waiting
 from local_stack.interrupts import interrupt, uninterrupted
 from local_stack.processes import PACKAGE_PARENT
+from local_stack.waiting import Child
 
 pytestmark = pytest.mark.e2e
 
@@ -54,6 +55,27 @@ def test_other_errors_that_python_drops_are_told_of_as_ever():
 def test_an_interrupt_that_nobody_catches_is_one_line_and_the_end_by_that_signal():
     done = run("from local_stack.interrupts import take_signals\ntake_signals()\nraise KeyboardInterrupt")
     assert (done.stderr, done.returncode) == ("\nStopped.\n", -signal.SIGINT)
+
+
+IMPORTS = """
+from local_stack.interrupts import end_at_once
+end_at_once()
+try:
+    print("importing", flush=True)
+    import time
+    time.sleep(600)
+except BaseException:  # as some modules do
+    print("swallowed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_during_imports_it_is_one_line_whatever_they_catch(name):
+    with Child([sys.executable, "-c", IMPORTS], cwd=PACKAGE_PARENT, apart=True) as child:
+        child.wait_for("importing")
+        child.send_signal(name)
+        assert child.wait_for_end() == 130
+        assert (str(child.printed), str(child.errors)) == ("importing\n", "\nStopped.\n")
 
 
 def run(code: str) -> subprocess.CompletedProcess:
