@@ -17,6 +17,8 @@ from .server.auth import Credentials
 FOLDERS = ("server", "server/files", "server/uploads", "logs", "cache", "agent", "prometheus", "alertmanager")
 FILES = ("clearml.conf", "port", "server/credentials.json", "server/clearml.sqlite")
 
+# What SQLite says of a damaged database, or of one without the tables of the server.
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DATABASE, KEYS, STARTED = "clearml.sqlite", "credentials.json", "started"
 
@@ -77,7 +79,13 @@ def has_files(folder: Path) -> bool:
 
 def check_database(path: Path, has_started: bool) -> None:
     """Raise StackError unless the database is whole and, where a server has run, holds what that wrote."""
-    what = fault_of(path, has_started)
+    try:
+        what = fault_of(path, has_started)
+    except sqlite3.OperationalError as error:  # its place, not the database
+        raise StackError(
+            f"{path} cannot be opened ({error}): free space on its disk, give the rights back, or end what "
+            "else uses it. What was stored is still there."
+        ) from error
     if what:
         raise StackError(
             f"{path} {what}: put a copy of it back, or move the folder {path.parent} away to begin anew "
@@ -91,16 +99,20 @@ def fault_of(path: Path, has_started: bool) -> str | None:
     log = path.with_name(f"{path.name}-wal")
     if not path.stat().st_size and not (log.exists() and log.stat().st_size):
         return "is empty" if has_started else None
+    kept = None
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             if path.stat().st_size < MOST_BYTES_CHECKED:
                 (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
                 if verdict != "ok":
                     return f"is damaged ({verdict.splitlines()[-1]})"
-            kept = database.execute("SELECT count(*) FROM documents").fetchone()[0] if has_started else True
-    except sqlite3.Error as error:
-        return f"cannot be read ({error})" if is_locked(error) else f"is damaged ({error})"
-    return None if kept else "has been emptied: it has no queue, project or task in it"
+            if has_started:
+                kept = database.execute("SELECT 1 FROM documents").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in DAMAGE:
+            return f"is damaged ({error})"
+        raise
+    return None if kept or not has_started else "has been emptied: it has no queue, project or task in it"
 
 
 def disk_error(error: OSError, home: Path) -> StackError:
@@ -110,7 +122,3 @@ def disk_error(error: OSError, home: Path) -> StackError:
     if error.errno in FULL:
         remedy = "free some space and start again. What was stored is still there"
     return StackError(f"{where} cannot be written or read ({what}): {remedy}.")
-
-
-def is_locked(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)

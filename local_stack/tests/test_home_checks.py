@@ -162,6 +162,22 @@ def test_a_database_that_is_not_as_the_server_left_it(home, how, told):
     assert f"put a copy of it back, or move the folder {home / 'server'} away" in line
 
 
+def test_a_database_that_cannot_be_opened_now_is_not_called_damaged(home, monkeypatch):
+    class Database(sqlite3.Connection):
+        def execute(self, *_: object) -> None:
+            error = sqlite3.OperationalError("disk I/O error")  # as where its log finds no room
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+            raise error
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        home_checks.sqlite3, "connect", lambda *words, **options: connect(*words, factory=Database, **options)
+    )
+    line = refusal(home)
+    assert "clearml.sqlite cannot be opened (disk I/O error): free space" in line
+    assert "damaged" not in line
+
+
 @pytest.mark.parametrize("left", ["files/model", "started"])
 def test_either_the_files_or_the_mark_tells_that_there_was_a_database(home, left):
     for name in {"files/model", "started"} - {left}:
