@@ -15,7 +15,7 @@ from .processes import GRACE_SECONDS, PACKAGE_PARENT, READY_SECONDS, Processes
 
 # Seconds before each attempt in a row. Who was killed is back at once; who cannot live does not keep the
 # machine busy.
-PAUSES = (0, 0, 1, 2, 4, 8, 16, 30)
+PAUSES = (0, 0, 1, 2, 4, 8, 15)
 STEADY_SECONDS = 5  # with so long a life as a part that is ready, its row of attempts begins anew
 SPARE_SECONDS = 30  # between two spares that were not needed, or died
 
@@ -80,6 +80,8 @@ class Supervisor:
                     self._note_end(life)
             if life.next_attempt is not None and time.monotonic() >= life.next_attempt:
                 self._try_again(life)
+            if life.part.spare and (life.ready or life.next_attempt is not None):
+                self._keep_spare(life)
 
     def names(self) -> list[str]:
         """Return the names of all processes that are looked after here."""
@@ -90,17 +92,14 @@ class Supervisor:
         if life.kill_at is not None:
             if time.monotonic() > life.kill_at:
                 self.processes.running[name].kill()
-        elif life.ready:
-            if life.part.spare:
-                self._keep_spare(life)
-        elif life.part.ready():
+        elif not life.ready and life.part.ready():
             life.ready, life.since = True, time.monotonic()
             if life.told:
                 life.told = ""
                 say(f"{name} is back.")
             for follower in self.followers.get(name, ()):
                 self._end(self.lives[follower], "")
-        elif age > READY_SECONDS:
+        elif not life.ready and age > READY_SECONDS:
             self._end(life, f"it was not ready within {READY_SECONDS} s")
 
     def _end(self, life: Life, fault: str) -> None:

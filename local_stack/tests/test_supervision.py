@@ -81,7 +81,7 @@ def test_what_cannot_start_is_tried_after_pauses_that_grow_and_told_of_once(proc
         if second == 60:
             kill(processes, "broker")
     pauses = [later - earlier for earlier, later in pairwise(tried)]
-    assert pauses[:8] == [1, 1, 2, 4, 8, 16, 30, 30]  # a look comes once a second here
+    assert pauses[:8] == [1, 1, 2, 4, 8, 15, 15, 15]  # a look comes once a second here
     assert processes.is_running("broker")
     taken.clear()
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_what_ends_by_itself_is_told_of_with_the_line_of_its_log_that_says_why(p
             processes.running["prometheus"].wait()
         supervisor.poll()
     log = processes.log("prometheus").read_text()
-    assert 6 <= log.count("bye") <= 8  # after 0, 0, 1, 2, 4, 8 and 16 seconds, noticed late or at once
+    assert 6 <= log.count("bye") <= 8  # after 0, 0, 1, 2, 4, 8 and 15 seconds, noticed late or at once
     (line,) = capsys.readouterr().out.splitlines()
     assert line == ("prometheus died: starting it again. It ended with code 3: bind: address already in use.")
 
@@ -204,6 +204,28 @@ def test_without_a_spare_the_next_one_begins_by_itself_and_spares_that_die_are_f
     kill(processes, "inference")
     supervisor.poll()
     wait_until(lambda: released(processes)() == 2, "the next one's work")
+
+
+def test_a_spare_is_made_ready_while_a_port_is_taken(processes, clock):
+    taken = [True]
+
+    def check() -> None:
+        if taken:
+            raise StackError("Port 8080 cannot be used")
+
+    supervisor = supervise(processes, part("inference", WAITS, spare=True, check=check))
+    for name in ("inference-spare", "inference"):
+        kill(processes, name)
+    for second in (31, 60):
+        clock.now = second
+        supervisor.poll()
+    spare = processes.running["inference-spare"]
+    assert spare.poll() is None
+    assert not processes.is_running("inference")
+    taken.clear()
+    clock.now += max(PAUSES)
+    supervisor.poll()
+    assert processes.running["inference"] is spare
 
 
 def test_an_agents_tasks_go_on_when_it_has_died(processes):

@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -357,6 +360,27 @@ def test_inference_is_started_again_with_the_models_it_had(deployment):
 
     wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.output)
     assert deployment.part("serving_inference").pid != dead.pid
+
+
+def test_a_part_whose_port_is_taken_holds_up_no_other_and_is_back_when_it_is_free(deployment):
+    before = deployment.post(ROW).json()
+    port = urlsplit(deployment.url).port
+    deployment.part("serving_inference").kill()
+    with wait_until(lambda: listen(port), "the port"):
+        deployment.process.wait_for(rf"inference is still down, .* Port {port} cannot be used")
+        dead = deployment.part("alertmanager")
+        dead.kill()
+        deployment.process.wait_for(r"alertmanager is back\.")
+        assert deployment.part("alertmanager").pid != dead.pid
+        assert deployment.process.poll() is None
+    deployment.process.wait_for(r"inference is still down(.|\n)*inference is back\.")
+    assert deployment.post(ROW).json() == before
+
+
+def listen(port: int) -> socket.socket | None:
+    """A listener on a port of this machine, as soon as nobody else has it."""
+    with suppress(OSError):
+        return socket.create_server(("127.0.0.1", port))
 
 
 # The story
