@@ -278,6 +278,7 @@ def test_new_lines_come_once_even_those_that_were_reported_late(api, browser, ta
     log(api, task, "late", timestamp=5)
     found = read(api, browser, task, after=last)
     assert (found["lines"], found["live"]) == (["late"], True)
+    api("tasks.started", task=task)
     api("tasks.stopped", task=task)
     found = read(api, browser, task, after=found["last"])
     assert (found["lines"], found["live"]) == ([], False)
@@ -286,6 +287,7 @@ def test_new_lines_come_once_even_those_that_were_reported_late(api, browser, ta
 def test_many_new_lines_come_in_several_answers(api, browser, task):
     last = read(api, browser, task)["last"]
     log(api, task, *map(str, range(120)))
+    api("tasks.started", task=task)
     api("tasks.stopped", task=task)  # what came before the end is not lost
     numbers = iter(range(120))
     for count, more in ((50, True), (50, True), (20, False)):
