@@ -14,7 +14,7 @@ from .documents import Document
 from .errors import validation_error
 from .lists import as_list
 from .paths import Path, parse_path, select_fields
-from .projects.state import with_subprojects
+from .projects.state import projects_below
 from .query import FIELDS, only_fields_of, page_of, search
 from .store import Scroll, Store, new_id
 from .users.state import find_user, public
@@ -49,8 +49,7 @@ def list_documents(
     only_fields = only_fields_of(request)
 
     def find() -> list[Document]:
-        candidates = _candidates(store, kind, request) if documents is None else documents
-        return search(candidates, _with_subprojects(store, kind, request), FIELDS[kind])
+        return find_documents(store, kind, request, documents)
 
     answer: Document = {}
     if "scroll_id" in request or "size" in request:
@@ -59,6 +58,14 @@ def list_documents(
         found = page_of(find(), request)
     chosen = _joined(store, kind, found, only_fields) if join else select_fields(found, only_fields)
     return {f"{kind}s": chosen, **answer}
+
+
+def find_documents(
+    store: Store, kind: str, request: Document, documents: Iterable[Document] | None = None
+) -> list[Document]:
+    """Return all documents that the request asks for, in its order."""
+    candidates = _candidates(store, kind, request) if documents is None else documents
+    return search(candidates, _with_subprojects(store, kind, request), FIELDS[kind])
 
 
 def _get(store: Store, kind: str, key: str) -> Document | None:
@@ -86,9 +93,8 @@ def _with_subprojects(store: Store, kind: str, request: Document) -> Document:
     named = as_list(request.get("project", []))
     if kind not in ("task", "model") or not named or not request.get("include_subprojects"):
         return request
-    found = [store.get("project", key) for key in named if isinstance(key, str)]
-    below = [member["id"] for project in found if project for member in with_subprojects(store, project)]
-    return {**request, "project": [*named, *below]}
+    below = projects_below(store, [key for key in named if isinstance(key, str)])
+    return {**request, "project": [*named, *(below or ())]}
 
 
 def _scroll(

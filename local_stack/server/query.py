@@ -98,6 +98,11 @@ def search(documents: Iterable[Document], request: Document, fields: Fields) -> 
     return sort_documents(found, orders)
 
 
+def fitting(documents: Iterable[Document], request: Document, fields: Fields) -> list[Document]:
+    """Return all documents that the conditions fit, hidden ones too."""
+    return search(documents, {**request, "search_hidden": True}, fields)
+
+
 def page_of(documents: list[Document], request: Document) -> list[Document]:
     """Return the page of the documents that the request asks for."""
     size = request.get("page_size", PAGE_SIZE)

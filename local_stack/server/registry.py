@@ -11,6 +11,8 @@ from .store import Store
 
 # (store, request), and the caller as well where the endpoint asks for it.
 Handler = Callable[..., Document]
+# Calls that take the conditions of lists.
+LISTING_CALLS = ("get_all", "get_all_ex", "get_by_id_ex", "reports.get_task_data")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Endpoint:
         """Return the schema of a field in requests of this endpoint."""
         if self.schemas and field in self.schemas:
             return self.schemas[field]
-        if self.name.endswith((".get_all", ".get_all_ex", ".get_by_id_ex")):
+        if self.name.endswith(LISTING_CALLS):
             return LISTING.get(field, FILTER)
         return FIELDS.get(field, object)
 
@@ -52,7 +54,7 @@ class Service(dict[str, Endpoint]):
     """The endpoints of a service, or of a part of it, by their names."""
 
     def endpoint(
-        self, name: str, *required: str, with_caller: bool = False, **schemas: Any
+        self, name: str, /, *required: str, with_caller: bool = False, **schemas: Any
     ) -> Callable[[Handler], Handler]:
         """Let the decorated function answer `service.action`.
 

@@ -15,7 +15,10 @@ from .events.sample_endpoints import service as event_samples
 from .login.callers import Caller
 from .login.endpoints import service as login
 from .models.endpoints import service as models
+from .organization.endpoints import service as organization
+from .organization.workloads import service as workloads
 from .projects.endpoints import service as projects
+from .projects.query_endpoints import service as project_queries
 from .queues.endpoints import service as queues
 from .queues.metric_endpoints import service as queue_metrics
 from .registry import Endpoint
@@ -30,8 +33,9 @@ from .workers.endpoints import service as workers
 log = logging.getLogger("local_stack.server")
 
 SERVICES = (
-    about, login, users, projects, tasks, task_parameters, task_status, models, queues, workers, events,
-    event_samples, event_logs, queue_metrics, serving,
+    about, login, users, projects, project_queries, tasks, task_parameters, task_status, models, queues,
+    workers, events, event_samples, event_logs, queue_metrics, serving, organization,
+    workloads,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}
 

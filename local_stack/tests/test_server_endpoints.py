@@ -108,7 +108,10 @@ def test_no_body_of_the_wrong_kind_crashes_an_endpoint(api, body):
 def failing_calls(task: str, model: str) -> dict[str, tuple[str, dict]]:
     """Calls that fail after they have begun to change something."""
     return {
-        "a project whose parent is made first": ("projects.create", {"name": "new parent/ /child"}),
+        "a pipeline that is cloned into a new project before its queue is looked for": (
+            "pipelines.start_pipeline",
+            {"task": task, "queue": "nobody", "new_project_name": "a new one"},
+        ),
         "tasks of which the last is gone": ("tasks.archive", {"tasks": [task, "nobody"]}),
         "a model whose task may not be published": (
             "models.set_ready",

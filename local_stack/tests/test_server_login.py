@@ -241,6 +241,15 @@ def test_files_are_read_by_the_session_and_not_changed(ui, session):
     assert ui.connect().get(path, headers=by_proxy).status_code == 401
 
 
+def test_a_prepared_table_is_fetched_by_a_link(ui, session):
+    table = {"entity_type": "task", "only_fields": ["name"], "field_mappings": [{"field": "name"}]}
+    prepared = session.post("/organization.prepare_download_for_get_all", json=table, headers=FROM_UI).json()
+    link = f"/organization.download_for_get_all?prepare_id={prepared['data']['prepare_id']}"
+    assert session.get(link).text.splitlines()[0].endswith('"name"')
+    assert session.delete(link).status_code == 401
+    assert ui.connect().get(link).status_code == 401
+
+
 def test_a_session_that_has_ended_does_not_stand_in_the_way_of_the_pages_cookie(ui):
     ui.client.post("/files", files={"seen.txt": b"text"}, headers=ui.headers)
     browser = ui.connect(cookies={COOKIE: "ended"}, follow_redirects=True)

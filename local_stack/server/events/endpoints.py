@@ -146,9 +146,13 @@ def _series(store: Store, owner: Document, request: Document) -> dict[str, dict[
 
 @service.endpoint("events.multi_task_scalar_metrics_iter_histogram", "tasks", samples=SAMPLES)
 def get_multi_task_scalar_series(store: Store, request: Document) -> Document:
-    """Return {metric: {variant: {task: {"name", "x", "y"}}}}; the name is the task's."""
     if not 1 <= len(request["tasks"]) <= MOST_TASKS:
         raise validation_error(f"tasks should name 1 to {MOST_TASKS} of them")
+    return compared_series(store, request)
+
+
+def compared_series(store: Store, request: Document) -> Document:
+    """Return {metric: {variant: {task: {"name", "x", "y"}}}}; the name is the task's."""
     answer: dict[str, Document] = {}
     for owner in state.owners_of(store, request):
         for metric, variants in _series(store, owner, request).items():

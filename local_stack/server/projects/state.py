@@ -1,5 +1,6 @@
 """The tree of projects: how they are found, made, renamed and listed with what is in them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..documents import Document
@@ -7,21 +8,32 @@ from ..errors import ApiError, already_exists, check_name, missing_field
 from ..query import HIDDEN
 from ..store import Store, new_document, now
 
-MOST_PARTS = 50  # of a project's name
+MOST_PARTS = 10  # of a project's name, as in ClearML
+# System tags, and the hidden projects that hold what has them.
+PIPELINE, DATASET, REPORT = "pipeline", "dataset", "reports"
+PIPELINES, DATASETS, REPORTS = ".pipelines", ".datasets", ".reports"
 
 
 def find_project(store: Store, name: str) -> Document | None:
     return next((project for project in store.all("project") if project["name"] == name), None)
 
 
-def _split_name(name: str) -> list[str]:
-    parts = name.split("/")
-    if not all(part.strip() for part in parts):
-        raise ApiError(400, 407, f"Invalid project name: {name!r} has an empty part")
-    check_name("project", name)
+def split_name(name: str) -> list[str]:
+    """Return the parts of a project's name, without what is too much: spaces around them, empty ones."""
+    parts = [part for part in (part.strip() for part in name.split("/")) if part]
+    if not parts:
+        raise ApiError(400, 407, f"Invalid project name: {name!r} has no part that is not empty")
+    check_name("project", "/".join(parts))
     if len(parts) > MOST_PARTS:
-        raise ApiError(400, 407, f"Invalid project name: {len(parts)} parts are more than {MOST_PARTS}")
+        raise ApiError(
+            400, 409, f"Project path exceeds the maximum depth of {MOST_PARTS}: {len(parts)} parts"
+        )
     return parts
+
+
+def name_in(location: str | None, basename: str) -> str:
+    """Return the name of a project below another one, or at the top."""
+    return f"{location}/{basename}" if location else basename
 
 
 def _is_hidden(name: str) -> bool:
@@ -33,13 +45,28 @@ def find_or_create_project(store: Store, name: str, **fields: Any) -> str:
     existing = find_project(store, name)
     if existing:
         return str(existing["id"])
-    parts = _split_name(name)
-    parent = find_or_create_project(store, "/".join(parts[:-1])) if len(parts) > 1 else None
+    parts = split_name(name)
+    name = "/".join(parts)
+    if existing := find_project(store, name):
+        return str(existing["id"])
+    parent = _parent_of(store, name)
     hidden = [HIDDEN] if _is_hidden(name) else []
     project = {"name": name, "basename": parts[-1], "description": "", **new_document(**fields)}
     project |= {"parent": parent, "system_tags": sorted({*hidden, *project["system_tags"]})}
     store.put("project", project)
     return str(project["id"])
+
+
+def _parent_of(store: Store, name: str) -> str | None:
+    """Return the id of the project that a name is below, made if need be; None for one at the top."""
+    location = name.rpartition("/")[0]
+    return find_or_create_project(store, location) if location else None
+
+
+def touch_project(store: Store, project_id: str | None) -> None:
+    """Note that something has changed in the project, if there is one."""
+    if project_id and store.get("project", project_id):
+        store.patch("project", project_id, last_update=now())
 
 
 def with_subprojects(store: Store, project: Document) -> list[Document]:
@@ -48,14 +75,14 @@ def with_subprojects(store: Store, project: Document) -> list[Document]:
     return [p for p in store.all("project") if p["id"] == project["id"] or p["name"].startswith(prefix)]
 
 
-def path_to(store: Store, project: Document) -> list[str]:
-    """Return the ids of the projects above this one, the highest first."""
-    path: list[str] = []
-    parent = project.get("parent")
-    while parent and (found := store.get("project", parent)):
-        path.insert(0, parent)
-        parent = found.get("parent")
-    return path
+def ancestors(store: Store, project_id: str) -> list[str]:
+    """Return the ids of the projects above one, the nearest first."""
+    found = []
+    project = store.get("project", project_id)
+    while project and project["parent"]:
+        found.append(project["parent"])
+        project = store.get("project", project["parent"])
+    return found
 
 
 def contents(store: Store, kind: str, project: Document) -> list[Document]:
@@ -64,12 +91,16 @@ def contents(store: Store, kind: str, project: Document) -> list[Document]:
     return [document for document in store.all(kind) if document.get("project") in ids]
 
 
-def projects_below(store: Store, project_ids: list[str] | None) -> set[str] | None:
+def projects_below(store: Store, project_ids: Iterable[str] | None) -> set[str] | None:
     """Return the ids of the projects and of those below them; None if no project is named."""
-    if not project_ids:
+    top = set(project_ids or ())
+    if not top:
         return None
-    named = [project for key in project_ids if (project := store.get("project", key))]
-    return {inner["id"] for project in named for inner in with_subprojects(store, project)}
+    return {
+        project["id"]
+        for project in store.all("project")
+        if not top.isdisjoint([project["id"], *ancestors(store, project["id"])])
+    }
 
 
 def project_to_move_to(store: Store, request: Document) -> str | None:
@@ -83,16 +114,17 @@ def project_to_move_to(store: Store, request: Document) -> str | None:
     return None
 
 
-def rename_project(store: Store, project: Document, name: str) -> None:
-    """Rename the project and move those below it along."""
+def place_project(store: Store, project: Document, name: str) -> None:
+    """Give the project a name, which is its place too, and move those below it along."""
     old = project["name"]
-    _split_name(name)
-    if name.startswith(old + "/"):
-        raise ApiError(400, 408, f"Cannot update project location: {name!r} is below {old!r}")
+    members = with_subprojects(store, project)
+    split_name(name)
+    for member in members:
+        split_name(name + member["name"][len(old) :])  # as it may be too deep
     if find_project(store, name):
         raise already_exists("project", name)
-    parent = find_or_create_project(store, name.rpartition("/")[0]) if "/" in name else None
-    for member in with_subprojects(store, project):
+    parent = _parent_of(store, name)
+    for member in members:
         moved = name + member["name"][len(old) :]
         changed = {**member, "name": moved, "basename": moved.rpartition("/")[2], "last_update": now()}
         if _is_hidden(moved) != _is_hidden(member["name"]):

@@ -4,7 +4,7 @@ from ..documents import Document, present_fields
 from ..errors import check_not_empty, invalid_task_status
 from ..listing import list_documents
 from ..models.state import DELETED
-from ..projects.state import find_or_create_project, project_to_move_to, projects_below
+from ..projects.state import find_or_create_project, project_to_move_to, projects_below, touch_project
 from ..registry import Service
 from ..schemas import EXECUTION, Map
 from ..store import Store
@@ -28,7 +28,7 @@ def _new_task(store: Store, request: Document) -> Document:
 def create_task(store: Store, request: Document) -> Document:
     task = _new_task(store, request)
     store.put("task", task)
-    state.touch_project(store, task.get("project"))
+    touch_project(store, task.get("project"))
     return {"id": task["id"]}
 
 
@@ -89,7 +89,7 @@ def clone_task(store: Store, request: Document) -> Document:
     checked = {"project": given.get("project"), "parent": given.get("parent"), "models": models}
     state.check_references(store, task, *(field for field, value in checked.items() if every or value))
     store.put("task", task)
-    state.touch_project(store, task.get("project"))
+    touch_project(store, task.get("project"))
     return {"id": task["id"], **({"new_project": new_project} if new_project else {})}
 
 
@@ -122,9 +122,9 @@ def move_tasks(store: Store, request: Document) -> Document:
     project = project_to_move_to(store, request)
     for task_id in request["ids"]:
         task = store.get_required("task", task_id)
-        state.touch_project(store, task.get("project"))
+        touch_project(store, task.get("project"))
         state.save_task(store, {**task, "project": project}, updated=False)
-    state.touch_project(store, project)
+    touch_project(store, project)
     return {"project_id": project}
 
 
@@ -161,7 +161,7 @@ def _changed(store: Store, task: Document, fields: Document, updated: bool) -> D
         return {"updated": 0, "fields": {}}
     task.update(fields)
     state.save_task(store, task, updated)
-    state.touch_project(store, task.get("project"))
+    touch_project(store, task.get("project"))
     times = ("last_change", "last_update") if updated else ("last_change",)
     return {"updated": 1, "fields": {**fields, **present_fields(times, task)}}
 

@@ -14,6 +14,7 @@ from ..errors import (
 )
 from ..events.state import delete_events
 from ..models.state import DELETED, publish_model, remove_model
+from ..projects.state import touch_project
 from ..queues.state import remove_from_queues
 from ..store import Store, new_document, now
 from ..tags import checked_tags
@@ -55,12 +56,6 @@ def save_task(store: Store, task: Document, updated: bool = True) -> None:
     if updated:
         task["last_update"] = task["last_change"]
     store.put("task", task)
-
-
-def touch_project(store: Store, project_id: str | None) -> None:
-    """Note that something has changed in the project, if there is one."""
-    if project_id and store.get("project", project_id):
-        store.patch("project", project_id, last_update=now())
 
 
 def check_type(kind: str) -> None:

@@ -6,9 +6,10 @@ from ..auth import COMPANY
 from ..documents import Document, present_fields
 from ..errors import ApiError
 from ..listing import list_documents
+from ..projects.state import projects_below
 from ..registry import Service
 from ..store import Store
-from .state import find_user, keep_user, public
+from .state import MOST_ROWS, find_user, keep_user, public
 
 service = Service()
 
@@ -19,7 +20,6 @@ GETTING_STARTED = {
     "install": "pip install clearml",
     "packageName": "clearml",
 }
-MOST_ROWS = 1000  # of a table in a CSV file: ClearML's default
 
 
 @service.endpoint("users.get_current_user")
@@ -53,14 +53,9 @@ def get_all_users_ex(store: Store, request: Document) -> Document:
 
 def _is_active(store: Store, projects: list[str]) -> bool:
     """Return whether the user has made anything in the projects or below them, for none in any project."""
-    if not projects:
-        return bool(store.all("task") or store.all("model"))
-    known = {project["id"]: project["name"] for project in store.all("project")}
-    names = [known[project] for project in projects if project in known]
-    inside = {
-        key for key, name in known.items() if any(name == top or name.startswith(f"{top}/") for top in names)
-    }
-    return any(made.get("project") in inside for kind in ("task", "model") for made in store.all(kind))
+    inside = projects_below(store, projects)
+    documents = store.all("task") + store.all("model")
+    return any(inside is None or made.get("project") in inside for made in documents)
 
 
 @service.endpoint("users.update", "user", user=str, given_name=str, family_name=str, avatar=str)

@@ -4,6 +4,7 @@ from ..auth import COMPANY, USER
 from ..documents import Document
 from ..store import Store, now
 
+MOST_ROWS = 1000  # of a table in a CSV file: ClearML's default, which the web UI is told
 FIELDS = {"id", "name", "company", "created", "given_name", "family_name", "avatar", "email", "role"}
 
 

@@ -1,0 +1,1 @@
+"""What concerns all projects: tags, counts, workloads and tables as files."""
