@@ -22,6 +22,7 @@ from .projects.query_endpoints import service as project_queries
 from .queues.endpoints import service as queues
 from .queues.metric_endpoints import service as queue_metrics
 from .registry import Endpoint
+from .reports.endpoints import service as reports
 from .serving.endpoints import service as serving
 from .store import Store
 from .tasks.endpoints import service as tasks
@@ -34,7 +35,7 @@ log = logging.getLogger("local_stack.server")
 
 SERVICES = (
     about, login, users, projects, project_queries, tasks, task_parameters, task_status, models, queues,
-    workers, events, event_samples, event_logs, queue_metrics, serving, organization,
+    workers, events, event_samples, event_logs, queue_metrics, serving, reports, organization,
     workloads,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}

@@ -318,10 +318,10 @@ def test_the_web_ui_asks_for_a_version_that_is_never_reached_and_gets_the_newest
 
 
 def test_an_unknown_endpoint_is_named_in_the_answer_and_in_the_log(api, caplog):
-    answer = call(api, "v2.23/reports.create")
+    answer = call(api, "v2.23/reports.share")
     assert answer.status_code == 404
-    assert "reports.create" in meta(answer)["result_msg"]
-    assert caplog.messages == ["unknown endpoint reports.create"]
+    assert "reports.share" in meta(answer)["result_msg"]
+    assert caplog.messages == ["unknown endpoint reports.share"]
 
 
 @pytest.mark.parametrize(

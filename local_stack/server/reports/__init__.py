@@ -1,0 +1,1 @@
+"""Reports: tasks of a type of their own, in hidden projects."""
