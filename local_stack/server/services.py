@@ -17,6 +17,7 @@ from .login.endpoints import service as login
 from .models.endpoints import service as models
 from .organization.endpoints import service as organization
 from .organization.workloads import service as workloads
+from .pipelines.endpoints import service as pipelines
 from .projects.endpoints import service as projects
 from .projects.query_endpoints import service as project_queries
 from .queues.endpoints import service as queues
@@ -35,7 +36,7 @@ log = logging.getLogger("local_stack.server")
 
 SERVICES = (
     about, login, users, projects, project_queries, tasks, task_parameters, task_status, models, queues,
-    workers, events, event_samples, event_logs, queue_metrics, serving, reports, organization,
+    workers, events, event_samples, event_logs, queue_metrics, serving, pipelines, reports, organization,
     workloads,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}

@@ -1,0 +1,1 @@
+"""Pipelines: runs that are started from earlier ones, and deleted."""
