@@ -63,7 +63,6 @@ def get_user_companies(store: Store, request: Document) -> Document:
     "organization.get_entities_count",
     **CONDITIONS,
     active_users=[str],
-    allow_public=bool,
     limit=int,
     search_hidden=bool,
 )

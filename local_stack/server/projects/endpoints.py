@@ -144,7 +144,7 @@ def validate_project_delete(store: Store, request: Document) -> Document:
     }
 
 
-@service.endpoint("projects.delete", "project", delete_external_artifacts=bool)
+@service.endpoint("projects.delete", "project")
 def delete_project(store: Store, request: Document) -> Document:
     """Delete the project and those below it. Their contents go too, or stay without a project."""
     project = store.get_required("project", request["project"])

@@ -125,16 +125,14 @@ def _values(items: Iterable[Mapping[str, Any] | None], request: Document) -> Doc
     return {"total": len(page), "values": page}
 
 
-@service.endpoint(
-    "projects.get_hyperparam_values", "section", "name", section=str, pattern=str, allow_public=bool
-)
+@service.endpoint("projects.get_hyperparam_values", "section", "name", pattern=str)
 def get_hyperparam_values(store: Store, request: Document) -> Document:
     section, name = request["section"], request["name"]
     tasks = _in_projects(store, "task", request.get("projects", []), request)
     return _values((task["hyperparams"].get(section, {}).get(name) for task in tasks), request)
 
 
-@service.endpoint("projects.get_model_metadata_values", "key", key=str, allow_public=bool)
+@service.endpoint("projects.get_model_metadata_values", "key", key=str)
 def get_model_metadata_values(store: Store, request: Document) -> Document:
     models = _in_projects(store, "model", request.get("projects", []), request)
     return _values((model["metadata"].get(request["key"]) for model in models), request)
