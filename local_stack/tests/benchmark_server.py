@@ -74,7 +74,7 @@ def measure_calls(api: Api) -> None:
         "tasks.get_by_id": {"task": task},
         "tasks.create": {"name": "a task", "type": "training"},
         "tasks.edit": {"task": task, "comment": "a comment", "force": True},
-        "tasks.edit_hyper_params": {"task": task, "hyperparams": [parameter]},
+        "tasks.edit_hyper_params": {"task": task, "hyperparams": [parameter], "force": True},
         "tasks.ping": {"task": task},
         "queues.get_all": {"name": "^default$"},
     }
