@@ -15,7 +15,7 @@ def ids(documents: list[dict]) -> list[str]:
 @pytest.fixture
 def tasks_of(api):
     """The ids of the tasks that a request finds, in their order."""
-    return lambda name="get_all_ex", **request: ids(api(f"tasks.{name}", **request)["tasks"])
+    return lambda **request: ids(api("tasks.get_all_ex", **request)["tasks"])
 
 
 # Order
@@ -85,8 +85,13 @@ def test_a_scroll_ends_and_starts_anew_on_request(api, numbered):
     assert ids(answer["tasks"]) == numbered
 
 
-def test_a_scroll_that_is_unknown_is_refused(api):
-    assert refused(api.send("tasks.get_all_ex", size=10, scroll_id="no scroll")) == 1104
+def test_a_scroll_that_is_forgotten_starts_anew(api, numbered):
+    answer = api("tasks.get_all_ex", **PAGED, size=10, scroll_id="forgotten")
+    assert ids(answer["tasks"]) == numbered[:10]
+
+
+def test_a_scroll_needs_a_size(api):
+    assert refused(api.send("tasks.get_all_ex", size=0, scroll_id=None)) == 12
 
 
 # Filters of lists
@@ -175,30 +180,29 @@ def test_a_field_may_be_left_out(api):
 # Ranges
 
 
-@pytest.fixture
-def moment(api) -> tuple[list[str], str, str]:
-    """Tasks, the moment after which they were last changed, and a minute before it."""
+def after(api, *calls: str) -> tuple[list[str], str, str]:
+    """Return tasks, the moment after which the calls changed them, and a minute before it."""
     made = [api.new("task") for _ in range(5)]
     now = datetime.now(UTC).replace(tzinfo=None)
     for task in made:
-        api("tasks.started", task=task)
-        api("tasks.ping", task=task)
+        for call in calls:
+            api(call, task=task)
     return made, now.isoformat(), (now - timedelta(seconds=60)).isoformat()
 
 
-@pytest.mark.parametrize("field", ["last_update", "started"])
-def test_moments_are_compared_in_every_form(moment, tasks_of, field):
-    made, now, before = moment
+@pytest.mark.parametrize(("field", "call"), [("last_update", "tasks.ping"), ("started", "tasks.started")])
+def test_moments_are_compared_in_every_form(api, tasks_of, field, call):
+    made, now, before = after(api, call)
     for since in (f">={now}", [f">={now}"], [now, None]):
         assert set(tasks_of(**{field: since})) == set(made)
     for between in ([f">={before}", f"<={now}"], [before, now]):
         assert tasks_of(**{field: between}) == []
 
 
-def test_moments_are_compared_in_several_fields(moment, tasks_of):
-    made, now, _ = moment
+def test_moments_are_compared_in_several_fields(api, tasks_of):
+    made, now, _ = after(api, "tasks.ping")
     for since in (f">={now}", [f">={now}"], [now, None]):
-        fields = {"datetime": since, "fields": ["last_update", "completed"]}
+        fields = {"datetime": since, "fields": ["last_update", "status_changed"]}
         assert set(tasks_of(_any_=fields)) == set(made)
         assert tasks_of(_all_=fields) == []
 
