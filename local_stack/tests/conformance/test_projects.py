@@ -84,10 +84,14 @@ def test_projects_are_renamed_moved_merged_and_deleted(api, new_project, with_ta
 
 @pytest.mark.parametrize(
     ("name", "source", "target", "subcode"),
-    [("move", "a/b", "a/b/c", 411), ("merge", "a/b", "a/b", 410), ("merge", "a/b", "a/b/c", 412)],
+    [
+        ("move", "aaa/bbb", "aaa/bbb/ccc", 411),
+        ("merge", "aaa/bbb", "aaa/bbb", 410),
+        ("merge", "aaa/bbb", "aaa/bbb/ccc", 412),
+    ],
 )
 def test_a_project_does_not_go_below_itself(api, new_project, name, source, target, subcode):
-    projects = {name: new_project(name) for name in ("a/b", "a/b/c")}
+    projects = {name: new_project(name) for name in ("aaa/bbb", "aaa/bbb/ccc")}
     destination = {"new_location": target, "destination_project": projects[target]}
     key = {"move": "new_location", "merge": "destination_project"}[name]
     request = {"project": projects[source], key: destination[key]}
