@@ -19,6 +19,13 @@ def invalid_id(kind: str, key: object) -> ApiError:
     return ApiError(400, INVALID_ID[kind], f"Invalid {kind} id: id={key}")
 
 
+def no_write_permission(kind: str, key: object) -> ApiError:
+    """Return the error for a change of a public document. Who changes public models does not find them."""
+    if kind == "model":
+        return invalid_id(kind, key)
+    return ApiError(403, 21, f"Modification not allowed: {kind} {key} is public; see {kind}s.make_private")
+
+
 def missing_field(name: str) -> ApiError:
     return ApiError(400, 11, f"Missing required fields: {name}")
 

@@ -20,6 +20,7 @@ from .organization.workloads import service as workloads
 from .pipelines.endpoints import service as pipelines
 from .projects.endpoints import service as projects
 from .projects.query_endpoints import service as project_queries
+from .public import service as public
 from .queues.endpoints import service as queues
 from .queues.metric_endpoints import service as queue_metrics
 from .registry import Endpoint
@@ -37,7 +38,7 @@ log = logging.getLogger("local_stack.server")
 SERVICES = (
     about, login, users, projects, project_queries, tasks, task_parameters, task_status, models, queues,
     workers, events, event_samples, event_logs, queue_metrics, serving, pipelines, reports, organization,
-    workloads,
+    workloads, public,
 )  # fmt: skip
 ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, found in service.items()}
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from .auth import OWNER
 from .documents import Document
-from .errors import invalid_id
+from .errors import invalid_id, no_write_permission
+
+PUBLIC = ""  # the company of documents that nobody may change
 
 KINDS = ("project", "task", "model", "queue", "worker", "user", "key_pair", "container")
 
@@ -175,6 +177,8 @@ class Store:
 
     def put(self, kind: str, document: Document) -> None:
         key = document["id"]
+        if document.get("company") == PUBLIC:
+            self._refuse_public(kind, key)
         self._remember(kind, key)
         self._documents[kind][key] = document
         self._patches.pop((kind, key), None)
@@ -195,10 +199,16 @@ class Store:
         )
 
     def delete(self, kind: str, key: str) -> None:
+        self._refuse_public(kind, key)
         self._remember(kind, key)
         del self._documents[kind][key]
         self._patches.pop((kind, key), None)
         self.db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
+
+    def _refuse_public(self, kind: str, key: str) -> None:
+        held = self.get(kind, key)
+        if held and held.get("company") == PUBLIC:
+            raise no_write_permission(kind, key)
 
     def _remember(self, kind: str, key: str) -> None:
         self._undo.append((kind, key, self._documents[kind].get(key), self._patches.get((kind, key))))
