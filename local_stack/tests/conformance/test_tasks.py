@@ -249,6 +249,8 @@ def with_files(api, **fields: str) -> str:
         {"key": "b", "type": "int", "uri": "made"},
     ]
     api("tasks.add_or_update_artifacts", task=task, artifacts=artifacts)
+    place = {"task": task, "iter": 0, "metric": "m", "variant": "v"}
+    api.events({**place, "type": "training_debug_image", "url": "http://files/image"})
     return task
 
 
@@ -257,7 +259,8 @@ def test_files_of_published_models_and_inputs_are_not_named_for_deletion(api):
     assert urls == {"model_urls": [], "artifact_urls": [], "event_urls": []}
     for name in ("tasks.delete", "tasks.reset"):
         urls = api(name, task=with_files(api), force=True, return_file_urls=True)["urls"]
-        assert (urls["model_urls"], urls["artifact_urls"]) == (["draft"], ["made"])
+        # Clients look for debug images and the images of plots themselves.
+        assert urls == {"model_urls": ["draft"], "artifact_urls": ["made"], "event_urls": []}
 
 
 def test_a_reset_of_a_published_task_needs_force(api):
@@ -287,7 +290,7 @@ def test_a_deleted_project_names_the_files_of_all_its_models(api):
     task = with_files(api, project=project)
     answer = api("projects.delete", project=project, force=True, delete_contents=True)
     assert set(answer["urls"]["model_urls"]) == {"published", "draft"}
-    assert answer["urls"]["artifact_urls"] == ["made"]
+    assert (answer["urls"]["artifact_urls"], answer["urls"]["event_urls"]) == (["made"], [])
     counts = ("deleted", "disassociated_tasks", "deleted_tasks", "deleted_models")
     assert [answer[count] for count in counts] == [1, 0, 1, 2]
     assert refused(api.send("tasks.get_by_id", task=task)) == 101
