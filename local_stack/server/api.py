@@ -17,7 +17,7 @@ from .json_bodies import LARGEST_BODY, parse_body, parse_lines, read_body
 from .login.callers import SESSION_COOKIE, Caller, Callers
 from .services import answer_call, find_endpoint, log
 from .store import Store, new_id
-from .tasks.endpoints import task_for_version
+from .versions import Version, answer_for, request_of
 
 CALL_PATH = re.compile(r"^/(?:v(?P<major>\d{1,4})\.(?P<minor>\d{1,4})/)?(?P<name>[a-z_]+\.[a-z_0-9]+)/?$")
 
@@ -29,7 +29,6 @@ OPEN_CALLS = {
 TABLE = "organization.download_for_get_all"  # answers with a file
 SMALL_BODY = 8 * 2**10  # for those, and for logging in
 
-Version = tuple[int, int]
 _major, _minor = API_VERSION.split(".")
 NEWEST: Version = (int(_major), int(_minor))
 
@@ -61,16 +60,12 @@ def api_routes(store: Store, callers: Callers) -> list[Route]:
         find_endpoint(call.name)
         limit = SMALL_BODY if is_open or call.name == "auth.login" else LARGEST_BODY
         parameters = _parameters(request, call.name, await read_body(request, limit))
-        data = answer_call(store, call.name, parameters, caller)
+        data = answer_call(store, call.name, request_of(*call, parameters), caller)
         if call.name == "events.download_task_log":
             return log_download(store, data["task"], data["line_format"])
         if call.name == TABLE:
             return _file(data)
-        if call.name == "tasks.get_by_id":
-            data = {"task": task_for_version(data["task"], call.version)}
-        elif call.name in ("tasks.get_all", "tasks.get_all_ex", "tasks.get_by_id_ex"):
-            data = {**data, "tasks": [task_for_version(task, call.version) for task in data["tasks"]]}
-        response = envelope(call, data)
+        response = envelope(call, answer_for(*call, data))
         _set_cookie(response, caller)
         return response
 
