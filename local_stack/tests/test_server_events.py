@@ -169,11 +169,14 @@ def test_the_task_keeps_the_last_the_least_and_the_greatest_of_every_metric(api,
     }  # fmt: skip
 
 
-def test_a_point_that_comes_late_is_not_the_last(api, task, report):
-    report(scalar("loss", "train", 10, 0.1))
-    report(scalar("loss", "train", 3, 0.9))
+def test_the_last_value_is_of_the_newest_iteration_of_the_newest_batch(api, task, report):
+    report(scalar("loss", "train", 10, 0.1), scalar("loss", "train", 3, 0.9))
     last = last_of(api, task, "loss", "train")
     assert (last["value"], last["iteration"], last["max_value"]) == (0.1, 10, 0.9)
+    assert (last["first_value"], last["first_value_iteration"]) == (0.9, 3)
+    report(scalar("loss", "train", 4, 0.5))
+    last = last_of(api, task, "loss", "train")
+    assert (last["value"], last["iteration"], last["count"]) == (0.5, 4, 3)
     assert api.get("task", task)["last_iteration"] == 10
 
 

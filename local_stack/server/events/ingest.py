@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import time
 from collections import Counter
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from ..documents import Document
@@ -25,6 +27,7 @@ SET timestamp = excluded.timestamp, body = excluded.body
 # task, metric, variant, iter and timestamp, and then the value of a scalar, or the type and body of another
 # event. Not a NamedTuple: ingesting would be a tenth slower.
 Row = tuple[Any, ...]
+Point = tuple[int, int, float]  # iteration, timestamp, value
 SCALAR_COLUMNS = 6
 MOST_REASONS, OTHER_REASONS = 100, "other errors"  # of why events are refused, in one answer
 
@@ -129,21 +132,20 @@ def _update_owner(
     kind = "task" if store.get("task", owner_id) else "model"
     owner = store.get_required(kind, owner_id)
     last_iteration = owner.get("last_iteration") or 0
-    metrics: dict[str, Document] = dict(owner.get("last_metrics") or {})
-    copied = set()
+    points: dict[tuple[str, str], list[Point]] = {}
     for row in rows:
-        _, metric, variant, iteration, _, value = row[:SCALAR_COLUMNS]
+        _, metric, variant, iteration, timestamp, value = row[:SCALAR_COLUMNS]
         if value != LOG and iteration > last_iteration and not metric.startswith(MONITOR_PREFIX):
             last_iteration = iteration
         if len(row) == SCALAR_COLUMNS:
-            key, variant_key = _md5(metric), _md5(variant)
-            if key not in copied:
-                metrics[key] = dict(metrics.get(key, {}))
-                copied.add(key)
-            last = metrics[key].get(variant_key)
-            metrics[key][variant_key] = _last_metric(last, metric, variant, iteration, value)
-            if label := labels.get((owner_id, metric, variant)):
-                metrics[key][variant_key]["x_axis_label"] = label
+            points.setdefault((metric, variant), []).append((iteration, timestamp, value))
+    metrics: dict[str, Document] = dict(owner.get("last_metrics") or {})
+    for (metric, variant), reported in points.items():
+        key, variant_key = _md5(metric), _md5(variant)
+        last = _last_metric(metrics.get(key, {}).get(variant_key), metric, variant, reported)
+        if label := labels.get((owner_id, metric, variant)):
+            last["x_axis_label"] = label
+        metrics[key] = {**metrics.get(key, {}), variant_key: last}
     store.patch(kind, owner_id, last_iteration=last_iteration, last_metrics=metrics, last_update=now())
 
 
@@ -152,22 +154,32 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _last_metric(last: Document | None, metric: str, variant: str, iteration: int, value: float) -> Document:
+def _last_metric(last: Document | None, metric: str, variant: str, points: list[Point]) -> Document:
+    """Return what is kept of a metric after the points of one batch.
+
+    The last value is that of the newest iteration in the newest batch, as on the real server: a single value
+    that is reported anew, for one, is the last one though its iteration is below all others.
+    """
+    iteration, _, value = max(reversed(points), key=itemgetter(0, 1))  # of equals, the last one that came
+    first, lowest, highest = (
+        min(points, key=itemgetter(0)), min(points, key=itemgetter(2)), max(points, key=itemgetter(2)),
+    )  # fmt: skip
     if last is None:
-        last = {
-            "metric": metric, "variant": variant, "count": 0, "mean_value": 0.0,
-            "first_value": value, "first_value_iteration": iteration, "iteration": iteration,
-            "min_value": value, "min_value_iteration": iteration,
-            "max_value": value, "max_value_iteration": iteration,
-        }  # fmt: skip
-    count = last["count"] + 1
-    # Summed like this, means of the largest numbers stay numbers.
-    changed = {"count": count, "mean_value": last["mean_value"] * ((count - 1) / count) + value / count}
-    # Points may arrive out of order after a client was cut off: the newest iteration is the last value.
-    if iteration >= last["iteration"]:
-        changed |= {"value": value, "iteration": iteration}
-    if value < last["min_value"]:
-        changed |= {"min_value": value, "min_value_iteration": iteration}
-    if value > last["max_value"]:
-        changed |= {"max_value": value, "max_value_iteration": iteration}
+        last = {"metric": metric, "variant": variant, "count": 0, "mean_value": 0.0}
+        last |= _extreme("first", first) | _extreme("min", lowest) | _extreme("max", highest)
+    count = last["count"] + len(points)
+    share = sum(value for _, _, value in points) / count
+    if not math.isfinite(share):  # the sum of the largest numbers, not the numbers
+        share = sum(value / count for _, _, value in points)
+    changed = {"count": count, "value": value, "iteration": iteration}
+    changed["mean_value"] = last["mean_value"] * (last["count"] / count) + share
+    if lowest[2] < last["min_value"]:
+        changed |= _extreme("min", lowest)
+    if highest[2] > last["max_value"]:
+        changed |= _extreme("max", highest)
     return {**last, **changed}
+
+
+def _extreme(name: str, point: Point) -> Document:
+    iteration, _, value = point
+    return {f"{name}_value": value, f"{name}_value_iteration": iteration}
