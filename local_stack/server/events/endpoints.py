@@ -167,9 +167,9 @@ def get_raw_scalar_series(store: Store, request: Document) -> Document:
     """Return a page of the points of a metric: {variant: {"y", and the key: "iter", "timestamp" …}}."""
     owner_id, key = state.owner_of(store, request)["id"], request.get("key", "iter")
     selection = Selection(store, owner_id, SCALAR, [request["metric"]])
-    wanted = min(request.get("batch_size") or RAW_SCALARS, MOST_RAW_SCALARS)
     rows: list[Any] = []
     place, last = _place(request), None
+    wanted = min(request.get("batch_size") or (place and place.size) or RAW_SCALARS, MOST_RAW_SCALARS)
     while len(rows) < wanted:
         page = selection.page(scalars.AXES[key], wanted - len(rows), place)
         if not page.rows:
@@ -182,7 +182,7 @@ def get_raw_scalar_series(store: Store, request: Document) -> Document:
         points["y"].append(value)
         points[key].append(iteration if key == "iter" else timestamp)
     total = _total(request, selection, request.get("count_total", False))
-    scroll_id = _next(request, last, total)
+    scroll_id = _next(request, last and last._replace(size=wanted), total)
     return {"variants": variants, "total": total, "returned": len(rows), "scroll_id": scroll_id}
 
 

@@ -130,18 +130,19 @@ class Place(NamedTuple):
 
     value: int
     seen: int
+    size: int = 0  # of the first page, for readers that do not repeat it; 0 is none
     total: int | None = None  # of the events that the reader scrolls through, counted once
 
     @classmethod
     def of(cls, scroll_id: str) -> "Place":
         try:
-            value, seen, *totals = map(int, scroll_id.split("_"))
+            value, seen, size, *totals = map(int, scroll_id.split("_"))
             (total,) = totals or (None,)
         except ValueError as error:
             raise invalid_scroll_id(scroll_id) from error
-        if not (LEAST <= value <= GREATEST and 0 <= seen <= GREATEST):
+        if not (LEAST <= value <= GREATEST and 0 <= seen <= GREATEST and 0 <= size <= GREATEST):
             raise invalid_scroll_id(scroll_id)
-        return cls(value, seen, total)
+        return cls(value, seen, size, total)
 
     def scroll_id(self) -> str:
         return "_".join(str(number) for number in self if number is not None)

@@ -103,7 +103,7 @@ def _instance(container: Document) -> Document:
         "requests_min": container.get("requests_min"),
         "latency_ms": container.get("latency_ms"),
         "last_update": container["last_activity_time"],
-        "reference": container.get("reference"),
+        "reference": container.get("reference") or [],
         **state.device_counts(container),
     }
 

@@ -80,7 +80,8 @@ def _described(store: Store, worker: Document) -> Document:
     """Return the worker with names beside the ids of what it runs and listens to."""
     keys = ("id", "register_time", "last_activity_time", "tags", "system_tags")
     answer = {key: worker[key] for key in keys}
-    answer |= {"user": USER, "company": COMPANY, "ip": "127.0.0.1", "key": f"worker_{worker['id']}"}
+    answer |= {"user": USER, "company": COMPANY, "ip": "127.0.0.1"}
+    answer["key"] = f"worker_{COMPANY['id']}_{USER['id']}_{worker['id']}"
     if worker.get("last_report_time"):
         answer["last_report_time"] = worker["last_report_time"]
     queues = [store.get("queue", queue_id) for queue_id in worker["queues"]]
