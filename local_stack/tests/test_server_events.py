@@ -569,7 +569,8 @@ def test_raw_events_of_one_type_and_one_metric_may_be_asked_for(api, task, repor
 
 
 @pytest.mark.parametrize(
-    "scroll_id", ["x", "1", "1_2", "1_2_3_4_5", "1_x", "²_1", "1_-1", f"{2**63}_1", "1" * 5000]
+    "scroll_id",
+    ["x", "1", "1_2", "1_2_3_4_5", "1_x_1", "²_1_1", "1_-1_1", "1_1_-1", f"{2**63}_1_1", "1" * 5000],
 )
 def test_an_invalid_scroll_id_is_refused(api, task, scroll_id):
     assert refused(api.send("events.get_task_events", task=task, scroll_id=scroll_id)) == 1104
