@@ -44,6 +44,8 @@ class Fields:
     dates: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     texts: tuple[str, ...] = ("name", "id")  # what search_text looks in
+    hidden: str = HIDDEN  # the system tag of documents that are listed only for a request with one of these
+    shown_by: tuple[str, ...] = ("search_hidden", "id")
 
 
 FIELDS = {
@@ -77,7 +79,11 @@ FIELDS = {
         dates=("last_update",),
         texts=("name", "id", "description"),
     ),
-    "queue": Fields(lists=("id", "tags", "system_tags", "metadata.")),
+    "queue": Fields(
+        lists=("id", "tags", "system_tags", "metadata."),
+        hidden="k8s-glue",
+        shown_by=("search_hidden", "id", "name"),
+    ),
     "user": Fields(lists=("id",)),
 }  # fmt: skip
 
@@ -131,8 +137,8 @@ def _conditions(request: Document, fields: Fields) -> list[Narrow]:
         for field, wanted in request.items():
             if _is_one_of(field, names) and field not in filters:
                 found.append(_where(field, test_of(field, wanted)))
-    if not (request.get("search_hidden") or request.get("id")):
-        found.append(_without_hidden)
+    if not any(request.get(name) for name in fields.shown_by):
+        found.append(_without(fields.hidden))
     for key, combine in SEVERAL_FIELDS.items():
         if key in request and request[key]["fields"]:
             found += _where_several(request[key], fields, combine)
@@ -154,8 +160,10 @@ def _where(field: str, test: ValueTest) -> Narrow:
     ]
 
 
-def _without_hidden(documents: list[Document]) -> list[Document]:
-    return [document for document in documents if HIDDEN not in (document.get("system_tags") or ())]
+def _without(tag: str) -> Narrow:
+    return lambda documents: [
+        document for document in documents if tag not in (document.get("system_tags") or ())
+    ]
 
 
 def _value_test(field: str, wanted: Any) -> ValueTest:
