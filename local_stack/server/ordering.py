@@ -68,8 +68,10 @@ def _sort_key(value: Any, descending: bool, numeric: bool) -> tuple[Any, ...]:
         case list() if value:  # a list stands where its least item would, or its greatest
             keys = (_sort_key(item, descending, numeric) for item in value)
             return max(keys) if descending else min(keys)
-        case dict():  # a hyperparameter or piece of metadata: by its value
-            return (OBJECT, _sort_key(value.get("value"), descending, numeric))
+        case {"value": inner}:  # a hyperparameter or piece of metadata
+            return (OBJECT, (("", _sort_key(inner, descending, numeric)),))
+        case dict():  # a section of them, for one: by what it holds, in its order
+            return (OBJECT, tuple((key, _sort_key(v, descending, numeric)) for key, v in value.items()))
     return (MISSING,)
 
 
