@@ -71,10 +71,15 @@ def get_all_models(store: Store, request: Document) -> Document:
     return list_documents(store, "model", request)
 
 
-@service.endpoint("models.get_all_ex")
+@service.endpoint("models.get_all_ex", include_stats=bool)
 @service.endpoint("models.get_by_id_ex", "id")
 def get_all_models_joined(store: Store, request: Document) -> Document:
-    return list_documents(store, "model", request, join=True)
+    answer = list_documents(store, "model", request, join=True)
+    if not request.get("include_stats"):
+        return answer
+    labels = {model["id"]: store.get_required("model", model["id"])["labels"] for model in answer["models"]}
+    counted = [{**model, "stats": {"labels_count": len(labels[model["id"]])}} for model in answer["models"]]
+    return {**answer, "models": counted}
 
 
 @service.endpoint("models.get_frameworks")

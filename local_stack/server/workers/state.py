@@ -69,7 +69,7 @@ def list_workers(store: Store, request: Document) -> list[Document]:
 
 
 def _queue_entry(store: Store, queue: Document) -> Document:
-    entry = {"id": queue["id"], "name": queue["name"], "num_tasks": len(queue["entries"])}
+    entry = {**present_fields(("id", "name", "display_name"), queue), "num_tasks": len(queue["entries"])}
     if queue["entries"]:
         task_id = queue["entries"][0]["task"]
         entry["next_task"] = {"id": task_id, "name": (store.get("task", task_id) or {}).get("name")}
