@@ -52,10 +52,11 @@ def get_all_users_ex(store: Store, request: Document) -> Document:
 
 
 def _is_active(store: Store, projects: list[str]) -> bool:
-    """Return whether the user has made anything in the projects or below them, for none in any project."""
+    """Return whether the user has made the projects or anything below them; for none, anything at all."""
     inside = projects_below(store, projects)
-    documents = store.all("task") + store.all("model")
-    return any(inside is None or made.get("project") in inside for made in documents)
+    places = {document["id"] for document in store.all("project")}
+    places |= {made.get("project") for kind in ("task", "model") for made in store.all(kind)}
+    return bool(places if inside is None else places & inside)
 
 
 @service.endpoint("users.update", "user", user=str, given_name=str, family_name=str, avatar=str)
