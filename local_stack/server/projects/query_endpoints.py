@@ -106,7 +106,7 @@ def get_project_hyper_parameters(store: Store, request: Document) -> Document:
     return {"parameters": [{"section": section, "name": name} for section, name in page], **counts}
 
 
-@service.endpoint("projects.get_model_metadata_keys", "project")
+@service.endpoint("projects.get_model_metadata_keys")
 def get_model_metadata_keys(store: Store, request: Document) -> Document:
     models = _in_projects(store, "model", _named(request), request)
     page, counts = _page(sorted({key for model in models for key in model["metadata"]}), request)
