@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..documents import Document
 from ..errors import ApiError
-from ..events.state import delete_events, image_urls
+from ..events.state import delete_events
 from ..models.state import DELETED
 from ..queues.state import set_entries
 from ..store import Store, now
@@ -69,7 +69,7 @@ def delete_contents(store: Store, tasks: list[Document], models: list[Document])
     ]
     urls = {
         "artifact_urls": artifacts,
-        "event_urls": [url for key in gone["task"] | gone["model"] for url in image_urls(store, key)],
+        "event_urls": [],  # as those of a task that is deleted
         "model_urls": [model["uri"] for model in models if model.get("uri")],
     }
     for kind, ids in gone.items():
