@@ -429,6 +429,10 @@ def test_iterations_are_read_page_by_page(api, task, call, files, shown):
     assert read(navigate_earlier=False) == shown[:5]
     first = scroll_id
     assert read(navigate_earlier=False) == []
+    # The scrolls of one kind of events say nothing to the other.
+    (other,) = KINDS.keys() - {call}
+    answer = api(f"events.{other}", **request, scroll_id=first, navigate_earlier=False)
+    assert answer["metrics"][0]["iterations"] == []
     scroll_id = first
     assert read() == shown[5:]
     assert read(refresh=True) == shown[:5]

@@ -165,7 +165,7 @@ def test_a_queue_is_listed_with_its_tasks_and_workers(api):
         workers[name] = {"name": name, "ip": "127.0.0.1", "key": key, "task": run}
     (found,) = api("queues.get_all_ex", name="TestTempQueue*")["queues"]
     assert [entry["task"]["id"] for entry in found["entries"]] == tasks
-    assert found["entries"][0]["task"]["name"] == "first task"
+    assert found["entries"][0]["task"] == {"id": tasks[0], "name": "first task"}
     assert {worker["name"]: worker for worker in found["workers"]} == workers
 
     fields = ["execution.queue.name", "execution.queue.display_name"]
