@@ -353,7 +353,7 @@ def test_no_call_fails_stalls_or_breaks_its_schema(servers):
 
     answered: set[str] = set()
     check()
-    assert len(answered) > 0.5 * len(ENDPOINTS)
+    assert len(answered) > 0.4 * len(ENDPOINTS)
 
 
 def long_requests() -> Iterator[Request]:
