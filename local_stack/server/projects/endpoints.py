@@ -16,6 +16,7 @@ service = Service()
 @service.endpoint("projects.create", "name")
 def create_project(store: Store, request: Document) -> Document:
     name = "/".join(state.split_name(request["name"]))
+    state.check_private(store, name)
     if state.find_project(store, name):
         raise already_exists("project", name)
     fields = {**present_fields(EDITABLE, request), **checked_tags(request)}

@@ -6,7 +6,7 @@ from typing import Any
 from ..documents import Document
 from ..errors import ApiError, already_exists, check_name, missing_field
 from ..query import HIDDEN
-from ..store import Store, new_document, now
+from ..store import PUBLIC, Store, new_document, now
 
 MOST_PARTS = 10  # of a project's name, as in ClearML
 # System tags, and the hidden projects that hold what has them.
@@ -49,12 +49,22 @@ def find_or_create_project(store: Store, name: str, **fields: Any) -> str:
     name = "/".join(parts)
     if existing := find_project(store, name):
         return str(existing["id"])
+    check_private(store, name)
     parent = _parent_of(store, name)
     hidden = [HIDDEN] if _is_hidden(name) else []
     project = {"name": name, "basename": parts[-1], "description": "", **new_document(**fields)}
     project |= {"parent": parent, "system_tags": sorted({*hidden, *project["system_tags"]})}
     store.put("project", project)
     return str(project["id"])
+
+
+def check_private(store: Store, name: str) -> None:
+    """Raise the API's error for the name of a public project, or one below it: nobody changes those."""
+    parts = name.split("/")
+    for count in range(1, len(parts) + 1):
+        project = find_project(store, "/".join(parts[:count]))
+        if project and project["company"] == PUBLIC:
+            raise ApiError(400, 414, f"Cannot create project {name!r}: {project['name']!r} is public")
 
 
 def _parent_of(store: Store, name: str) -> str | None:
@@ -121,6 +131,7 @@ def place_project(store: Store, project: Document, name: str) -> None:
     split_name(name)
     for member in members:
         split_name(name + member["name"][len(old) :])  # as it may be too deep
+    check_private(store, name)
     if find_project(store, name):
         raise already_exists("project", name)
     parent = _parent_of(store, name)

@@ -57,3 +57,13 @@ def test_what_is_public_is_read_but_not_changed(api, kind, subcode):
     assert [meta["result_code"], meta["result_subcode"]] == expected
     assert api(f"{kind}s.make_private", ids=[key])["updated"] == 1
     api(f"{kind}s.update", **change)
+
+
+def test_a_public_project_keeps_its_name_and_what_is_below_it(api):
+    public = api.new("project", name="examples")
+    other = api.new("project", name="of my own")
+    api("projects.make_public", ids=[public])
+    for name in ("examples", "examples/mine"):
+        assert refused(api.send("projects.create", name=name)) == 414
+    assert refused(api.send("projects.move", project=other, new_location="examples")) == 414
+    assert api.new("project", name="examples of mine")
