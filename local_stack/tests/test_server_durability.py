@@ -159,7 +159,7 @@ def test_a_server_that_is_asked_to_stop_does_so_though_clients_are_connected(tmp
         api = Api.of(stack)
         with socket.create_connection(("127.0.0.1", stack.port), timeout=10) as uploading:
             head = (
-                f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+                f"POST /files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api.token}\r\n"
                 "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
                 '--b\r\nContent-Disposition: form-data; name="cut off"\r\n\r\nsome of it'
             )
