@@ -35,7 +35,7 @@ unit: $(VENV)/.tests     ## the quick tests alone: no server, no browser, no net
 	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL) 3
 
 test-slow: $(VENV)/.tests  ## run the tests that take minutes each
-	$(BIN)/python -m pytest -m slow $(PARALLEL) 2
+	$(BIN)/python -m pytest -m slow $(PARALLEL) 3
 
 lint: $(VENV)/.tests     ## check style and types alone
 	$(BIN)/ruff check .

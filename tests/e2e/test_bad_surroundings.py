@@ -167,7 +167,7 @@ def test_a_signal_at_many_moments(tmp_path, clearml_environment, sdk):
         checkout.run(*QUERY)
         checkout.run("preprocessing.py")
         draw = random.Random(42)
-        for _ in range(40):
+        for _ in range(12):
             number, seconds = draw.choice([signal.SIGINT, signal.SIGTERM]), draw.uniform(0, 4.8)
             end_by_signal(checkout, sdk, script, number, after(seconds))
 

@@ -9,7 +9,7 @@ from tests.support.asteroid_tables import shipped_table
 
 pytestmark = pytest.mark.e2e
 
-QUERY_DATE = "2010-01-01"
+QUERY_DATE = "2000-01-01"
 
 
 @pytest.fixture(scope="module")
