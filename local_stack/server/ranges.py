@@ -14,8 +14,11 @@ COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator
 
 
 def range_test(field: str, wanted: Any) -> ValueTest:
-    """Read [least, most]. Either may be null. Without the least, what has no value is in the range too."""
-    least, most = _bounds(field, wanted)
+    """Read [least, most]. Either may be null. Without the least, what has no value is in the range too.
+
+    A number may be written as text: ClearML's web UI takes the filters of its tables from its own address.
+    """
+    least, most = (_as_number(bound) for bound in _bounds(field, wanted))
     if not all(isinstance(bound, int | float | None) for bound in (least, most)):
         raise fields_value_error(f"{field} should be a range of numbers")
 
@@ -30,7 +33,7 @@ def range_test(field: str, wanted: Any) -> ValueTest:
 def _bounds(field: str, wanted: Any) -> list[Any]:
     if not isinstance(wanted, list) or len(wanted) != 2 or wanted == [None, None]:
         raise validation_error(f"{field} should be a range such as [2, 6], [2, null] or [null, 6]")
-    return [_as_number(bound) if field.startswith("last_metrics.") else bound for bound in wanted]
+    return wanted
 
 
 def _as_number(bound: Any) -> Any:

@@ -464,6 +464,8 @@ def test_models_and_queues_speak_the_same_language(api):
         ([2, 2], [2]),
         ([6.5, 100], [9]),
         ([7, 8], []),
+        (["3", None], [6, 9]),  # as ClearML's web UI sends them
+        ([None, "2"], [0, 2]),
     ],
 )
 def test_iterations_are_a_range(api, wanted, found):
