@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +19,7 @@ import uvicorn
 from .app import create_app
 from .auth import Credentials
 from .files.state import FileStore
+from .files.unneeded import keep_removing
 from .store import Store
 from .watchdog import watch
 
@@ -35,7 +37,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     store = Store(home / "clearml.sqlite")
     credentials = Credentials.load_or_make(home / "credentials.json")
-    app = create_app(store, credentials, FileStore(home / "files"), web_url)
+    files = FileStore(home / "files")
+    app = create_app(store, credentials, files, web_url)
     config = uvicorn.Config(
         app,
         http="h11",  # the same everywhere, whatever else is installed; the others are no faster here
@@ -46,16 +49,20 @@ def main() -> None:
         headers=HEADERS,
         timeout_graceful_shutdown=3,
     )
+    beside = (watch(store, task_timeout), keep_removing(store, files))
     try:
-        asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), store, task_timeout))
+        asyncio.run(serve(uvicorn.Server(config), socket.socket(fileno=descriptor), *beside))
     finally:
         store.close()
 
 
-async def serve(server: uvicorn.Server, listener: socket.socket, store: Store, task_timeout: float) -> None:
-    watching = asyncio.create_task(watch(store, task_timeout))
+async def serve(
+    server: uvicorn.Server, listener: socket.socket, *beside: Coroutine[None, None, None]
+) -> None:
+    tasks = [asyncio.create_task(running) for running in beside]
     await server.serve(sockets=[listener])
-    watching.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from .errors import invalid_id, no_write_permission
 
 PUBLIC = ""  # the company of documents that nobody may change
 
-KINDS = ("project", "task", "model", "queue", "worker", "user", "key_pair", "container")
+KINDS = (
+    "project", "task", "model", "queue", "worker", "user", "key_pair", "container", "unneeded_file",
+)  # fmt: skip
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (

@@ -1,6 +1,7 @@
 """The tables of events: how events are read a page at a time, with plots, images and console lines."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are sec
 LARGEST_PAGE = 10_000
 LEAST, GREATEST = -(2**63), 2**63 - 1  # of SQLite's integers
 MOST_NAMES = 10_000  # of metrics and variants in a request
+IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
 
 
 def of_type(kind: str) -> str:
@@ -72,6 +74,17 @@ def select_events(store: Store, where: str, values: Iterable[Any], tail: str = "
 def delete_events(store: Store, owner_id: str) -> None:
     for table in ("events", "scalars"):
         store.db.execute(f"DELETE FROM {table} WHERE task = ?", (owner_id,))
+
+
+def image_urls(store: Store, task_id: str) -> list[str]:
+    """Return the addresses of the files of a task's debug images and of the images in its plots."""
+    found: dict[str, None] = {}
+    for event in select_events(store, "task = ? AND type IN (?, ?)", (task_id, IMAGE, PLOT)):
+        urls = (
+            [event.get("url")] if event["type"] == IMAGE else IMAGE_SOURCE.findall(str(event.get("plot_str")))
+        )
+        found |= {url: None for url in urls if isinstance(url, str) and url}
+    return list(found)
 
 
 def variants_by_metric(

@@ -83,11 +83,5 @@ def download_file(files: FileStore, path: str) -> Response:
 
 
 def delete_file(files: FileStore, path: str) -> Response:
-    """Delete a file, and the folders that are empty without it."""
-    target = files.find(path)
-    target.unlink()
-    for folder in target.parents:
-        if folder == files.root or any(folder.iterdir()):
-            break
-        folder.rmdir()
+    files.remove(path)
     return PlainTextResponse("deleted")

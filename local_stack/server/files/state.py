@@ -55,6 +55,15 @@ class FileStore:
                 return target
         raise ApiError(404, 0, f"No such file: {path}")
 
+    def remove(self, path: str) -> None:
+        """Delete the file of that path, and the folders that are empty without it."""
+        target = self.find(path)
+        target.unlink()
+        for folder in target.parents:
+            if folder == self.root or any(folder.iterdir()):
+                break
+            folder.rmdir()
+
 
 class Upload:
     """A multipart body. Each part is written to a file of its own as its bytes come in."""

@@ -12,6 +12,8 @@ from ..errors import (
     model_is_published,
     validation_error,
 )
+from ..events.state import image_urls
+from ..files.unneeded import note_unneeded
 from ..listing import list_documents
 from ..projects.state import project_to_move_to, projects_below
 from ..registry import Handler, Service, for_each_id
@@ -217,6 +219,7 @@ def delete_model(store: Store, request: Document) -> Document:
         if task and task["status"] == "published":
             reason = f"task {task['id']} that created this model is published; use force=true to delete it"
             raise ApiError(400, 206, f"Model creating task exists: {reason}")
+    note_unneeded(store, request, [model.get("uri"), *image_urls(store, model["id"])])
     remove_model(store, model["id"])
     return {"deleted": True, "url": model.get("uri")}
 

@@ -1,7 +1,11 @@
 """The endpoints of projects: made, listed, moved and deleted."""
 
+from itertools import chain
+
 from ..documents import Document, present_fields
 from ..errors import ApiError, already_exists
+from ..events.state import image_urls
+from ..files.unneeded import note_unneeded
 from ..listing import list_documents
 from ..registry import Service
 from ..store import Store, now
@@ -161,7 +165,10 @@ def delete_project(store: Store, request: Document) -> Document:
         "deleted_models": 0,
     }
     if with_contents:
+        images = (url for owner in (*tasks, *models) for url in image_urls(store, owner["id"]))
+        note_unneeded(store, request, images)
         urls = cleanup.delete_contents(store, tasks, models)
+        note_unneeded(store, request, chain.from_iterable(urls.values()))
         answer |= {"deleted_tasks": len(tasks), "deleted_models": len(models), "urls": urls}
     else:
         for kind, documents in (("task", tasks), ("model", models)):

@@ -12,7 +12,8 @@ from ..errors import (
     task_cannot_be_deleted,
     validation_error,
 )
-from ..events.state import delete_events
+from ..events.state import delete_events, image_urls
+from ..files.unneeded import note_unneeded
 from ..models.state import DELETED, publish_model, remove_model
 from ..projects.state import touch_project
 from ..queues.state import remove_from_queues
@@ -291,7 +292,6 @@ def clean_up(store: Store, task: Document, request: Document, deleting: bool) ->
                 freed["task"] = DELETED + task["id"]
                 updated += 1
             store.put("model", {**freed, "last_change": now()})
-    delete_events(store, task["id"])
     urls = {
         "artifact_urls": [
             artifact["uri"]
@@ -301,6 +301,9 @@ def clean_up(store: Store, task: Document, request: Document, deleting: bool) ->
         "event_urls": [],  # the real server no longer names them: the SDK asks for them on its own
         "model_urls": [model["uri"] for model in drafts if model.get("uri")],
     }
+    deleted = urls["model_urls"] if delete_drafts else []
+    note_unneeded(store, request, [*urls["artifact_urls"], *deleted, *image_urls(store, task["id"])])
+    delete_events(store, task["id"])
     return {
         "deleted_models": len(drafts) if delete_drafts else 0,
         "updated_models": updated,
