@@ -92,10 +92,11 @@ def _page(found: list[Any], request: Document) -> tuple[list[Any], Document]:
     return found[start : start + size], counts
 
 
-@service.endpoint("projects.get_hyper_parameters", "project")
+@service.endpoint("projects.get_hyper_parameters")
 def get_project_hyper_parameters(store: Store, request: Document) -> Document:
-    """List the sections and names of the hyperparameters of the project's tasks."""
-    store.get_required("project", request["project"])
+    """List the sections and names of the hyperparameters of a project's tasks, or of all tasks."""
+    if request.get("project"):
+        store.get_required("project", request["project"])
     names = {
         (section, name)
         for task in _in_projects(store, "task", _named(request), request)
