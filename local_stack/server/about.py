@@ -28,6 +28,25 @@ def report_stats_option(store: Store, request: Document) -> Document:
     return {"supported": False}
 
 
+# The real server's answer where no settings were made.
+NO_STORAGE = {
+    "aws": {
+        **dict.fromkeys(("key", "secret", "token", "region"), ""),
+        "use_credentials_chain": False,
+        "buckets": [],
+    },
+    "google": {"project": None, "credentials_json": None, "buckets": []},
+    "azure": {"containers": []},
+    "last_update": None,
+}
+
+
+@service.endpoint("storage.get_settings")
+def get_storage_settings(store: Store, request: Document) -> Document:
+    """Say that this server has keys to nobody's cloud storage: it removes its own files alone."""
+    return {"settings": NO_STORAGE}
+
+
 @service.endpoint("server.config")
 @service.endpoint("server.endpoints")
 @service.endpoint("server.get_stats")
