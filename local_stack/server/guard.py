@@ -1,5 +1,7 @@
 """HTTP: which names lead here, and whose pages may ask. All else is refused before anything is read."""
 
+from urllib.parse import urlsplit
+
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,11 +11,19 @@ from .access import PageForbidden
 from .addresses import OWN_NAMES, name_in, origin_of
 from .api import call_at
 from .error_answers import on_api_error
+from .login.callers import FROM_WEB_UI
 from .services import log
 
 # The header by which the proxy of ClearML's own web UI can be known. It passes /files/… on without /files.
 BY_PROXY = "x-real-ip"
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, DELETE"
+
+
+def _origin_or_none(url: str) -> str | None:
+    try:
+        return origin_of(urlsplit(url)._replace(query="").geturl())
+    except ValueError:
+        return None
 
 
 class Guard:
@@ -38,6 +48,8 @@ class Guard:
             return await self._app(scope, receive, send)
         is_file = scope["path"].startswith("/files/")
         by_web_ui = request.headers.get("origin") == self._web_origin
+        # A link on a page has no Origin; without the proxy, it leads from the UI's port to another.
+        scope[FROM_WEB_UI] = _origin_or_none(request.headers.get("referer", "")) == self._web_origin
 
         async def send_with_permission(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -788,6 +788,41 @@ def test_a_table_is_downloaded_by_a_link(ui):
     ]
 
 
+@pytest.mark.parametrize(
+    ("site", "referer", "status"),
+    [
+        ("same-site", f"{WEB_UI}/", 200),
+        ("same-site", f"{WEB_UI}/projects?a=b", 200),
+        ("cross-site", f"{WEB_UI}/", 401),
+        ("none", f"{WEB_UI}/", 401),
+        ("same-site", "http://127.0.0.1:9999/", 401),
+        ("same-site", "http://127.0.0.1/", 401),
+        ("same-site", f"{WEB_UI}.example/", 401),
+        ("same-site", "http://[::1/", 401),
+        ("same-site", "", 401),
+    ],
+)
+def test_without_the_proxy_a_link_of_the_ui_leads_to_the_server_s_own_port(ui, site, referer, status):
+    link = {
+        "Host": "127.0.0.1:8008",
+        "Sec-Fetch-Site": site,
+        "Sec-Fetch-Mode": "navigate",
+        "Referer": referer,
+    }
+    query = {"task": ui.world["task"], "line_type": "text"}
+    answer = ui.client.get("/v999.0/events.download_task_log", params=query, headers=link)
+    assert answer.status_code == status
+    assert ("a line" in answer.text) == (status == 200)
+
+
+def test_without_the_proxy_the_ui_calls_the_server_s_own_port(ui):
+    direct = {"Host": "127.0.0.1:8008", "Origin": WEB_UI, "Sec-Fetch-Site": "same-site"}
+    answer = ui.client.post("/v999.0/users.get_current_user", json={}, headers=direct)
+    assert answer.headers["Access-Control-Allow-Origin"] == WEB_UI
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert data_of(answer)["user"]["id"] == "local_user"
+
+
 def test_the_menu_of_a_task_takes_it_through_its_life(ui):
     copy = ui("tasks.clone", {"task": "$task", "new_task_name": "a copy", "new_project_name": "Copies"})
     task, project = copy["id"], copy["new_project"]

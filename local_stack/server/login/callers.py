@@ -18,6 +18,7 @@ from . import state
 log = logging.getLogger("local_stack.server")
 
 SESSION_COOKIE = "clearml_token_basic"  # ClearML's own name for it
+FROM_WEB_UI = "local_stack.from_web_ui"  # in the scope of requests that a page of the web UI led to
 
 
 @dataclass
@@ -52,9 +53,11 @@ class Callers:
         """
         authorization = request.headers.get("authorization")
         if authorization is None and (token := request.cookies.get(SESSION_COOKIE)):
-            # A page's POST always names its origin, and foreign ones are refused before this.
-            own = request.method == "POST" or request.headers.get("sec-fetch-site") == "same-origin"
-            if own or only_reads:
+            # A page's POST always names its origin, and foreign ones are refused before this. A link of the
+            # web UI may lead from its port to this one; no other page can say that it is the web UI's.
+            site = request.headers.get("sec-fetch-site")
+            linked = site == "same-site" and request.scope.get(FROM_WEB_UI)
+            if request.method == "POST" or site == "same-origin" or linked or only_reads:
                 return self.by_token(token, SESSION)
         scheme, _, value = (authorization or "").partition(" ")
         if not value:
