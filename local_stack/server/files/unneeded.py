@@ -36,10 +36,12 @@ def _own_path(url: str | None) -> str | None:
     try:
         parts = urlsplit(url or "")
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        path = unquote(parts.path)
+        path.encode()  # what is no Unicode names no file
     except ValueError:
         return None
-    own = parts.scheme in ("http", "https") and host in OWN_NAMES and parts.path.startswith(PREFIX)
-    return unquote(parts.path)[len(PREFIX) :] if own else None
+    own = parts.scheme in ("http", "https") and host in OWN_NAMES and path.startswith(PREFIX)
+    return path[len(PREFIX) :] if own else None
 
 
 def remove_unneeded(store: Store, files: FileStore) -> int:
