@@ -63,7 +63,6 @@ def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..
             with contextlib.suppress(psutil.Error, OSError):
                 if process.environ().get("CLEARML_WORKER_ID") == worker["id"]:
                     process.kill()  # not asked to end: it would tell the server that it was stopped
-        call("workers.unregister", worker=worker["id"])
         task = worker.get("task", {"id": ""})["id"]
         for ran in call("tasks.get_all", id=[task], status=["in_progress"], search_hidden=True)["tasks"]:
             print(f"{name} ran {ran['name']!r} when it died: it is executed again.", flush=True)
@@ -73,3 +72,4 @@ def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..
                 if step["type"] != ran["type"]:  # else it is a copy: another run
                     call("tasks.stop", task=step["id"], **reason)
             call("tasks.enqueue", task=task, queue_name=queue, **reason)
+        call("workers.unregister", worker=worker["id"])  # the last: who fails above looks here again

@@ -13,8 +13,10 @@ import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import ClassVar
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import create_app
 from .auth import Credentials
@@ -26,6 +28,37 @@ from .watchdog import watch
 # One request a connection, as the ClearML server does it. The SDK forks, and processes that share a
 # connection would read each other's answers.
 HEADERS = [("Connection", "close")]
+
+
+HEADER_SECONDS = 10
+MOST_CONNECTIONS = 500  # a process may often have no more than 1,024 files open
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP for clients that ask within HEADER_SECONDS. Of too many that have not yet, the first ones go."""
+
+    open: ClassVar[dict["PatientProtocol", None]] = {}  # in the order in which they came
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_silent)
+        self.open[self] = None
+        if len(self.open) > MOST_CONNECTIONS:
+            for other in list(self.open):
+                if other._close_if_silent():
+                    break
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self.open.pop(self, None)
+        super().connection_lost(exc)
+
+    def _close_if_silent(self) -> bool:
+        silent = getattr(self, "cycle", None) is None  # that is a request and its answer
+        if silent:
+            self.open.pop(self, None)
+            self.transport.abort()
+        return silent
 
 
 def main() -> None:
@@ -41,7 +74,7 @@ def main() -> None:
     app = create_app(store, credentials, files, web_url)
     config = uvicorn.Config(
         app,
-        http="h11",  # the same everywhere, whatever else is installed; the others are no faster here
+        http=PatientProtocol,  # h11 everywhere, whatever else is installed; the others are no faster here
         ws="none",
         lifespan="off",
         access_log=False,

@@ -98,7 +98,7 @@ def _file(data: Document) -> Response:
 
 
 def not_found(request: Request) -> ApiError:
-    log.warning("unknown path %r", request.url.path)
+    log.warning("unknown path %.200r", request.url.path)
     return ApiError(404, 0, f"Nothing is served at {request.url.path}")
 
 

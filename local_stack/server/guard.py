@@ -42,7 +42,7 @@ class Guard:
         if BY_PROXY in request.headers and not call_at(path) and path != "/files" and path[:7] != "/files/":
             scope["path"] = "/files" + path
         if reason := self._why_refused(request):
-            log.warning("refused: %s", reason)
+            log.warning("refused: %.300s", reason)
             return await on_api_error(request, PageForbidden(403, reason))(scope, receive, send)
         if self._web_origin is None:
             return await self._app(scope, receive, send)

@@ -1,7 +1,8 @@
 """HTTP: bodies of JSON, read within limits. What could take long to parse is refused without parsing it."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -12,8 +13,9 @@ from .errors import ApiError, validation_error
 
 LARGEST_BODY = 64 * 2**20
 MOST_LEVELS = 100  # of nesting in a body: far more than clients send, and far less than Python can handle
-MOST_VALUES = 500_000  # in a body, so that reading it takes less than a second and 200 MB
+MOST_VALUES = 250_000  # in a body, so that reading it takes a second at most, and 200 MB
 
+SILENT_SECONDS = 60  # after which who sends nothing has gone, or means no good
 CHUNK = 2**16
 STRUCTURE = b"[]{},"
 NOT_STRUCTURE = bytes(set(range(256)) - set(STRUCTURE))
@@ -27,11 +29,25 @@ async def read_body(request: Request, limit: int = LARGEST_BODY) -> bytes:
     if length.isdecimal() and int(length[:20]) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in chunks(request):
         body += chunk
         if len(body) > limit:
             raise too_large
     return bytes(body)
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Give the body as it comes, or raise the API's 408 if nothing comes for a while."""
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise ApiError(408, 0, f"Nothing of the body has come for {SILENT_SECONDS} s") from error
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _size(limit: int) -> str:

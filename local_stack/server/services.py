@@ -46,7 +46,7 @@ ENDPOINTS: dict[str, Endpoint] = {name: found for service in SERVICES for name, 
 def find_endpoint(name: str) -> Endpoint:
     """Return the endpoint, or raise the API's 404, which names it."""
     if name not in ENDPOINTS:
-        log.warning("unknown endpoint %s", name)
+        log.warning("unknown endpoint %.200s", name)
         raise ApiError(404, 0, f"Unable to find endpoint {name}: the local stack does not have it")
     return ENDPOINTS[name]
 
@@ -67,5 +67,7 @@ def answer_call(store: Store, name: str, request: Document, caller: Caller | Non
     except Exception as error:
         log.exception("%s failed", name)
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise ApiError(507, 0, f"{os.strerror(errno.ENOSPC)} where the server keeps its data") from error
+            raise ApiError(
+                507, 0, f"{os.strerror(errno.ENOSPC)} where the server keeps its data: make room there"
+            ) from error
         raise ApiError(500, 0, f"General server error in {name}: {type(error).__name__}") from error

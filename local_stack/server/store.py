@@ -180,7 +180,7 @@ class Store:
     def put(self, kind: str, document: Document) -> None:
         key = document["id"]
         if document.get("company") == PUBLIC:
-            self._refuse_public(kind, key)
+            self.check_changeable(kind, key)
         self._remember(kind, key)
         self._documents[kind][key] = document
         self._patches.pop((kind, key), None)
@@ -192,6 +192,7 @@ class Store:
 
     def patch(self, kind: str, key: str, **fields: Any) -> None:
         """Change fields of a document without writing all of it: for frequent changes of large ones."""
+        self.check_changeable(kind, key)
         self._remember(kind, key)
         self._documents[kind][key] = {**self._documents[kind][key], **fields}
         self._patches[kind, key] = {**self._patches.get((kind, key), {}), **fields}
@@ -201,13 +202,14 @@ class Store:
         )
 
     def delete(self, kind: str, key: str) -> None:
-        self._refuse_public(kind, key)
+        self.check_changeable(kind, key)
         self._remember(kind, key)
         del self._documents[kind][key]
         self._patches.pop((kind, key), None)
         self.db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
 
-    def _refuse_public(self, kind: str, key: str) -> None:
+    def check_changeable(self, kind: str, key: str) -> None:
+        """Raise the API's error for a public document."""
         held = self.get(kind, key)
         if held and held.get("company") == PUBLIC:
             raise no_write_permission(kind, key)

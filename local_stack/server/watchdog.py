@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from .store import Store, now
+from .store import PUBLIC, Store, now
 from .tasks.state import change_status
 
 log = logging.getLogger("local_stack.server")
@@ -17,7 +17,8 @@ def stop_silent_tasks(store: Store, since: datetime) -> list[str]:
     silent = [
         task["id"]
         for task in store.all("task")
-        if task["status"] == "in_progress" and datetime.fromisoformat(task["last_update"]) < since
+        if task["status"] == "in_progress" and task["company"] != PUBLIC
+        if datetime.fromisoformat(task["last_update"]) < since
     ]
     if silent:
         words = {"status_reason": REASON, "status_message": REASON}

@@ -131,7 +131,9 @@ def test_an_upload_that_the_disk_has_no_room_for_says_so_and_leaves_nothing(stac
     finally:
         server.rlimit(psutil.RLIMIT_FSIZE, limits)
     assert answer.status_code == 507
-    assert answer.json()["meta"]["result_msg"] == "The upload cannot be stored: File too large"
+    assert (
+        answer.json()["meta"]["result_msg"] == "The upload cannot be stored, make room for it: File too large"
+    )
     assert stored() == before
 
 

@@ -47,6 +47,7 @@ def delete_task_events(store: Store, request: Document) -> Document:
 @service.endpoint("events.delete_for_model", "model")
 def delete_model_events(store: Store, request: Document) -> Document:
     model = store.get_required("model", request["model"])
+    store.check_changeable("model", model["id"])
     if model["ready"] and not request.get("allow_locked"):
         raise ApiError(400, 201, f"Cannot update events for a published model: id={model['id']}")
     state.delete_events(store, model["id"])

@@ -29,6 +29,7 @@ SET timestamp = excluded.timestamp, body = excluded.body
 Row = tuple[Any, ...]
 Point = tuple[int, int, float]  # iteration, timestamp, value
 SCALAR_COLUMNS = 6
+MOST_LAST_METRICS = 2000  # of a task, as on the real server: further ones are in its events alone
 MOST_REASONS, OTHER_REASONS = 100, "other errors"  # of why events are refused, in one answer
 
 
@@ -69,6 +70,7 @@ def _refusal(store: Store, owner_id: str, is_model: bool, allow_locked: bool) ->
     """Return why the task or model takes no events, or None if it does."""
     try:
         owner = owner_of(store, {"task": owner_id, "model_events": is_model})
+        store.check_changeable("model" if is_model else "task", owner_id)
     except ApiError as error:
         return error
     if allow_locked:
@@ -140,8 +142,13 @@ def _update_owner(
         if len(row) == SCALAR_COLUMNS:
             points.setdefault((metric, variant), []).append((iteration, timestamp, value))
     metrics: dict[str, Document] = dict(owner.get("last_metrics") or {})
+    room = MOST_LAST_METRICS - sum(map(len, metrics.values()))
     for (metric, variant), reported in points.items():
         key, variant_key = _md5(metric), _md5(variant)
+        if variant_key not in metrics.get(key, {}):
+            if room <= 0:
+                continue
+            room -= 1
         last = _last_metric(metrics.get(key, {}).get(variant_key), metric, variant, reported)
         if label := labels.get((owner_id, metric, variant)):
             last["x_axis_label"] = label

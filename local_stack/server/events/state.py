@@ -49,6 +49,7 @@ def owners_of(store: Store, request: Document) -> list[Document]:
 def changeable_task(store: Store, request: Document) -> Document:
     """Return the task of a request that deletes events, or raise the API's error if it is published."""
     task = store.get_required("task", request["task"])
+    store.check_changeable("task", task["id"])
     if task["status"] in ("publishing", "published") and not request.get("allow_locked"):
         raise ApiError(400, 101, f"Cannot update events for a published task: id={task['id']}")
     return task

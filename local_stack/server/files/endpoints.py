@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from ..access import PageAccess
 from ..errors import ApiError, validation_error
+from ..json_bodies import chunks
 from ..login.callers import Callers
 from .state import FileStore, Upload
 
@@ -54,7 +55,7 @@ async def upload_files(files: FileStore, request: Request) -> Response:
     try:
         upload = Upload(files, options[b"boundary"])
         try:
-            async for chunk in request.stream():
+            async for chunk in chunks(request):
                 upload.parser.write(chunk)
             upload.parser.finalize()
             if not upload.complete:
@@ -65,7 +66,7 @@ async def upload_files(files: FileStore, request: Request) -> Response:
     except FormParserError as error:
         raise validation_error(f"the multipart body is malformed: {error}") from error
     except OSError as error:  # too little room, say
-        raise ApiError(507, 0, f"The upload cannot be stored: {error.strerror}") from error
+        raise ApiError(507, 0, f"The upload cannot be stored, make room for it: {error.strerror}") from error
     return PlainTextResponse("\n".join(paths))
 
 

@@ -75,8 +75,9 @@ def _parent_of(store: Store, name: str) -> str | None:
 
 def touch_project(store: Store, project_id: str | None) -> None:
     """Note that something has changed in the project, if there is one."""
-    if project_id and store.get("project", project_id):
-        store.patch("project", project_id, last_update=now())
+    project = store.get("project", project_id)
+    if project and project["company"] != PUBLIC:
+        store.patch("project", project["id"], last_update=now())
 
 
 def with_subprojects(store: Store, project: Document) -> list[Document]:
