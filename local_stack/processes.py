@@ -6,8 +6,10 @@ parent dies without having stopped anything: it waits on a pipe that only the pa
 """
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +32,7 @@ POLL_SECONDS = 0.02
 # How long a child may take until it is ready. One that ends before is reported at once: this is for hangs,
 # and leaves time for machines that are busy.
 READY_SECONDS = 180
+LEAST_FREE_BYTES = 2**20  # below that a disk counts as full
 ORPHAN_SECONDS = 1  # for what a dead child has left: it keeps the next one waiting
 
 # What is quoted of the log of a process that has failed.
@@ -199,6 +202,8 @@ class Processes:
         """Return in one line what happened to a child, and what it had to say about that."""
         words = self.last_words(name)
         told = f"{words} (more in {self.log(name)})" if words else f"It wrote nothing into {self.log(name)}."
+        if not words and shutil.disk_usage(self.logs).free < LEAST_FREE_BYTES:
+            told = f"{os.strerror(errno.ENOSPC)} in {self.logs.parent}: make room there."
         return f"The {name} process {what}. {told}"
 
     def reason_of_end(self, name: str) -> str:

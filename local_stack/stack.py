@@ -139,7 +139,8 @@ class Stack:
                     "server",
                     [*command, str(descriptor), str(self._task_timeout), self.web_url],
                     ready=self._answers,
-                    pass_fds=[descriptor],
+                    # The lock, too: where all but the server was killed, no other starts on its database.
+                    pass_fds=[descriptor, lock],
                 )
             note_start(self.home)
             if self.agents:
