@@ -70,6 +70,19 @@ def test_queues_that_are_empty_or_heard_are_not_told_of(server, look):
     assert len(look()) == 1
 
 
+def test_controllers_behind_others_that_never_end_are_told_of_after_a_minute(server, look):
+    server["queues"][1]["entries"] = [{"task": "trigger"}]
+    server["workers"] = [{"id": "w", "queues": [{"id": "2"}], "task": {"id": "scheduler"}}]
+    assert look(11) == []
+    assert look(3) == [
+        "1 task waits in the queue 'services', and all its agents are busy, perhaps for good: start `up` "
+        "again with --controller-agents 2."
+    ]
+    server["queues"][0]["entries"] = [{"task": "a"}]  # where tasks end, to wait is usual
+    server["workers"].append({"id": "x", "queues": [{"id": "1"}], "task": {"id": "training"}})
+    assert look(20) == []
+
+
 def test_what_waits_at_one_look_alone_is_not_told_of(server, look):
     server["queues"][0]["entries"] = [{"task": "a"}]
     assert look(1) == []
