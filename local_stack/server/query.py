@@ -21,7 +21,7 @@ from .patterns import Matches, compile_pattern
 from .ranges import date_test, range_test
 
 PAGE_SIZE = 500  # what a request without a page size gets, and the most that any gets
-MOST_CONDITIONS = 100  # of a request, and of fields in one of them
+MOST_CONDITIONS = 50  # of a request, and of fields in one of them
 MOST_ORDERS = 50
 MOST_ONLY_FIELDS = 1000
 LONGEST_SEARCH_TEXT = 1000
@@ -167,6 +167,8 @@ def _without(tag: str) -> Narrow:
 
 
 def _value_test(field: str, wanted: Any) -> ValueTest:
+    if isinstance(wanted, list) and len(wanted) > MOST_CONDITIONS:
+        raise fields_value_error(f"{field} has {len(wanted)} values, more than {MOST_CONDITIONS}")
     return (lambda value: value in wanted) if isinstance(wanted, list) else (lambda value: value == wanted)
 
 

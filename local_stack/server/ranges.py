@@ -9,6 +9,7 @@ from typing import Any
 from .errors import fields_value_error, validation_error
 from .lists import ValueTest, as_list
 
+MOST_BOUNDS = 10
 COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.*)$", re.DOTALL)
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "=": operator.eq}
 
@@ -45,6 +46,8 @@ def _as_number(bound: Any) -> Any:
 
 def date_test(field: str, wanted: Any) -> ValueTest:
     bounds = as_list(wanted)
+    if len(bounds) > MOST_BOUNDS:
+        raise fields_value_error(f"{field} has {len(bounds)} bounds, more than {MOST_BOUNDS}")
     if len(bounds) == 2 and not any(str(bound).startswith((">", "<", "=")) for bound in bounds):
         least, most = _bounds(field, wanted)
         tests = [

@@ -93,7 +93,7 @@ def ui(server: Api) -> WebUi:
 
 
 def build_world(api: Api) -> dict[str, str]:
-    world = {"project": api.new("project", name="Asteroids")}
+    world = {"project": api.new("project", name="Digits")}
     project = world["project"]
     world["parent"] = api.new("task", name="prepare", project=project, type="data_processing")
     for name, eta in (("task", "0.1"), ("other", "0.2")):
@@ -161,7 +161,7 @@ def build_world(api: Api) -> dict[str, str]:
 
 def _make_hidden(api: Api, world: dict[str, str], tag: str, kind: str, **fields: Any) -> None:
     """Make the hidden project of a dataset or pipeline, with one run, as the SDK does."""
-    name = f"Asteroids/.{tag}s/rows"
+    name = f"Digits/.{tag}s/rows"
     home = world[f"{tag}s"] = api.new("project", name=name, system_tags=["hidden", tag])
     version = {"section": "properties", "name": "version", "value": "1.0.0"}
     hyperparams = {"properties": {"version": version}}
@@ -226,7 +226,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
             "order_by": ["name"],
         },
         {
-            "projects/#": 2, "projects/0/name": "Asteroids",
+            "projects/#": 2, "projects/0/name": "Digits",
             "projects/0/own_tasks": 3, "projects/0/own_models": 1,
             "projects/0/stats/active/total_tasks": 3, "projects/0/stats/active/status_count/completed": 1,
             "projects/0/stats/active/status_count/failed": 1, "projects/0/sub_projects": [],
@@ -241,7 +241,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
             "type": TABLE["type"], "system_tags": ["-archived", "-pipeline"],
             "only_fields": ["type", "status", "created", "name", "last_update", "started", "project.name"],
         },
-        {"tasks/#": 3, "tasks/0/project/name": "Asteroids/.datasets/rows", "tasks/1/name": "training 10"},
+        {"tasks/#": 3, "tasks/0/project/name": "Digits/.datasets/rows", "tasks/1/name": "training 10"},
     ),
     (
         "dashboard",
@@ -304,7 +304,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         "organization.get_project_workloads",
         {"projects": ["$project"], "include_development": True, "usage_fields": ["duration"], **DATES},
         {
-            "projects/total/0/name": "Asteroids", "projects/series/0/dates": list,
+            "projects/total/0/name": "Digits", "projects/series/0/dates": list,
             "users/total/0/duration": int,
         },
     ),
@@ -315,8 +315,8 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {
             "tasks/#": 3, "tasks/0/name": "prepare", "tasks/1/name": "training 2",
             "tasks/2/name": "training 10",
-            "tasks/1/project/name": "Asteroids", "tasks/1/user/name": "local user", "tasks/1/tags": ["blue"],
-            "tasks/1/parent/name": "prepare", "tasks/1/parent/project/name": "Asteroids",
+            "tasks/1/project/name": "Digits", "tasks/1/user/name": "local user", "tasks/1/tags": ["blue"],
+            "tasks/1/parent/name": "prepare", "tasks/1/parent/project/name": "Digits",
             "tasks/1/last_metrics/$metric/$variant/min_value": 1.0, "tasks/1/last_iteration": 2,
             "tasks/1/hyperparams/Args/eta/value": "0.1", "tasks/1/active_duration": int, "scroll_id": str,
         },
@@ -377,7 +377,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         "task table, filters",
         "projects.get_task_parents",
         {"projects": ["$project"], "tasks_state": "active", "task_name": "(?i)PREP"},
-        {"parents/0/id": "$parent", "parents/0/project/name": "Asteroids", "parents/#": 1},
+        {"parents/0/id": "$parent", "parents/0/project/name": "Digits", "parents/#": 1},
     ),
     (
         "task table, filters",
@@ -400,7 +400,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         },
         {
             "tasks/0/script/entry_point": "train.py", "tasks/0/hyperparams/Args/eta/value": "0.1",
-            "tasks/0/parent/project/name": "Asteroids", "tasks/0/completed": str, "tasks/0/runtime": dict,
+            "tasks/0/parent/project/name": "Digits", "tasks/0/completed": str, "tasks/0/runtime": dict,
             "tasks/0/company/id": str,
         },
     ),
@@ -563,7 +563,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
             "ready": None,
         },
         {
-            "models/0/name": "best", "models/0/task/name": "training 2", "models/0/project/name": "Asteroids",
+            "models/0/name": "best", "models/0/task/name": "training 2", "models/0/project/name": "Digits",
             "models/0/metadata/threshold/value": "0.5", "models/0/labels": {"yes": 1}, "scroll_id": str,
         },
     ),
@@ -618,7 +618,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
             **CARDS, "permission_roots_only": True, "children_type": "dataset", "shallow_search": True,
             "search_hidden": False, "include_dataset_stats": False, "stats_with_children": True,
         },
-        {"projects/#": 1, "projects/0/name": "Asteroids", "projects/0/stats/datasets/count": 1},
+        {"projects/#": 1, "projects/0/name": "Digits", "projects/0/stats/datasets/count": 1},
     ),
     (
         "dataset versions",
@@ -670,8 +670,8 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     (
         "new pipeline run",
         "pipelines.check_new_run",
-        {"task": "$pipeline", "new_project_name": "Asteroids", "new_pipeline_name": "rows"},
-        {"existing_project/id": "$pipelines", "existing_project/name": "Asteroids/.pipelines/rows"},
+        {"task": "$pipeline", "new_project_name": "Digits", "new_pipeline_name": "rows"},
+        {"existing_project/id": "$pipelines", "existing_project/name": "Digits/.pipelines/rows"},
     ),
     (
         "workers",
@@ -721,7 +721,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"id": ["$report"], "only_fields": ["name", "status", "company.id", "report", "project.name"]},
         {
             "tasks/0/report": "# Text", "tasks/0/status": "created",
-            "tasks/0/project/name": "Asteroids/.reports",
+            "tasks/0/project/name": "Digits/.reports",
         },
     ),
     (
@@ -784,7 +784,7 @@ def test_a_table_is_downloaded_by_a_link(ui):
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert answer.text.splitlines()[:2] == [
         '\ufeff"NAME","PROJECT.NAME","USER.NAME"',
-        '"prepare","Asteroids","local user"',
+        '"prepare","Digits","local user"',
     ]
 
 
