@@ -17,7 +17,7 @@ ifneq ($(shell { $(BIN)/python -c 'import pip' || { $(BIN)/python -c '' && grep 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test unit test-slow lint hooks images lock clean
+.PHONY: help install demo up test unit coverage test-slow lint hooks images lock clean
 
 help:            ## print this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: lint unit          ## lint, check types and test, as CI does
 	$(BIN)/python -m pytest -m "(e2e or browser) and not slow" $(PARALLEL) 3
 
 unit: $(VENV)/.tests     ## the quick tests alone: no server, no browser, no network
+	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" $(PARALLEL) 3
+
+coverage: $(VENV)/.tests ## see which lines the quick tests run, which takes twice as long
 	$(BIN)/python -m pytest -m "not (e2e or browser or slow)" --cov --cov-report=term:skip-covered $(PARALLEL) 3
 
 test-slow: $(VENV)/.tests  ## run the tests that take minutes each
