@@ -2,14 +2,18 @@
 
 import operator
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from .errors import fields_value_error, validation_error
+from dateutil import parser
+
+from .errors import ApiError, fields_value_error, validation_error
 from .lists import ValueTest, as_list
 
 MOST_BOUNDS = 10
+LONGEST_DATE = 50
 COMPARISON = re.compile(r"^(>=|<=|>|<|=)?(.*)$", re.DOTALL)
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "=": operator.eq}
 
@@ -48,6 +52,9 @@ def date_test(field: str, wanted: Any) -> ValueTest:
     bounds = as_list(wanted)
     if len(bounds) > MOST_BOUNDS:
         raise fields_value_error(f"{field} has {len(bounds)} bounds, more than {MOST_BOUNDS}")
+    for bound in bounds:
+        if not isinstance(bound, str | None):
+            raise _no_date(str(bound))
     if len(bounds) == 2 and not any(str(bound).startswith((">", "<", "=")) for bound in bounds):
         least, most = _bounds(field, wanted)
         tests = [
@@ -63,14 +70,36 @@ def date_test(field: str, wanted: Any) -> ValueTest:
 def _bound_test(bound: Any) -> ValueTest:
     found = COMPARISON.match(str(bound))
     assert found  # as it matches every text
-    compare, limit = COMPARE[found[1] or "="], _date(found[2])
+    compare, limit = COMPARE[found[1] or "="], _wanted_date(found[2])
     return lambda value: compare(_date(value), limit)
 
 
 @lru_cache(maxsize=65536)
 def _date(text: str) -> datetime:
     try:
-        parsed = datetime.fromisoformat(text.strip())
+        parsed = datetime.fromisoformat(text)
     except ValueError as error:
-        raise validation_error(f"{text[:50]!r} is not a date such as 2026-01-31T12:00:00") from error
+        raise _no_date(text) from error
+    return _with_zone(parsed)
+
+
+def _wanted_date(text: str) -> datetime:
+    """Read a date as ClearML's server does: as ISO writes it, or as people do, such as 11/30/2026."""
+    text = text.strip()
+    if len(text) > LONGEST_DATE:
+        raise _no_date(text)
+    with suppress(ApiError):
+        return _date(text)
+    try:
+        # Its zone may be off by more than a day, which is found out only when it is used.
+        return _with_zone(parser.parse(text)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise _no_date(text) from error
+
+
+def _no_date(text: str) -> ApiError:
+    return validation_error(f"{text[:LONGEST_DATE]!r} is not a date such as 2026-01-31T12:00:00")
+
+
+def _with_zone(parsed: datetime) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local_stack.server.listing import MOST_SCROLLS
+from local_stack.server.ranges import date_test
 from local_stack.tests.api import refused, scalar
 
 TASKS = {
@@ -231,7 +232,35 @@ def test_dates_are_understood_with_and_without_a_time_and_a_zone(names):
     assert names(_all_=any_field) == names(_and_=any_field) == []
 
 
-@pytest.mark.parametrize("bound", ["tomorrow", ">=", "2026-13-01", ">= x", 5, True, "9999999999-01-01"])
+@pytest.mark.parametrize(
+    "day", ["2020-1-3", "1/3/2020", " Jan 3, 2020", "3 January 2020 10:00", "20200103", "2020-1-3 10:00 +2"]
+)
+def test_dates_may_be_written_as_people_write_them(names, day):
+    assert names(created=f">{day}") == names(created=[day, None]) == list(TASKS)
+    assert names(created=[f"<{day}"]) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "kept"),
+    [
+        (">2026-1-3", True),
+        (">11/30/2026", False),
+        ("<11/30/2026", True),
+        (">1/3/2026", True),
+        (">3/1/2026", False),
+    ],
+)
+def test_a_date_with_slashes_begins_with_the_month(bound, kept):
+    assert date_test("created", bound)("2026-02-01T00:00:00+00:00") is kept
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "tomorrow", ">=", "2026-13-01", ">= x", 5, True, [5, 6], [{}], "9999999999-01-01", "9" * 50,
+        "2026-1-3 00:00 +9999", ">2026-1-3" + " 2" * 50,
+    ],
+)  # fmt: skip
 def test_what_is_no_date_is_refused(api, bound):
     assert api.send("tasks.get_all", created=bound).status_code == 400
 
