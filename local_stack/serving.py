@@ -128,7 +128,7 @@ class Serving:
             environment,
             ready=lambda: accepts(broker_port),
         )
-        app = ["local_stack.serving_spare", "inference_to_come", "--log-level", "warning"]
+        app = ["local_stack.serving_spare", "--log-level", "warning"]
         inference = Part(
             "inference",
             [*python, *app, "--host", HOST, "--port", str(ports.inference), "--workers", str(workers)],

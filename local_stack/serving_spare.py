@@ -1,17 +1,15 @@
 """Run clearml-serving's inference, with all that it needs imported before it is wanted.
 
-    python -m local_stack.serving_spare inference_to_come [options of uvicorn]
+    python -m local_stack.serving_spare [options of uvicorn]
 
 It begins at a line on standard input. The imports are most of the seconds that inference takes to start: a
 second process that has them behind it takes over at once from one that has died. Until then it listens
 nowhere, and the server does not know of it.
 """
 
-import ctypes
 import importlib
 import multiprocessing
 import sys
-from pathlib import Path
 
 import uvicorn
 from clearml_serving.serving.preprocess_service import BasePreprocessRequest
@@ -19,9 +17,6 @@ from clearml_serving.serving.preprocess_service import BasePreprocessRequest
 APP = "local_stack.serving_inference:app"
 # What it imports. Not clearml_serving.serving.main, which reports to the server.
 MODULES = ("clearml_serving.serving.model_request_processor", "fastapi", "grpc.aio", "kafka", "lz4.frame")
-
-# How a process is listed that waits, and how one that serves. They are of one length.
-WAITING, SERVING = b"inference_to_come", b"serving_inference"
 
 
 def main() -> None:
@@ -31,19 +26,9 @@ def main() -> None:
     if not sys.stdin.readline():  # whoever would have wanted it is gone
         return
     if sys.platform == "linux":
-        list_as_serving()
         # Workers take what is imported along, too. Elsewhere a fork of a process with threads may hang.
         uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]
-    uvicorn.main([APP, *sys.argv[2:]])
-
-
-def list_as_serving() -> None:
-    """Let `ps` and the like tell which process serves. Linux shows what stands where the arguments were."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    begin, end = int(fields[45]), int(fields[46])
-    if begin:  # 0 where the system does not tell
-        arguments = ctypes.string_at(begin, end - begin)
-        ctypes.memmove(begin, arguments.replace(WAITING, SERVING), end - begin)
+    uvicorn.main([APP, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

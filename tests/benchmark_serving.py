@@ -11,6 +11,7 @@ import argparse
 import http.client
 import json
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -95,11 +96,12 @@ class Client:
 @contextmanager
 def beside(deployment: Deployment) -> Iterator[Deployment]:
     """Inference once more, on a port of its own, that looks for changes every `SELDOM` minutes."""
-    inference, port = deployment.part("serving_inference"), take_port()
+    inference, port = deployment.inference(), take_port()
     command = inference.cmdline()
     command[command.index("--port") + 1] = str(port)
     environment = {**inference.environ(), "CLEARML_SERVING_POLL_FREQ": str(SELDOM)}
-    with Child(command, env=environment, cwd=REPOSITORY) as process:
+    with Child(command, env=environment, cwd=REPOSITORY, stdin=subprocess.PIPE) as process:
+        print(file=process.stdin, flush=True)  # the line that it begins at
         try:
             wait_until(lambda: accepts(port), "inference", process.output)
             yield replace(deployment, process=process, url=f"http://127.0.0.1:{port}/serve")

@@ -145,7 +145,7 @@ def test_what_is_not_sent_as_json_is_refused(deployment, headers):
 
 
 def test_200_000_unknown_columns_cost_next_to_nothing(deployment):
-    inference = deployment.part("serving_inference")
+    inference = deployment.inference()
     before = inference.cpu_times().user  # the time by the clock depends on what else the machine does
     assert deployment.post({**ROW, **{f"column {n}": n for n in range(200_000)}}).status_code == 200
     assert inference.cpu_times().user - before < 30  # to list them took minutes
@@ -347,7 +347,7 @@ def test_requests_are_answered_without_it_and_the_metrics_resume(deployment, par
 
 
 def test_inference_is_started_again_with_the_models_it_had(deployment):
-    dead = deployment.part("serving_inference")
+    dead = deployment.inference()
     before = deployment.post(ROW).json()
     dead.kill()
 
@@ -359,13 +359,13 @@ def test_inference_is_started_again_with_the_models_it_had(deployment):
         return response.json() if response.status_code == 200 else None
 
     wait_until(lambda: answer() == before, "the answer that it gave before", deployment.process.output)
-    assert deployment.part("serving_inference").pid != dead.pid
+    assert deployment.inference().pid != dead.pid
 
 
 def test_a_part_whose_port_is_taken_holds_up_no_other_and_is_back_when_it_is_free(deployment):
     before = deployment.post(ROW).json()
     port = urlsplit(deployment.url).port
-    deployment.part("serving_inference").kill()
+    deployment.inference().kill()
     with wait_until(lambda: listen(port), "the port"):
         deployment.process.wait_for(rf"inference is still down, .* Port {port} cannot be used")
         dead = deployment.part("alertmanager")

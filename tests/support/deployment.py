@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -143,6 +144,13 @@ class Deployment:
         (found,) = [child for child in children if any(command_word in word for word in child.cmdline())]
         return found
 
+    def inference(self) -> psutil.Process:
+        """The process that listens where requests are sent. Its spare has the same command."""
+        port = urlsplit(self.url).port
+        children = psutil.Process(self.process.pid).children()
+        (found,) = [child for child in children if listens(child, port)]
+        return found
+
     @contextmanager
     def traffic(self, row: dict, endpoint: str = "asteroid") -> Iterator[list[tuple[int, dict]]]:
         """Within the block the row is sent again and again; collects status and answer of each request."""
@@ -161,6 +169,14 @@ class Deployment:
             finally:
                 done.set()
             sending.result()
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether a process listens on a port; one that has just ended does not."""
+    with suppress(psutil.NoSuchProcess):
+        connections = process.net_connections("tcp")
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+    return False
 
 
 def run(command: Sequence[object], environment: dict[str, str]) -> str:
