@@ -256,7 +256,7 @@ PAGES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         "search",
         "organization.get_entities_count",
         {
-            "projects": {"_any_": {"pattern": "aster", "fields": ["basename", "id"]}, "search_hidden": False},
+            "projects": {"_any_": {"pattern": "digit", "fields": ["basename", "id"]}, "search_hidden": False},
             "tasks": {"_any_": {"pattern": "train", "fields": ["name", "id"]}, "type": TABLE["type"]},
             "models": {"_any_": {"pattern": "best", "fields": ["name", "id"]}, "system_tags": ["-archived"]},
             "datasets": {
