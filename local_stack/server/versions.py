@@ -3,11 +3,11 @@
 from typing import Any
 
 from .documents import Document
-from .tasks.endpoints import task_for_version
 
 Version = tuple[int, int]
 
 ONE_FIELD_OF_TAGS: Version = (2, 3)  # before it, tags and system tags were one list
+SECTIONS_OF_TASKS: Version = (2, 9)  # since it, hyperparameters are in sections
 MODELS_OF_TASKS: Version = (2, 13)  # since it, tasks are as they are now
 # By kind of document: which of the tags in that one list are system tags.
 SYSTEM_TAGS = {
@@ -50,10 +50,41 @@ def answer_for(name: str, version: Version, answer: Document) -> Document:
 
 def _document_for(kind: str, version: Version, document: Document) -> Document:
     if kind == "task":
-        document = task_for_version(document, version)
+        document = _task_for(version, document)
     if version < ONE_FIELD_OF_TAGS and document.get("system_tags"):
         document = {**document, "tags": sorted({*document.get("tags", ()), *document["system_tags"]})}
     return document
+
+
+def _task_for(version: Version, task: Document) -> Document:
+    """Return the task as clients of an older API expect it.
+
+    Before 2.13 models were plain ids in `execution.model` and `output.model`, and the container's image and
+    arguments were `execution.docker_cmd`; before 2.9 hyperparameters were flat, in `execution.parameters`.
+    """
+    execution = dict(task.get("execution") or {})
+    output = dict(task.get("output") or {})
+    models = task.get("models") or {}
+    if models.get("input"):
+        execution["model"] = models["input"][0]["model"]
+    if models.get("output"):
+        output["model"] = models["output"][-1]["model"]
+    container = task.get("container") or {}
+    if container.get("image"):
+        execution["docker_cmd"] = f"{container['image']} {container.get('arguments') or ''}".strip()
+    if version < SECTIONS_OF_TASKS:
+        execution["parameters"] = {
+            name if section == "Args" else f"{section}/{name}": item.get("value")
+            for section, items in (task.get("hyperparams") or {}).items()
+            for name, item in items.items()
+        }
+        configuration = task.get("configuration") or {}
+        execution["model_desc"] = {name: item.get("value") for name, item in configuration.items()}
+    return {
+        **task,
+        **({"execution": execution} if execution else {}),
+        **({"output": output} if output else {}),
+    }
 
 
 def _kind_of(name: str) -> str:

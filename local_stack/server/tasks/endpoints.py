@@ -233,36 +233,3 @@ def delete_task_models(store: Store, request: Document) -> Document:
         held[:] = [other for other in held if other["name"] != item["name"]]
     state.save_task(store, task, updated=False)
     return {"updated": 1}
-
-
-def task_for_version(task: Document, version: tuple[int, int]) -> Document:
-    """Return the task as clients of an older API expect it.
-
-    Before 2.13 models were plain ids in `execution.model` and `output.model`, and the container's image and
-    arguments were `execution.docker_cmd`; before 2.9 hyperparameters were flat, in `execution.parameters`.
-    """
-    if version >= (2, 13):
-        return task
-    execution = dict(task.get("execution") or {})
-    output = dict(task.get("output") or {})
-    models = task.get("models") or {}
-    if models.get("input"):
-        execution["model"] = models["input"][0]["model"]
-    if models.get("output"):
-        output["model"] = models["output"][-1]["model"]
-    container = task.get("container") or {}
-    if container.get("image"):
-        execution["docker_cmd"] = f"{container['image']} {container.get('arguments') or ''}".strip()
-    if version < (2, 9):
-        execution["parameters"] = {
-            name if section == "Args" else f"{section}/{name}": item.get("value")
-            for section, items in (task.get("hyperparams") or {}).items()
-            for name, item in items.items()
-        }
-        configuration = task.get("configuration") or {}
-        execution["model_desc"] = {name: item.get("value") for name, item in configuration.items()}
-    return {
-        **task,
-        **({"execution": execution} if execution else {}),
-        **({"output": output} if output else {}),
-    }
