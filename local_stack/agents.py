@@ -3,7 +3,6 @@
 import contextlib
 import re
 import socket
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -39,14 +38,6 @@ def agent_part(
     command += ["--queue", *queues, "--create-queue"]
     settings = {**environment, **SETTINGS, "CLEARML_WORKER_ID": worker}
     return Part(name, command, settings, has_asked, orphans=True)
-
-
-def start_agent(
-    processes: Processes, name: str, queues: Sequence[str], environment: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    """Start such an agent, and return when it is ready."""
-    part = agent_part(processes, name, queues, environment)
-    return processes.start(name, part.command, env=part.environment, ready=part.ready)
 
 
 def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..., dict[str, Any]]) -> None:

@@ -20,9 +20,9 @@ from clearml.automation.job import LocalClearmlJob
 from clearml_tools.pipeline_steps import number_run
 from clearml_tools.requeue_steps import on_status_change
 from clearml_tools.tasks import ENDED, failure_reason, set_failure_reason
-from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from local_stack.waiting import Child, wait_until
+from tests.support.agents import start_agent
 from tests.support.checkouts import Checkout
 
 pytestmark = pytest.mark.e2e

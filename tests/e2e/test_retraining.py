@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from local_stack.agents import start_agent
 from local_stack.processes import Processes
 from local_stack.stack import call
 from local_stack.tests.programs import require_programs
 from local_stack.waiting import Child, wait_until
+from tests.support.agents import start_agent
 from tests.support.checkouts import Checkout
 from tests.support.deployment import (
     ADD_LATEST,
