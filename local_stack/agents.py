@@ -43,8 +43,9 @@ def agent_part(
 def take_up_again(processes: Processes, name: str, queue: str, call: Callable[..., dict[str, Any]]) -> None:
     """Put what an agent of this name ran when it died into the queue again, for the next one.
 
-    A pipeline begins anew, and the steps of its first attempt are stopped. Its controller may have outlived
-    the agent. That is killed: nobody would tell the server how it ended.
+    Whatever ran there begins anew: a pipeline, a scheduler, an optimizer. The tasks that it started are
+    stopped, but for those of its own type: they may be copies. Its process may have outlived the agent. That
+    is killed: nobody would tell the server how it ended.
     """
     former = re.compile(re.escape(f"{socket.gethostname()}:{name}-") + "[0-9a-f]{8}")
     for worker in call("workers.get_all")["workers"]:
