@@ -210,9 +210,12 @@ class Store:
 
     def check_changeable(self, kind: str, key: str) -> None:
         """Raise the API's error for a public document."""
-        held = self.get(kind, key)
-        if held and held.get("company") == PUBLIC:
+        if self.is_public(kind, key):
             raise no_write_permission(kind, key)
+
+    def is_public(self, kind: str, key: str) -> bool:
+        held = self.get(kind, key)
+        return held is not None and held.get("company") == PUBLIC
 
     def _remember(self, kind: str, key: str) -> None:
         self._undo.append((kind, key, self._documents[kind].get(key), self._patches.get((kind, key))))

@@ -169,7 +169,8 @@ def test_a_task_may_be_enqueued_by_the_name_of_a_queue_that_is_made_if_need_be(a
 def test_enqueueing_elsewhere_takes_the_task_out_of_the_first_queue(api, full_queue, tasks, waiting):
     other = api.new("queue", name=next(NAMES))
     api("tasks.enqueue", task=tasks[1], queue=other)
-    assert waiting(full_queue) == [tasks[0], tasks[2]]
+    left = [tasks[0], tasks[2]]
+    assert waiting(full_queue) == left
     assert waiting(other) == [tasks[1]]
     assert api.get("task", tasks[1])["execution"]["queue"] == other
 
@@ -210,7 +211,8 @@ def test_a_task_that_waits_elsewhere_may_still_belong_to_its_own_queue(api, full
 def test_a_dequeued_task_is_a_draft_again_or_runs_and_keeps_its_queue(api, full_queue, tasks, waiting):
     answer = api("tasks.dequeue", task=tasks[1])
     assert (answer["dequeued"], answer["updated"]) == (1, 1)
-    assert waiting(full_queue) == [tasks[0], tasks[2]]
+    left = [tasks[0], tasks[2]]
+    assert waiting(full_queue) == left
     assert api.get("task", tasks[1])["status"] == "created"
     api("tasks.dequeue", task=tasks[0], new_status="in_progress")
     document = api.get("task", tasks[0])
@@ -379,3 +381,29 @@ def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten(store, api):
     assert len(answer_call(store, "workers.get_all", {})["workers"]) == 1
     create_app(store, api.credentials, files=None)
     assert answer_call(store, "workers.get_all", {})["workers"] == []
+
+
+# Public tasks
+
+
+def test_no_agent_gets_a_public_task_until_it_is_private(api, full_queue, tasks, waiting):
+    api("tasks.make_public", ids=tasks[:1])
+    assert api("queues.get_next_task", queue=full_queue, task=tasks[0]) == {}
+    assert api("queues.get_next_task", queue=full_queue)["entry"]["task"] == tasks[1]
+    left = [tasks[0], tasks[2]]
+    assert waiting(full_queue) == left
+    api("tasks.make_private", ids=tasks[:1])
+    assert [api("queues.get_next_task", queue=full_queue)["entry"]["task"] for _ in "12"] == left
+    assert api("queues.get_next_task", queue=full_queue) == {}
+
+
+@pytest.mark.parametrize(("call", "options"), [("clear_queue", {}), ("delete", {"force": True})])
+def test_a_queue_is_emptied_and_its_public_tasks_stay_as_they_are(api, full_queue, tasks, call, options):
+    api("tasks.make_public", ids=tasks[:1])
+    before = api.get("task", tasks[0])
+    answer = api(f"queues.{call}", queue=full_queue, **options)
+    assert answer.get("removed_tasks", tasks[1:]) == tasks[1:]
+    assert api.get("task", tasks[0]) == before
+    assert [api.get("task", task)["status"] for task in tasks] == ["queued", "created", "created"]
+    api("tasks.make_private", ids=tasks[:1])
+    assert api("tasks.dequeue", task=tasks[0])["fields"]["status"] == "created"

@@ -103,11 +103,14 @@ def update_queue(store: Store, request: Document) -> Document:
 
 
 def _take_back(store: Store, queue: Document, task_ids: Iterable[str], reason: str) -> list[str]:
-    """Give the tasks that were enqueued here the state that they had before; return their ids."""
+    """Give the tasks that were enqueued here the state that they had before; return their ids.
+
+    Public ones stay as they are.
+    """
     taken = []
     for task_id in task_ids:
         task = store.get("task", task_id)
-        if task and task["execution"].get("queue") == queue["id"]:
+        if task and task["execution"].get("queue") == queue["id"] and not store.is_public("task", task_id):
             task = store.edit("task", task_id)
             del task["execution"]["queue"]
             words = {"force": True, "status_reason": reason}
@@ -142,13 +145,14 @@ def clear_queue(store: Store, request: Document) -> Document:
 def get_next_task(store: Store, request: Document) -> Document:
     """Take the first task out of the queue, if need be only a certain one.
 
-    The answer of a queue without it is an empty object.
+    Public ones wait until they are private: no agent could start them. The answer of a queue without such a
+    task is an empty object.
     """
     queue = store.get_required("queue", request["queue"])
-    if not queue["entries"] or request.get("task") not in (None, queue["entries"][0]["task"]):
+    entry = next((entry for entry in queue["entries"] if not store.is_public("task", entry["task"])), None)
+    if not entry or request.get("task") not in (None, entry["task"]):
         return {}
-    entry, *rest = queue["entries"]
-    state.set_entries(store, queue, rest)
+    state.set_entries(store, queue, [other for other in queue["entries"] if other is not entry])
     task = store.get("task", entry["task"])
     if task and task["status"] == "stopped":  # by the agent of an earlier run, after it was enqueued again
         store.put("task", {**task, "status": "queued"})
