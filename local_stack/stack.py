@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import shlex
 import shutil
@@ -21,13 +22,14 @@ import psutil
 from .agents import agent_part, take_up_again
 from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
-from .home_checks import check_home, disk_error, note_start
+from .home_checks import DATABASE, check_home, disk_error, note_start
 from .loopback import HOST, open_loopback, without_proxies
-from .processes import GRACE_SECONDS, POLL_SECONDS, Processes
+from .processes import GRACE_SECONDS, POLL_SECONDS, READY_SECONDS, Processes
 from .server.addresses import origin_of
 from .server.auth import PAGES, Credentials, write_private
+from .server.store import is_older
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
-from .supervision import Part, Supervisor
+from .supervision import Part, Supervisor, say
 
 LOCK = "local_stack.lock"  # it also marks a folder as a stack's home
 SERVICES_AGENT = "agent-services"
@@ -135,10 +137,14 @@ class Stack:
                 self.processes = cleanup.enter_context(Processes(self.home / "logs", lock))
                 command = [sys.executable, "-m", "local_stack.server", str(self.home / "server")]
                 descriptor = listener.fileno()
+                older = is_older(self.home / "server" / DATABASE)
+                if older:
+                    say("Taking over the database of an earlier version: this takes a while if it is large.")
                 self.processes.start(
                     "server",
                     [*command, str(descriptor), str(self._task_timeout), self.web_url],
                     ready=self._answers,
+                    timeout=math.inf if older else READY_SECONDS,
                     # The lock, too: where all but the server was killed, no other starts on its database.
                     pass_fds=[descriptor, lock],
                 )

@@ -5,10 +5,11 @@ acknowledged is in SQLite's write-ahead log and survives `kill -9` of the server
 """
 
 import json
+import logging
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +80,24 @@ COMMIT;
 """
 
 
+log = logging.getLogger("local_stack.server")
+
+
+def is_older(path: Path) -> bool:
+    """Return whether there is a database of an earlier version, which takes the longer the larger it is."""
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return _is_older(db)
+    except sqlite3.Error:  # the server tells what is wrong with it
+        return False
+
+
+def _is_older(db: sqlite3.Connection) -> bool:
+    return "value" in (column[1] for column in db.execute("PRAGMA table_info(events)"))
+
+
 def now() -> str:
     """Return the present time as ClearML writes it: ISO 8601 in UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
@@ -116,8 +135,10 @@ class Store:
         self.db.executescript(SCHEMA)
         # In memory: a client begins anew with a server that does not know its own.
         self.scrolls: dict[str, Scroll] = {}
-        if "value" in (column[1] for column in self.db.execute("PRAGMA table_info(events)")):
+        if _is_older(self.db):
+            log.info("taking over the database of an earlier version")
             self.db.executescript(MOVE_SCALARS)
+            log.info("took over the database of an earlier version")
         self._documents: dict[str, dict[str, Document]] = {kind: {} for kind in KINDS}
         self._patches: dict[tuple[str, str], Document] = {}
         for kind, key, body, patch in self.db.execute(

@@ -10,7 +10,7 @@ import pytest
 
 from local_stack.server.errors import ApiError
 from local_stack.server.events.scalars import scalar_series
-from local_stack.server.store import Store
+from local_stack.server.store import Store, is_older
 
 
 @pytest.fixture
@@ -158,10 +158,23 @@ INSERT INTO events (task, type, timestamp, body) VALUES ('t', 'log', 1001, '{"ty
 """
 
 
-def test_the_scalars_of_an_older_database_move_to_their_own_table(path):
+def test_the_scalars_of_an_older_database_move_to_their_own_table(path, caplog):
+    caplog.set_level("INFO")
+    assert not is_older(path)
     with closing(sqlite3.connect(path)) as older:
         older.executescript(OLDER_EVENTS)
+    assert is_older(path)
     for _ in range(2):  # the second start finds nothing more to move
         with closing(Store(path)) as store:
             assert scalar_series(store, "t", []) == {"m": {"v": {"name": "v", "x": [3], "y": [0.5]}}}
             assert store.db.execute("SELECT seq, type FROM events").fetchall() == [(2, "log")]
+    assert not is_older(path)
+    assert [record.message for record in caplog.records] == [
+        "taking over the database of an earlier version",
+        "took over the database of an earlier version",
+    ]
+
+
+def test_what_is_no_database_is_none_of_an_earlier_version(path):
+    path.write_bytes(b"no database" * 100)
+    assert not is_older(path)
