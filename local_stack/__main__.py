@@ -95,8 +95,9 @@ def run_up(settings: Settings, with_serving: bool) -> int:
                 looks += [NameClashes(serving).poll, serving.restart_dead_processes]
             print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
             restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
+            told: set[str] = set()
             while not (report := stack.processes.unexpected_end(restarted)):
-                look_around(looks)
+                look_around(looks, told)
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:  # the way to stop it
             ignore_signals()
@@ -106,16 +107,22 @@ def run_up(settings: Settings, with_serving: bool) -> int:
         return 1
 
 
-def look_around(looks: Sequence[Callable[[], None]]) -> None:
-    """Let each look after what is its own. None keeps another from it where a disk is full, say."""
+def look_around(looks: Sequence[Callable[[], None]], told: set[str]) -> None:
+    """Let each look after what is its own. None keeps another from it where a disk is full, say.
+
+    What fails is told once, and noted in `told`: it may fail at every look.
+    """
     for look in looks:
         try:
             look()
-        except BrokenPipeError:  # whoever read the lines is gone
+        except (BrokenPipeError, StackError):  # whoever read the lines is gone, or there is no going on
             raise
-        except OSError as error:
-            with suppress(OSError):  # the disk that the lines go to may be the one
-                print(f"A look at the parts failed ({error}): it is tried again.", file=sys.stderr)
+        except Exception as error:  # a server that dies while it answers leaves half of its JSON, say
+            line = f"A look at the parts failed ({type(error).__name__}: {error}): it is tried again."
+            if line not in told:
+                told.add(line)
+                with suppress(OSError):  # the disk that the lines go to may be the one
+                    print(line, file=sys.stderr)
 
 
 def start_stack(settings: Settings, with_serving: bool) -> Stack:

@@ -209,14 +209,29 @@ def test_up_says_that_nobody_listens_to_a_queue(up, tmp_path):
 
 
 def test_a_look_that_fails_keeps_no_other_from_its_own(capsys):
-    looked = []
+    looked, told = [], set()
 
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    look_around([fail, lambda: looked.append(1)])
-    assert looked == [1]
-    assert "No space left on device" in capsys.readouterr().err
+    def read_half() -> None:
+        json.loads('{"data": ')
+
+    for _ in range(2):
+        look_around([fail, read_half, lambda: looked.append(1)], told)
+    assert looked == [1, 1]
+    full, half = capsys.readouterr().err.splitlines()  # each is told once
+    assert "No space left on device" in full
+    assert "JSONDecodeError" in half
+
+
+@pytest.mark.parametrize("error", [StackError("no going on"), BrokenPipeError()])
+def test_an_error_that_ends_the_stack_leaves_the_look(error):
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        look_around([fail], set())
 
 
 def test_the_folder_of_all_stacks_may_be_a_home_and_is_never_emptied(tmp_path):
