@@ -498,7 +498,7 @@ def test_a_long_console_is_downloaded_whole(api, task, report):
     ("line_format", "subcode"),
     [
         ("{msg.__class__}", 16), ("{msg:>1000000000}", 16), ("{msg!r}", 16), ("{", 16), ("}", 16), ("{}", 16),
-        ("{0}", 16), ("{gossip}", 16), ("", 11),
+        ("{0}", 16), ("{gossip}", 16), ("{msg}" * 201, 16), ("", 11),
     ],
 )  # fmt: skip
 def test_a_format_of_lines_that_is_more_than_names_is_refused(api, task, line_format, subcode):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import StreamingResponse
 
 from ..documents import Document
-from ..errors import ApiError
+from ..errors import fields_value_error
 from ..store import Store
 from .state import LOG, Selection, event_of
 
@@ -15,16 +15,17 @@ FIELDS = {"asctime", "timestamp", "level", "worker", "msg"}
 DEFAULT_FORMAT = "{asctime} {worker} {level} {msg}"
 # Doubled braces stand for one. Python's own format() would run what a client writes behind a field's name.
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w*)\}|[{}]")
+LONGEST_FORMAT = 1000  # as each line has all of it
 LINES = 1000  # that are read at once
 
 
 def check_format(line_format: str) -> None:
-    """Raise the API's error for a format with other placeholders than the names of FIELDS."""
+    """Raise the API's error for a long format, or one with other placeholders than the names of FIELDS."""
+    if len(line_format) > LONGEST_FORMAT:
+        raise fields_value_error(f"line_format has more than {LONGEST_FORMAT} characters")
     for found in PLACEHOLDER.finditer(line_format):
         if found[0] not in ("{{", "}}") and found[1] not in FIELDS:
-            raise ApiError(
-                400, 16, f"Invalid value for fields: {found[0]} in line_format is no field of a line"
-            )
+            raise fields_value_error(f"{found[0]} in line_format is no field of a line")
 
 
 def log_download(store: Store, task_id: str, line_format: str | None) -> StreamingResponse:
