@@ -10,7 +10,7 @@ import pytest
 from clearml.utilities.requests_toolbelt import MultipartEncoder
 
 from local_stack.server.errors import ApiError
-from local_stack.server.files.state import FileStore
+from local_stack.server.files.state import MOST_PARTS, FileStore
 from local_stack.tests.api import Api
 
 FORM = "multipart/form-data; boundary=b"
@@ -121,6 +121,16 @@ def test_several_files_may_come_in_one_upload(files):
     answer = files.upload_parts({"several/one": b"1", "several/two": b"2", "several/none": b""})
     assert answer.text.splitlines() == ["several/one", "several/two", "several/none"]
     assert [files.get(path).content for path in answer.text.splitlines()] == [b"1", b"2", b""]
+
+
+def test_of_an_upload_with_too_many_parts_nothing_is_kept(files):
+    before = files.stored()
+    head = '--b\r\nContent-Disposition: form-data; name="too/many/'
+    parts = "".join(f'{head}{number}"\r\n\r\n\r\n' for number in range(MOST_PARTS + 1))
+    answer = files.post(FORM, f"{parts}--b--\r\n".encode())
+    assert answer.status_code == 413
+    assert "more than 1000 parts" in answer.text
+    assert files.stored() == before
 
 
 def test_a_deleted_file_is_gone_and_so_are_its_empty_folders(files):

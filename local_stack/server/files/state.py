@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser
 from ..errors import ApiError, validation_error
 
 MOST_FOLDERS = 100  # in a path: ClearML makes a handful
+MOST_PARTS = 1000  # of an upload: they are moved to their places all at once
 LONGEST_HEADER = 2**16  # of a part: the path is in it
 # How a name may be written down. Python knows many more, which fail in their own ways, or are slow.
 ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "")
@@ -91,6 +92,8 @@ class Upload:
         )
 
     def _on_part_begin(self) -> None:
+        if len(self.finished) == MOST_PARTS:
+            raise ApiError(413, 0, f"The upload has more than {MOST_PARTS} parts: send several uploads")
         self._disposition = ""
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
