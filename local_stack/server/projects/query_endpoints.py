@@ -72,7 +72,7 @@ def get_project_tags(store: Store, request: Document) -> Document:
 @service.endpoint("projects.get_unique_metric_variants", model_metrics=bool)
 def get_unique_metric_variants(store: Store, request: Document) -> Document:
     """List every (metric, variant) that the tasks, or the models, have reported as scalars."""
-    kind, ids = "model" if request.get("model_metrics") else "task", request.get("ids")
+    kind, ids = "model" if request.get("model_metrics") else "task", set(request.get("ids") or ())
     found = {
         (last["metric"], last["variant"], metric_hash, variant_hash)
         for document in _in_projects(store, kind, _named(request), request)
