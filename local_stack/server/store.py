@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,22 @@ PUBLIC = ""  # the company of documents that nobody may change
 KINDS = (
     "project", "task", "model", "queue", "worker", "user", "key_pair", "container", "unneeded_file",
 )  # fmt: skip
+
+
+def _models_of(task: Document, *kinds: str) -> set[str]:
+    held = task.get("models") or {}
+    return {item["model"] for kind in kinds for item in held.get(kind, ())}
+
+
+# By kind and name: the ids that a document refers to. Who refers to one is found without a look at them all.
+REFERENCES: dict[str, dict[str, Callable[[Document], set[str]]]] = {
+    "task": {
+        "parent": lambda task: {task["parent"]} if task.get("parent") else set(),
+        "input": lambda task: _models_of(task, "input"),
+        "models": lambda task: _models_of(task, "input", "output"),
+    },
+    "model": {"task": lambda model: {model["task"]} if model.get("task") else set()},
+}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -140,15 +156,22 @@ class Store:
             self.db.executescript(MOVE_SCALARS)
             log.info("took over the database of an earlier version")
         self._documents: dict[str, dict[str, Document]] = {kind: {} for kind in KINDS}
+        # By (kind, name of a reference): the ids of who refers to an id, as a dict without values.
+        self._referring: dict[tuple[str, str], dict[str, dict[str, None]]] = {
+            (kind, name): {} for kind, names in REFERENCES.items() for name in names
+        }
         self._patches: dict[tuple[str, str], Document] = {}
+        self._late: dict[tuple[str, str], Callable[[Document], None]] = {}  # what to call for each
         for kind, key, body, patch in self.db.execute(
             "SELECT kind, id, body, patch FROM documents ORDER BY rowid"
         ):
-            self._documents[kind][key] = json.loads(body)
+            document = json.loads(body)
             if patch:
                 self._patches[kind, key] = json.loads(patch)
-                self._documents[kind][key] |= self._patches[kind, key]
-        self._undo: list[tuple[str, str, Document | None, Document | None]] = []
+                document |= self._patches[kind, key]
+            self._place(kind, key, document)
+        # Of each transaction that is open, the innermost last: the documents and patches before it.
+        self._undo: list[dict[tuple[str, str], tuple[Document | None, Document | None]]] = []
 
     def close(self) -> None:
         self.db.close()
@@ -160,24 +183,31 @@ class Store:
         Transactions nest: one that fails inside another undoes its own part alone.
         """
         outermost = not self.db.in_transaction
-        mark = len(self._undo)
         self.db.execute("BEGIN" if outermost else "SAVEPOINT inner_transaction")
+        self._undo.append({})
         try:
             yield
+            if outermost:
+                self._write_late()
             self.db.execute("COMMIT" if outermost else "RELEASE inner_transaction")
         except BaseException:
-            for kind, key, document, patch in reversed(self._undo[mark:]):
-                _restore(self._documents[kind], key, document)
-                _restore(self._patches, (kind, key), patch)
-            del self._undo[mark:]
+            for (kind, key), (document, patch) in self._undo.pop().items():
+                self._place(kind, key, document)
+                self._patches.pop((kind, key), None)
+                if patch is not None:
+                    self._patches[kind, key] = patch
+            if outermost:
+                self._late.clear()
             if not outermost:
                 self.db.execute("ROLLBACK TO inner_transaction")
                 self.db.execute("RELEASE inner_transaction")
             elif self.db.in_transaction:  # a full disk makes SQLite roll back by itself
                 self.db.execute("ROLLBACK")
             raise
-        if outermost:
-            self._undo.clear()
+        changed = self._undo.pop()
+        if not outermost:
+            for place, before in changed.items():
+                self._undo[-1].setdefault(place, before)
 
     def get(self, kind: str, key: str | None) -> Document | None:
         return self._documents[kind].get(key) if key is not None else None
@@ -198,12 +228,36 @@ class Store:
     def all(self, kind: str) -> list[Document]:
         return list(self._documents[kind].values())
 
+    def referring(self, kind: str, name: str, key: str) -> list[Document]:
+        """Return the documents of a kind that refer to an id, by the name of that in REFERENCES."""
+        return [self._documents[kind][other] for other in self._referring[kind, name].get(key, ())]
+
     def put(self, kind: str, document: Document) -> None:
         key = document["id"]
         if document.get("company") == PUBLIC:
             self.check_changeable(kind, key)
         self._remember(kind, key)
-        self._documents[kind][key] = document
+        self._place(kind, key, document)
+        self._write(kind, key, document)
+
+    def put_late(self, kind: str, document: Document, then: Callable[[Document], None]) -> None:
+        """Put a large document that one call may change thousands of times.
+
+        It is written once, at the end of the transaction. `then` is called with it if it is still there.
+        """
+        with self.transaction():
+            self._remember(kind, document["id"])
+            self._place(kind, document["id"], document)
+            self._late[kind, document["id"]] = then
+
+    def _write_late(self) -> None:
+        for (kind, key), then in self._late.items():
+            if document := self.get(kind, key):
+                self._write(kind, key, document)
+                then(document)
+        self._late.clear()
+
+    def _write(self, kind: str, key: str, document: Document) -> None:
         self._patches.pop((kind, key), None)
         self.db.execute(
             "INSERT INTO documents (kind, id, body) VALUES (?, ?, ?) "
@@ -215,7 +269,7 @@ class Store:
         """Change fields of a document without writing all of it: for frequent changes of large ones."""
         self.check_changeable(kind, key)
         self._remember(kind, key)
-        self._documents[kind][key] = {**self._documents[kind][key], **fields}
+        self._place(kind, key, {**self._documents[kind][key], **fields})
         self._patches[kind, key] = {**self._patches.get((kind, key), {}), **fields}
         self.db.execute(
             "UPDATE documents SET patch = ? WHERE kind = ? AND id = ?",
@@ -225,7 +279,7 @@ class Store:
     def delete(self, kind: str, key: str) -> None:
         self.check_changeable(kind, key)
         self._remember(kind, key)
-        del self._documents[kind][key]
+        self._place(kind, key, None)
         self._patches.pop((kind, key), None)
         self.db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
 
@@ -239,11 +293,23 @@ class Store:
         return held is not None and held.get("company") == PUBLIC
 
     def _remember(self, kind: str, key: str) -> None:
-        self._undo.append((kind, key, self._documents[kind].get(key), self._patches.get((kind, key))))
+        if self._undo:
+            before = self._documents[kind].get(key), self._patches.get((kind, key))
+            self._undo[-1].setdefault((kind, key), before)
 
-
-def _restore(place: dict[Any, Document], key: Any, before: Document | None) -> None:
-    if before is None:
-        place.pop(key, None)
-    else:
-        place[key] = before
+    def _place(self, kind: str, key: str, document: Document | None) -> None:
+        """Hold the document in memory, or none with this id, and what it refers to."""
+        before = self._documents[kind].get(key)
+        for name, ids_in in REFERENCES.get(kind, {}).items():
+            referring = self._referring[kind, name]
+            was, will_be = ids_in(before or {}), ids_in(document or {})
+            for other in was - will_be:
+                del referring[other][key]
+                if not referring[other]:
+                    del referring[other]
+            for other in will_be - was:
+                referring.setdefault(other, {})[key] = None
+        if document is None:
+            self._documents[kind].pop(key, None)
+        else:
+            self._documents[kind][key] = document

@@ -144,6 +144,57 @@ def test_a_transaction_that_sqlite_has_given_up_leaves_memory_and_disk_alike(sto
     assert store.all("task") == restarted("task") == [{"id": "a", "count": 1}]
 
 
+def test_who_refers_to_a_document_is_known_after_every_change(store, path):
+    def children(store: Store, parent: str) -> list[str]:
+        return [task["id"] for task in store.referring("task", "parent", parent)]
+
+    put(store, "a", parent="p")
+    put(store, "b", parent="p", models={"input": [{"model": "m"}], "output": [{"model": "n"}]})
+    with pytest.raises(Boom), store.transaction():
+        store.delete("task", "a")
+        put(store, "b", parent="q")
+        put(store, "c", parent="p")
+        assert (children(store, "p"), children(store, "q")) == (["c"], ["b"])
+        raise Boom
+    with closing(Store(path)) as restarted:
+        for each in (store, restarted):
+            assert (sorted(children(each, "p")), children(each, "q")) == (["a", "b"], [])
+            assert [task["id"] for task in each.referring("task", "input", "m")] == ["b"]
+            assert each.referring("task", "input", "n") == []
+            assert [task["id"] for task in each.referring("task", "models", "n")] == ["b"]
+    store.patch("task", "a", parent="q")
+    store.delete("task", "b")
+    assert (children(store, "p"), children(store, "q")) == ([], ["a"])
+    assert store.referring("task", "models", "n") == []
+
+
+def test_what_is_put_late_is_written_once_as_the_last_change_left_it(store, restarted):
+    told, statements = [], []
+    store.db.set_trace_callback(statements.append)
+    with store.transaction():
+        for count in range(3):
+            store.put_late("queue", {"id": "a", "count": count}, told.append)
+        with pytest.raises(Boom), store.transaction():
+            store.put_late("queue", {"id": "a", "count": 9}, told.append)
+            store.put_late("queue", {"id": "b"}, told.append)
+            raise Boom
+        store.put_late("queue", {"id": "c"}, told.append)
+        store.delete("queue", "c")
+        assert store.get("queue", "a") == {"id": "a", "count": 2}
+    assert store.all("queue") == restarted("queue") == told == [{"id": "a", "count": 2}]
+    assert sum("INSERT" in statement for statement in statements) == 1
+
+
+def test_what_is_put_late_in_a_transaction_that_fails_is_never_written(store, restarted):
+    put(store, "a", count=1)
+    with pytest.raises(Boom), store.transaction():
+        store.put_late("task", {"id": "a", "count": 2}, lambda document: pytest.fail("called"))
+        raise Boom
+    with store.transaction():
+        put(store, "b")
+    assert store.all("task") == restarted("task") == [{"id": "a", "count": 1}, {"id": "b"}]
+
+
 OLDER_EVENTS = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, type TEXT NOT NULL,

@@ -29,11 +29,7 @@ def publish_model(store: Store, model_id: str) -> None:
 
 def tasks_that_use(store: Store, model_id: str) -> list[str]:
     """Return the ids of the tasks that have the model as an input."""
-    return [
-        task["id"]
-        for task in store.all("task")
-        if any(item["model"] == model_id for item in task["models"]["input"])
-    ]
+    return [task["id"] for task in store.referring("task", "input", model_id)]
 
 
 def remove_model(store: Store, model_id: str) -> None:
@@ -41,17 +37,16 @@ def remove_model(store: Store, model_id: str) -> None:
 
     Tasks that have it as an input, and published ones that made it, go on to say so; it leaves the others.
     """
-    for task in store.all("task"):
+    for task in store.referring("task", "models", model_id):
         held = task["models"]
-        if any(item["model"] == model_id for kind in held.values() for item in kind):
-            outputs = _marked(held["output"], model_id)
-            changed: Document = {}
-            if task["status"] != "published":
-                outputs = [item for item in held["output"] if item["model"] != model_id]
-            elif outputs != held["output"]:
-                changed["output"] = {**task["output"], "error": f"model deleted on {now()}"}
-            models = {**held, "input": _marked(held["input"], model_id), "output": outputs}
-            store.put("task", {**task, **changed, "models": models, "last_change": now()})
+        outputs = _marked(held["output"], model_id)
+        changed: Document = {}
+        if task["status"] != "published":
+            outputs = [item for item in held["output"] if item["model"] != model_id]
+        elif outputs != held["output"]:
+            changed["output"] = {**task["output"], "error": f"model deleted on {now()}"}
+        models = {**held, "input": _marked(held["input"], model_id), "output": outputs}
+        store.put("task", {**task, **changed, "models": models, "last_change": now()})
     delete_events(store, model_id)
     store.delete("model", model_id)
 

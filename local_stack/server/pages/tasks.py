@@ -59,7 +59,7 @@ def task_page(store: Store, request: Document) -> Document:
 
 
 def _overview(store: Store, task: Document, request: Document) -> Document:
-    children = [other for other in store.all("task") if other.get("parent") == task["id"]]
+    children = store.referring("task", "parent", task["id"])
     queue = store.get("queue", task["execution"].get("queue"))
     return {
         "parent": views.reference(store, task.get("parent")),

@@ -247,7 +247,7 @@ def pipeline_steps(store: Store, task: Document) -> list[Document]:
     """Return the tasks that a pipeline's controller has made; none if the task is something else."""
     if task["type"] != "controller":
         return []
-    return [other for other in store.all("task") if other.get("parent") == task["id"]]
+    return store.referring("task", "parent", task["id"])
 
 
 def remove_task(store: Store, task_id: str, request: Document | None = None) -> Document:
@@ -256,7 +256,7 @@ def remove_task(store: Store, task_id: str, request: Document | None = None) -> 
     request = {"force": True, "return_file_urls": True} if request is None else request
     answer = clean_up(store, task, request, deleting=True)
     remove_from_queues(store, task_id)
-    children = [other for other in store.all("task") if other.get("parent") == task_id]
+    children = store.referring("task", "parent", task_id)
     for child in children:
         save_task(store, {**child, "parent": DELETED + task_id}, updated=False)
     store.delete("task", task_id)
@@ -270,17 +270,18 @@ def clean_up(store: Store, task: Document, request: Document, deleting: bool) ->
     Models that another task takes in, and published ones, stay without their task. Return how many models
     were deleted and changed and, if the request asks for them, the addresses of the files that nobody needs.
     """
-    listed = {item["model"] for item in task["models"]["output"]}
-    models = [m for m in store.all("model") if m.get("task") == task["id"] or m["id"] in listed]
+    made = {model["id"]: model for model in store.referring("model", "task", task["id"])}
+    listed = {item["model"]: store.get("model", item["model"]) for item in task["models"]["output"]}
+    models = [model for model in {**made, **listed}.values() if model]
     if not request.get("force"):
-        children = [other for other in store.all("task") if other.get("parent") == task["id"]]
+        children = store.referring("task", "parent", task["id"])
         if any(child["status"] == "published" for child in children):
             raise task_cannot_be_deleted(task["id"], "has published children")
         if any(model["ready"] for model in models):
             raise task_cannot_be_deleted(task["id"], "has published models")
-    others = store.all("task") if models else ()  # which may be many, and most tasks made no model
-    used = {item["model"] for other in others for item in other["models"]["input"]}
-    drafts = [model for model in models if not model["ready"] and model["id"] not in used]
+    drafts = [
+        model for model in models if not model["ready"] and not store.referring("task", "input", model["id"])
+    ]
     delete_drafts = request.get("delete_output_models", True)
     updated = 0
     for model in models:

@@ -15,8 +15,9 @@ from ..queues.state import (
     append_to_queue,
     default_queue,
     find_or_create_queue,
-    is_queued_in,
     is_watched,
+    queues_of,
+    remove_from_queue,
     remove_from_queues,
 )
 from ..registry import Handler, Service, for_each_id
@@ -203,9 +204,11 @@ def enqueue_task(store: Store, request: Document) -> Document:
     if not keeps_queue:
         task["execution"]["queue"] = queue["id"]
     answer = state.change_status(store, task, "queued", request, enqueue_status=before)
-    if is_queued_in(queue, task["id"]):
+    waits_in = queues_of(store, task["id"])
+    if queue in waits_in:
         raise task_already_queued(task["id"], queue["name"])
-    remove_from_queues(store, task["id"])
+    for other in waits_in:
+        remove_from_queue(store, other, task["id"])
     append_to_queue(store, queue["id"], task["id"])
     if not keeps_queue:
         answer["fields"]["execution.queue"] = queue["id"]
