@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .documents import Document
-from .errors import ApiError, missing_field
+from .errors import ApiError, fields_value_error, missing_field
 from .schemas import FIELDS, FILTER, LISTING, validate
 from .store import Store
 
@@ -69,8 +69,13 @@ class Service(dict[str, Endpoint]):
         return register
 
 
+MOST_IDS = 5000  # in one call, which holds up all others
+
+
 def for_each_id(store: Store, request: Document, act: Callable[[str], Document]) -> Document:
     """Answer a `…_many` call: `act` on every id, and list the failures beside the successes."""
+    if len(request["ids"]) > MOST_IDS:
+        raise fields_value_error(f"ids has more than {MOST_IDS} items: make several calls")
     succeeded, failed = [], []
     for key in request["ids"]:
         try:

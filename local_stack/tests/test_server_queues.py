@@ -7,6 +7,7 @@ import pytest
 
 from local_stack.server.app import create_app
 from local_stack.server.errors import ApiError
+from local_stack.server.registry import MOST_IDS
 from local_stack.server.services import answer_call
 from local_stack.tests.api import refused
 
@@ -381,6 +382,30 @@ def test_the_workers_of_an_earlier_run_of_the_server_are_forgotten(store, api):
     assert len(answer_call(store, "workers.get_all", {})["workers"]) == 1
     create_app(store, api.credentials, files=None)
     assert answer_call(store, "workers.get_all", {})["workers"] == []
+
+
+# Many at once
+
+
+def test_a_queue_is_written_once_however_many_tasks_a_call_puts_into_it(store):
+    queue = answer_call(store, "queues.create", {"name": "queue"})["id"]
+    draft = {"name": "task", "type": "training"}
+    tasks = [answer_call(store, "tasks.create", draft)["id"] for _ in range(5)]
+    for call, waiting in (("tasks.enqueue_many", tasks), ("tasks.archive_many", [])):
+        statements: list[str] = []
+        store.db.set_trace_callback(statements.append)
+        answer_call(store, call, {"ids": tasks, "queue": queue})
+        assert sum("INTO documents" in each and "'queue'" in each for each in statements) == 1
+        assert [entry["task"] for entry in store.get_required("queue", queue)["entries"]] == waiting
+        store.db.set_trace_callback(None)
+
+
+@pytest.mark.parametrize("call", ["tasks.archive_many", "models.delete_many"])
+def test_more_ids_than_one_call_may_name_are_refused(api, call):
+    answer = api.send(call, ids=["nobody"] * (MOST_IDS + 1))
+    assert refused(answer) == 16
+    assert "more than 5000 items" in answer.text
+    assert len(api(call, ids=["nobody"] * MOST_IDS)["failed"]) == MOST_IDS
 
 
 # Public tasks
