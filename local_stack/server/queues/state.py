@@ -49,10 +49,7 @@ def default_queue(store: Store) -> Document:
 
 def remove_from_queues(store: Store, task_id: str) -> int:
     """Take the task out of the queues in which it waits; return from how many."""
-    queues = queues_of(store, task_id)
-    for queue in queues:
-        remove_from_queue(store, queue, task_id)
-    return len(queues)
+    return sum(remove_from_queue(store, queue, task_id) for queue in store.all("queue"))
 
 
 def queues_of(store: Store, task_id: str) -> list[Document]:
@@ -60,10 +57,16 @@ def queues_of(store: Store, task_id: str) -> list[Document]:
     return [queue for queue in store.all("queue") if is_queued_in(queue, task_id)]
 
 
-def remove_from_queue(store: Store, queue: Document, task_id: str) -> None:
+def remove_from_queue(store: Store, queue: Document, task_id: str) -> bool:
+    """Take the task out of the queue; return whether it waited there."""
     entries = list(queue["entries"])
-    del entries[list(map(TASK_OF, entries)).index(task_id)]
+    tasks = list(map(TASK_OF, entries))
+    try:
+        del entries[tasks.index(task_id)]
+    except ValueError:
+        return False
     set_entries(store, queue, entries)
+    return True
 
 
 def is_watched(store: Store, queue_id: str) -> bool:
