@@ -44,7 +44,8 @@ def stack(clearml_stack: "Stack") -> "Stack":
 # The files that take longest. Begun first, none of them is left to one process in the end.
 LONGEST = ["test_names", "test_pipeline", "test_serving", "test_evaluate", "test_scripts"]
 LONGEST += ["test_requeue_steps", "test_server_sdk", "test_container", "test_connection", "test_install"]
-LONGEST += ["test_pages", "test_alerts", "test_real_agents", "test_second_example", "test_data"]
+LONGEST += ["test_pages", "test_alerts", "test_real_agents", "test_retraining", "test_second_example"]
+LONGEST += ["test_data"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,7 +69,7 @@ class Service(dict[str, Endpoint]):
         return register
 
 
-MOST_IDS = 5000  # in one call, which holds up all others
+MOST_IDS = 2000  # in one call, which holds up all others
 
 
 def for_each_id(store: Store, request: Document, act: Callable[[str], Document]) -> Document:
