@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from .store import PUBLIC, Store, now
+from .store import Store, now
 from .tasks.state import change_status
 
 log = logging.getLogger("local_stack.server")
@@ -17,7 +17,7 @@ def stop_silent_tasks(store: Store, since: datetime) -> list[str]:
     silent = [
         task["id"]
         for task in store.all("task")
-        if task["status"] == "in_progress" and task["company"] != PUBLIC
+        if task["status"] == "in_progress" and not store.is_public("task", task["id"])
         if datetime.fromisoformat(task["last_update"]) < since
     ]
     if silent:

@@ -6,7 +6,7 @@ from typing import Any
 from ..documents import Document
 from ..errors import ApiError, already_exists, check_name, missing_field
 from ..query import HIDDEN
-from ..store import PUBLIC, Store, new_document, now
+from ..store import Store, new_document, now
 
 MOST_PARTS = 10  # of a project's name, as in ClearML
 # System tags, and the hidden projects that hold what has them.
@@ -63,7 +63,7 @@ def check_private(store: Store, name: str) -> None:
     parts = name.split("/")
     for count in range(1, len(parts) + 1):
         project = find_project(store, "/".join(parts[:count]))
-        if project and project["company"] == PUBLIC:
+        if project and store.is_public("project", project["id"]):
             raise ApiError(400, 414, f"Cannot create project {name!r}: {project['name']!r} is public")
 
 
@@ -75,9 +75,8 @@ def _parent_of(store: Store, name: str) -> str | None:
 
 def touch_project(store: Store, project_id: str | None) -> None:
     """Note that something has changed in the project, if there is one."""
-    project = store.get("project", project_id)
-    if project and project["company"] != PUBLIC:
-        store.patch("project", project["id"], last_update=now())
+    if project_id and store.get("project", project_id) and not store.is_public("project", project_id):
+        store.patch("project", project_id, last_update=now())
 
 
 def with_subprojects(store: Store, project: Document) -> list[Document]:

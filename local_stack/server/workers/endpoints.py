@@ -6,7 +6,7 @@ from ..measurements import CHART
 from ..queues.metrics import record_due_queues
 from ..registry import Service
 from ..schemas import NATURAL, SECONDS
-from ..store import PUBLIC, Store
+from ..store import Store
 from .state import DEFAULT_TIMEOUT_SECONDS, find_workers, list_workers, reporting_worker
 from .statistics import AGGREGATIONS, metric_categories, record_machine, worker_counts, worker_series
 
@@ -44,7 +44,7 @@ def report_worker_status(store: Store, request: Document) -> Document:
     record_machine(store, worker["id"], request)
     record_due_queues(store)
     task = store.get("task", request.get("task"))
-    if task and task["status"] == "in_progress" and task["company"] != PUBLIC:
+    if task and task["status"] == "in_progress" and not store.is_public("task", task["id"]):
         store.patch("task", task["id"], last_worker=worker["id"], last_worker_report=seen, last_update=seen)
     return {}
 
