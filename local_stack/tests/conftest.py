@@ -46,6 +46,18 @@ def api(server_home: Path) -> Iterator[Api]:
             yield api
 
 
+@pytest.fixture
+def task(api: Api) -> str:
+    """A new task, for what a test reports."""
+    return api.new("task", name="reporter")
+
+
+@pytest.fixture
+def other(api: Api) -> str:
+    """Another one, which must not notice."""
+    return api.new("task", name="another reporter")
+
+
 @pytest.fixture(scope="session")
 def stack(clearml_stack: Stack) -> Stack:
     """The running local stack, shared by all tests that leave it as usable as they found it."""

@@ -6,16 +6,6 @@ from local_stack.server.events import sample_endpoints, scrolls
 from local_stack.tests.api import refused
 
 
-@pytest.fixture
-def task(api) -> str:
-    return api.new("task", name="reporter")
-
-
-@pytest.fixture
-def other(api) -> str:
-    return api.new("task", name="another reporter")
-
-
 def plot(task: str, metric: str, variant: str, iteration: int, content: str = "{}") -> dict:
     kind = {"type": "plot", "plot_str": content}
     return {"task": task, "metric": metric, "variant": variant, "iter": iteration, **kind}

@@ -14,16 +14,6 @@ SINGLE_VALUE = -(2**31)
 
 
 @pytest.fixture
-def task(api) -> str:
-    return api.new("task", name="reporter")
-
-
-@pytest.fixture
-def other(api) -> str:
-    return api.new("task", name="another reporter")
-
-
-@pytest.fixture
 def report(api, task):
     """Report events of the task, which need not name it."""
     return lambda *events: api.events(*({"task": task, **event} if event else event for event in events))
