@@ -200,10 +200,12 @@ class Processes:
 
     def failure_report(self, name: str, what: str) -> str:
         """Return in one line what happened to a child, and what it had to say about that."""
-        words = self.last_words(name)
-        told = f"{words} (more in {self.log(name)})" if words else f"It wrote nothing into {self.log(name)}."
-        if not words and shutil.disk_usage(self.logs).free < LEAST_FREE_BYTES:
+        if words := self.last_words(name):
+            told = f"{words} (more in {self.log(name)})"
+        elif shutil.disk_usage(self.logs).free < LEAST_FREE_BYTES:
             told = f"{os.strerror(errno.ENOSPC)} in {self.logs.parent}: make room there."
+        else:
+            told = f"It wrote nothing into {self.log(name)}."
         return f"The {name} process {what}. {told}"
 
     def reason_of_end(self, name: str) -> str:

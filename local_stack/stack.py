@@ -166,7 +166,7 @@ class Stack:
     def restart_dead_agents(self) -> None:
         """Start agents again that have died; to be called now and then.
 
-        What they ran may go on, but for pipeline controllers: the next agent executes these again.
+        What they ran may go on, but for what ran on the controller queue: the next agent executes that again.
         """
         self._agents.poll()
 
