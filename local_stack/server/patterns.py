@@ -43,24 +43,14 @@ def malformed(pattern: str, reason: object) -> ApiError:
 
 
 def _literal(literal: str, start: bool, end: bool, ignore_case: bool) -> Matches:
-    # One function call for each text, and no more: there may be many thousands.
-    match start, end, ignore_case:
-        case True, True, False:
-            return literal.__eq__
-        case True, True, True:
-            return lambda text: literal == text.lower()
-        case True, False, False:
-            return lambda text: text.startswith(literal)
-        case True, False, True:
-            return lambda text: text.lower().startswith(literal)
-        case False, True, False:
-            return lambda text: text.endswith(literal)
-        case False, True, True:
-            return lambda text: text.lower().endswith(literal)
-        case False, False, False:
-            return lambda text: literal in text
-        case _:
-            return lambda text: literal in text.lower()
+    tests: dict[tuple[bool, bool], Matches] = {
+        (True, True): literal.__eq__,
+        (True, False): lambda text: text.startswith(literal),
+        (False, True): lambda text: text.endswith(literal),
+        (False, False): lambda text: literal in text,
+    }
+    test = tests[start, end]
+    return (lambda text: test(text.lower())) if ignore_case else test
 
 
 @lru_cache(maxsize=64)
