@@ -22,6 +22,7 @@ from .app import create_app
 from .auth import Credentials
 from .files.state import FileStore
 from .files.unneeded import keep_removing
+from .monitoring_file import MONITORING
 from .store import Store
 from .watchdog import watch
 
@@ -71,7 +72,7 @@ def main() -> None:
     store = Store(home / "clearml.sqlite")
     credentials = Credentials.load_or_make(home / "credentials.json")
     files = FileStore(home / "files")
-    app = create_app(store, credentials, files, web_url)
+    app = create_app(store, credentials, files, web_url, home.parent / MONITORING)
     config = uvicorn.Config(
         app,
         http=PatientProtocol,  # h11 everywhere, whatever else is installed; the others are no faster here

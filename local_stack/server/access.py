@@ -1,13 +1,16 @@
 """Who may see the pages: a link with a token opens them, and a cookie keeps them open."""
 
+import hmac
+import secrets
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from .auth import LONGEST_TOKEN_SECONDS, PAGES
+from .auth import LONGEST_TOKEN_SECONDS, ONLY_SHOWS, PAGES
 from .errors import ApiError
 from .login.callers import Caller, Callers
 
@@ -33,6 +36,14 @@ class PageForbidden(ApiError):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks at a page. `key` proves that a form comes from a page of this session; "" shows only."""
+
+    caller: Caller
+    key: str
+
+
 class PageAccess:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
@@ -44,31 +55,52 @@ class PageAccess:
         """
         if "token" in request.query_params:
             return self._redirect_with_cookie(request, token_in(request.query_params["token"]))
-        try:
-            self._callers.by_token(request.cookies.get(cookie_name(request), ""), PAGES)
-        except ApiError as error:
-            raise PageForbidden(401) from error
+        self.visitor(request)
         return None
 
+    def visitor(self, request: Request) -> Visitor:
+        """Return whose session the cookie is of; PageForbidden if there is none."""
+        session = request.cookies.get(cookie_name(request), "")
+        try:
+            caller = self._callers.by_token(session, PAGES)
+        except ApiError as error:
+            raise PageForbidden(401) from error
+        return Visitor(caller, "" if caller.only_shows else caller.credentials.signature(session))
+
+    def check_form(self, visitor: Visitor, key: str) -> None:
+        """Raise PageForbidden unless a form with this key comes from a page of the visitor's session."""
+        if not visitor.key:
+            raise PageForbidden(403, "This browser came by a link that shows only: it may change nothing.")
+        if not hmac.compare_digest(visitor.key.encode(), key.encode()):
+            raise PageForbidden(
+                403, "This form is not of this session: go back, load its page again, and send it once more."
+            )
+
     def _redirect_with_cookie(self, request: Request, token: str) -> Response:
-        visitor = self._visitor(token)
+        caller = self._caller(token)
         left = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
         target = request.url.path + ("?" + urlencode(left) if left else "")
         answer = RedirectResponse(target, status_code=303, headers={**HEADERS, **NO_STORE})
         answer.set_cookie(
             cookie_name(request),
             # Browsers send it to every port of this machine, so it opens nothing but the pages.
-            visitor.credentials.token(
-                LONGEST_TOKEN_SECONDS, PAGES, until=visitor.expires, access_key=visitor.access_key
+            caller.credentials.token(
+                LONGEST_TOKEN_SECONDS,
+                PAGES,
+                until=caller.expires,
+                access_key=caller.access_key,
+                session=secrets.token_hex(8),
+                **{ONLY_SHOWS: caller.only_shows},
             ),
-            max_age=max(1, int((visitor.expires or 0) - time.time())),
+            max_age=max(1, int((caller.expires or 0) - time.time())),
             httponly=True,
-            # Not "strict": a link in a notebook, which may be another site, should open. Pages only read.
+            # Not "strict": a link in a notebook, which may be another site, should open. No
+            # browser sends it with another site's form.
             samesite="lax",
         )
         return answer
 
-    def _visitor(self, token: str) -> Caller:
+    def _caller(self, token: str) -> Caller:
         """Return who comes by a link. A token for the API may do more than read: it opens pages, too."""
         for audience in (PAGES, None):
             with suppress(ApiError):

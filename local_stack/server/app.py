@@ -1,5 +1,7 @@
 """The whole server as an ASGI application: pages, files and the API on one port."""
 
+from pathlib import Path
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -19,10 +21,17 @@ from .users.state import keep_user
 from .workers.state import forget_workers
 
 
-def create_app(store: Store, credentials: Credentials, files: FileStore, web_url: str = "") -> Starlette:
+def create_app(
+    store: Store,
+    credentials: Credentials,
+    files: FileStore,
+    web_url: str = "",
+    monitoring: Path | None = None,
+) -> Starlette:
     """Return the server. It answers one request at a time, on the event loop, each in one transaction.
 
-    `web_url` is where ClearML's own web UI stands before it, if it does.
+    `web_url` is where ClearML's own web UI stands before it, if it does. `monitoring` is the file that tells
+    of the monitoring, which may come and go meanwhile.
     """
     with store.transaction():
         find_or_create_queue(store, "default", system_tags=["default"])
@@ -33,7 +42,7 @@ def create_app(store: Store, credentials: Credentials, files: FileStore, web_url
     callers = Callers(store, credentials)
     access = PageAccess(callers)
     routes = [
-        *page_routes(store, access),
+        *page_routes(store, access, {"stored": files, "monitoring": monitoring}),
         *file_routes(files, callers, access),
         *api_routes(store, callers),
     ]

@@ -43,6 +43,7 @@ API_CLAIMS: Document = {
 # The audiences of tokens that are no keys to the API: in the cookie that opens the pages, and in the one of
 # ClearML's own web UI, which counts only where no foreign page can have sent it.
 PAGES, SESSION = "pages", "session"
+ONLY_SHOWS = "only_shows"  # the claim of a token with which the pages show, and change nothing
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ class Credentials:
     @property
     def password(self) -> str:
         """The password with which USER logs in to ClearML's own web UI."""
-        return hmac.new(self.token_secret.encode(), b"password", hashlib.sha256).hexdigest()[:32]
+        return self.signature("password")[:32]
+
+    def signature(self, text: str) -> str:
+        """Return what nobody else can compute of this text."""
+        return hmac.new(self.token_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
     def token(
         self, seconds: int | None = None, audience: str | None = None, until: int | None = None, **claims: Any

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from local_stack.loopback import without_proxies
 from local_stack.server.app import create_app
@@ -14,6 +15,8 @@ from local_stack.server.files.state import FileStore
 from local_stack.server.store import Store
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, InProcess
+from local_stack.tests.browser import MILLISECONDS, Window
+from local_stack.tests.programs import find_chromium, skip_outside_ci
 from local_stack.waiting import be_interruptible
 
 
@@ -69,3 +72,24 @@ def stack_api(stack: Stack) -> Iterator[Api]:
     """The API of the shared local stack: a server process."""
     with Api.of(stack) as api:
         yield api
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    chromium = find_chromium()
+    if chromium is None:
+        skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, timeout=MILLISECONDS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def window(browser: Browser, stack: Stack) -> Iterator[Window]:
+    """A window that came in by the stack's link. Whatever goes wrong in it fails the test."""
+    opened = Window(browser, stack)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []

@@ -11,14 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, scalar
-from local_stack.tests.programs import find_chromium, skip_outside_ci
+from local_stack.tests.browser import MILLISECONDS, PHONE
 from local_stack.waiting import Child
 
 pytestmark = pytest.mark.browser
@@ -27,11 +26,6 @@ SCRIPTS = Path(__file__).with_name("sdk_scripts")
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 PROJECT = 'Pages "><img src=x onerror=alert(0)>'
 QUEUE = "queue of the pages"
-WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
-# Pages look for news every few seconds. On a machine with much else to do, all of it takes a multiple.
-MILLISECONDS = 120_000
-expect.set_options(timeout=MILLISECONDS)
-DRIVER_NOISE = "GL Driver Message"  # a machine without a graphics card draws slowly, and says so
 
 
 class Script(Child):
@@ -76,67 +70,6 @@ def pipeline_url(scripts) -> str:
 def dataset_url(scripts) -> str:
     """The address of the second version, which has a parent."""
     return scripts["page_pipeline"].wait_for(r"(?s)dataset page: .*dataset page: (\S+)")[1]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        skip_outside_ci("no Chromium is installed (on Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, timeout=MILLISECONDS)
-        yield started
-        started.close()
-
-
-class Window:
-    """A browser window that has come in by the link of the stack, and what went wrong in it."""
-
-    def __init__(self, browser: Browser, stack: Stack) -> None:
-        self.context = browser.new_context(viewport=WIDE)
-        self.context.set_default_timeout(MILLISECONDS)
-        self.page = self.context.new_page()
-        self.url = stack.url
-        self.requests: list[str] = []
-        self.problems: list[str] = []
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        self.page.on("dialog", lambda dialog: (self.problems.append("a dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.requests.append(urlsplit(request.url).path))
-        self.page.on("requestfailed", self._on_failure)
-        self.page.on(
-            "response", lambda r: self.problems.append(f"{r.status} {r.url}") if r.status >= 400 else None
-        )
-        self.page.goto(stack.pages_link())
-
-    def _on_console(self, message) -> None:
-        if message.type in ("error", "warning", "trace") and DRIVER_NOISE not in message.text:
-            self.problems.append(f"console: {message.text}")
-
-    def _on_failure(self, request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # of a page that was left
-            self.problems.append(f"failed: {request.url} {request.failure}")
-
-    def open(self, url: str) -> Page:
-        self.requests.clear()
-        self.page.goto(url if url.startswith("http") else self.url + url)
-        return self.page
-
-    def too_wide(self) -> list[int]:
-        """By how many pixels the page is wider than windows of either size."""
-        found = []
-        for size in (PHONE, WIDE):
-            self.page.set_viewport_size(size)
-            found.append(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
-        return found
-
-
-@pytest.fixture
-def window(browser: Browser, stack: Stack) -> Iterator[Window]:
-    opened = Window(browser, stack)
-    yield opened
-    opened.context.close()
-    assert opened.problems == []
 
 
 def draw_all(page: Page) -> None:

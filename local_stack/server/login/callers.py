@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import jwt
 from starlette.requests import Request
 
-from ..auth import SESSION, USER, Credentials
+from ..auth import ONLY_SHOWS, SESSION, USER, Credentials
 from ..errors import ApiError
 from ..store import Store
 from . import state
@@ -30,6 +30,7 @@ class Caller:
     access_key: str | None = None  # of the key pair behind the call, if there is one
     expires: int | None = None  # when the token runs out that came with the call, in seconds since 1970
     cookie: str | None = None  # handlers set it: a token, or "" to end the session
+    only_shows: bool = False  # the pages let this caller change nothing
 
 
 class Callers:
@@ -100,7 +101,7 @@ def caller_by_token(
     access_key = claims.get("access_key")
     if access_key is not None and store.get("key_pair", access_key) is None:
         raise ApiError(401, 31, "Token is blocked: its credentials were revoked")
-    return Caller(credentials, True, access_key, claims["exp"])
+    return Caller(credentials, True, access_key, claims["exp"], only_shows=claims.get(ONLY_SHOWS) is True)
 
 
 def address(request: Request) -> str:

@@ -119,9 +119,11 @@ def link(context: Context, url: Any) -> str | None:
 
 @pass_context
 def with_query(context: Context, **changes: Any) -> str:
-    """Return this page's address with some of its query changed; None removes a key."""
-    kept = {**context["query"], **changes}
-    return context["path"] + "?" + urlencode({key: value for key, value in kept.items() if value is not None})
+    """Return this page's address with some of its query changed; None removes a key, a list repeats it."""
+    query = context["query"]
+    kept = {key: query.getlist(key) for key in query} | changes
+    left = {key: value for key, value in kept.items() if value is not None}
+    return context["path"] + "?" + urlencode(left, doseq=True, errors="surrogateescape")
 
 
 @cache

@@ -1,25 +1,33 @@
 """HTTP: the addresses of the pages, and what all their answers have in common."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
 
+from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden
+from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden, cookie_name
 from ..documents import Document
-from ..errors import ApiError
+from ..errors import ApiError, validation_error
+from ..json_bodies import read_body
+from ..login.callers import Caller
 from ..store import Store
 from . import charts, console, datasets, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
+Form = ImmutableMultiDict[str, str]
+Act = Callable[[Store, Form, Caller], Document]
 
 # The system may have other types for these names, and then browsers would not run the scripts.
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+VISITOR = "local_stack.visitor"  # in the scope of requests that may see pages
 KEEP_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 # (address, template, handler). The SDK prints these addresses, and ClearML's own pages have them.
@@ -61,23 +69,38 @@ DATA: list[tuple[str, Page]] = [
 ]
 
 
-def page_routes(store: Store, access: PageAccess) -> list[Route]:
+# What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
+# with what is `said` there; or it has a `template`, which asks once more.
+ACTS: dict[str, Act] = {}
+LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
+
+
+def page_routes(store: Store, access: PageAccess, given: Document) -> list[Route]:
+    """Return the routes; handlers find what is `given` in their requests."""
     return [
-        *(Route(path, partial(_page, store, access, handler, name)) for path, name, handler in PAGES),
-        *(Route(path, partial(_page, store, access, handler, None)) for path, handler in DATA),
+        *(Route(path, partial(_page, store, access, given, page, name)) for path, name, page in PAGES),
+        *(Route(path, partial(_page, store, access, given, page, None)) for path, page in DATA),
+        Route("/pages/act/{name}", partial(_act, store, access), methods=["POST"]),
         Route("/static/{version}/{name}", _static),
     ]
 
 
 async def _page(
-    store: Store, access: PageAccess, handler: Page, template: str | None, request: Request
+    store: Store, access: PageAccess, given: Document, handler: Page, template: str | None, request: Request
 ) -> Response:
-    """Return the answer of a handler as HTML or, without a template, as JSON."""
+    """Return the answer of a handler as HTML or, without a template, as JSON.
+
+    What takes long a handler leaves to a function, `later`: it runs on a thread, beside other requests, may
+    not use the store, and its answer is added to the handler's.
+    """
     try:
         if redirect := access.check(request):
             return redirect
+        request.scope[VISITOR] = access.visitor(request)
         with store.transaction():
-            found = handler(store, _page_request(request))
+            found = handler(store, {**_page_request(request), **given})
+        if "later" in found:
+            found |= await asyncio.to_thread(found.pop("later"))
     except PageForbidden as error:
         return forbidden_page(request, error)
     except ApiError as error:  # what the address names does not exist
@@ -91,21 +114,74 @@ async def _page(
     return _html(request, template, found)
 
 
+async def _act(store: Store, access: PageAccess, request: Request) -> Response:
+    """Do what a form asks for, and lead to the page that shows it."""
+    try:
+        visitor = request.scope[VISITOR] = access.visitor(request)
+        form = _form(await read_body(request, LARGEST_FORM))
+        access.check_form(visitor, form.get("key", ""))
+        act = ACTS.get(request.path_params["name"])
+        if act is None:
+            raise ApiError(404, 0, f"No form does {request.path_params['name']!r}.")
+        found = act(store, form, visitor.caller)
+    except PageForbidden as error:
+        return forbidden_page(request, error)
+    except ApiError as error:
+        return error_page(request, error)
+    if "template" in found:  # it asks before it acts
+        return _html(request, found["template"], found)
+    answer = RedirectResponse(found["redirect"], status_code=303, headers={**HEADERS, **NO_STORE})
+    if said := found.get("said"):
+        answer.set_cookie(
+            _said_name(request), quote(said[:500]), max_age=60, httponly=True, samesite="strict"
+        )
+    return answer
+
+
+def _form(body: bytes) -> Form:
+    try:
+        return ImmutableMultiDict(
+            parse_qsl(
+                body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="surrogateescape"
+            )
+        )
+    except ValueError as error:
+        raise validation_error(f"this is no form: {error}") from error
+
+
+def _said_name(request: Request) -> str:
+    return f"{cookie_name(request)}_said"
+
+
 def _page_request(request: Request) -> Document:
-    """Return what handlers read: the query, the parts of the path, and where this server's files are."""
+    """Return what handlers read: the query, the parts of the path, and where this server's files are.
+
+    `query` has fields that stand in the query several times.
+    """
     port = request.scope["server"][1]
-    return {**request.query_params, **request.path_params, "files": f"http://127.0.0.1:{port}/files/"}
+    return {
+        **request.query_params,
+        **request.path_params,
+        "query": request.query_params,
+        "files": f"http://127.0.0.1:{port}/files/",
+    }
 
 
 def _html(request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:
-    given = {
+    visitor = request.scope.get(VISITOR)
+    given: Mapping[str, Any] = {
         "files": _page_request(request)["files"],
         "path": request.url.path,
-        "query": dict(request.query_params),
+        "query": request.query_params,
+        "key": visitor.key if visitor else "",
+        "said": unquote(request.cookies.get(_said_name(request), "")) if visitor else "",
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS
     page = render(template, **given, **context).encode(errors="replace")
-    return HTMLResponse(page, status, {**headers, **NO_STORE})
+    answer = HTMLResponse(page, status, {**headers, **NO_STORE})
+    if given["said"]:
+        answer.delete_cookie(_said_name(request), httponly=True, samesite="strict")
+    return answer
 
 
 def forbidden_page(request: Request, error: PageForbidden) -> Response:
