@@ -117,7 +117,7 @@ def test_every_answer_forbids_foreign_content_and_inline_scripts(api, browser, t
         assert headers["Content-Security-Policy"] == policy
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
 
 
