@@ -68,8 +68,10 @@ class PageAccess:
             raise PageForbidden(401) from error
         return Visitor(caller, "" if caller.only_shows else caller.credentials.signature(session))
 
-    def check_form(self, visitor: Visitor, key: str) -> None:
+    def check_form(self, request: Request, visitor: Visitor, key: str) -> None:
         """Raise PageForbidden unless a form with this key comes from a page of the visitor's session."""
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise PageForbidden(403, "Only the stack's own pages may send this form.")
         if not visitor.key:
             raise PageForbidden(403, "This browser came by a link that shows only: it may change nothing.")
         if not hmac.compare_digest(visitor.key.encode(), key.encode()):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from starlette.datastructures import ImmutableMultiDict
+from starlette.datastructures import ImmutableMultiDict, QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -118,8 +118,8 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     """Do what a form asks for, and lead to the page that shows it."""
     try:
         visitor = request.scope[VISITOR] = access.visitor(request)
-        form = _form(await read_body(request, LARGEST_FORM))
-        access.check_form(visitor, form.get("key", ""))
+        form = _form(await read_body(request, LARGEST_FORM), request.query_params)
+        access.check_form(request, visitor, form.get("key", ""))
         act = ACTS.get(request.path_params["name"])
         if act is None:
             raise ApiError(404, 0, f"No form does {request.path_params['name']!r}.")
@@ -129,22 +129,20 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     except ApiError as error:
         return error_page(request, error)
     if "template" in found:  # it asks before it acts
-        return _html(request, found["template"], found)
+        return _html(request, found.pop("template"), found)
     answer = RedirectResponse(found["redirect"], status_code=303, headers={**HEADERS, **NO_STORE})
     if said := found.get("said"):
-        answer.set_cookie(
-            _said_name(request), quote(said[:500]), max_age=60, httponly=True, samesite="strict"
-        )
+        text = quote(said[:300], errors="replace")  # browsers keep no cookie of more than 4 kB
+        answer.set_cookie(_said_name(request), text, max_age=60, httponly=True, samesite="strict")
     return answer
 
 
-def _form(body: bytes) -> Form:
+def _form(body: bytes, query: QueryParams) -> Form:
+    """Return the fields of a form; a button that is all of its form has `back` in its address."""
+    options: Document = {"keep_blank_values": True, "max_num_fields": MOST_FIELDS}
     try:
-        return ImmutableMultiDict(
-            parse_qsl(
-                body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="surrogateescape"
-            )
-        )
+        fields = parse_qsl(body.decode(), errors="surrogateescape", **options)
+        return ImmutableMultiDict([("back", query.get("back", "")), *fields])
     except ValueError as error:
         raise validation_error(f"this is no form: {error}") from error
 
@@ -196,7 +194,7 @@ def error_page(request: Request, error: ApiError) -> Response:
 def wants_page(request: Request) -> bool:
     """Return whether a browser asks for a page, and not a client of the API."""
     return (
-        request.method in ("GET", "HEAD")
+        (request.method in ("GET", "HEAD") or request.url.path.startswith("/pages/act/"))
         and "text/html" in request.headers.get("accept", "")
         and "authorization" not in request.headers
     )
