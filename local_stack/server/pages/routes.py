@@ -18,7 +18,7 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import charts, console, datasets, listings, models, pipelines, tasks
+from . import charts, console, datasets, listings, models, pipelines, sessions, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -59,7 +59,8 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
-    ("/settings/{tail:path}", "settings.html", lambda store, request: {}),
+    ("/settings", "settings.html", sessions.settings_page),
+    ("/settings/{tail:path}", "settings.html", sessions.settings_page),
 ]
 # The addresses that the pages' scripts ask for.
 DATA: list[tuple[str, Page]] = [
@@ -71,7 +72,7 @@ DATA: list[tuple[str, Page]] = [
 
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
 # with what is `said` there; or it has a `template`, which asks once more.
-ACTS: dict[str, Act] = {}
+ACTS: dict[str, Act] = {"link": sessions.make_link}
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
 
 
@@ -161,6 +162,7 @@ def _page_request(request: Request) -> Document:
         **request.query_params,
         **request.path_params,
         "query": request.query_params,
+        "visitor": request.scope.get(VISITOR),
         "files": f"http://127.0.0.1:{port}/files/",
     }
 
