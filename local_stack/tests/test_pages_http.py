@@ -25,10 +25,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 @pytest.fixture
 def browser(api: Api) -> httpx.Client:
     """A client that came in by the link, with the cookie that it got."""
-    client = api.connect(headers=HTML, follow_redirects=True)
-    link = {"token": api.credentials.token(audience=PAGES)}
-    assert client.get("/", params=link).status_code == 200
-    return client
+    return api.visit()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import charts, console, datasets, listings, models, pipelines, sessions, tasks
+from . import acting, charts, console, datasets, listings, models, pipelines, sessions, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -72,7 +72,7 @@ DATA: list[tuple[str, Page]] = [
 
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
 # with what is `said` there; or it has a `template`, which asks once more.
-ACTS: dict[str, Act] = {"link": sessions.make_link}
+ACTS: dict[str, Act] = {**acting.ACTS, "link": sessions.make_link}
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
 
 
