@@ -87,14 +87,7 @@ class PageAccess:
         answer.set_cookie(
             cookie_name(request),
             # Browsers send it to every port of this machine, so it opens nothing but the pages.
-            caller.credentials.token(
-                LONGEST_TOKEN_SECONDS,
-                PAGES,
-                until=caller.expires,
-                access_key=caller.access_key,
-                session=secrets.token_hex(8),
-                **{ONLY_SHOWS: caller.only_shows},
-            ),
+            page_token(caller, caller.only_shows),
             max_age=max(1, int((caller.expires or 0) - time.time())),
             httponly=True,
             # Not "strict": a link in a notebook, which may be another site, should open. No
@@ -109,6 +102,12 @@ class PageAccess:
             with suppress(ApiError):
                 return self._callers.by_token(token, audience)
         raise PageForbidden(401, "This link belongs to another stack, or has expired.")
+
+
+def page_token(caller: Caller, only_shows: bool) -> str:
+    """Return a token that opens the pages for as long as the caller's own session lasts."""
+    claims = {"access_key": caller.access_key, "session": secrets.token_hex(8), ONLY_SHOWS: only_shows}
+    return caller.credentials.token(LONGEST_TOKEN_SECONDS, PAGES, until=caller.expires, **claims)
 
 
 def cookie_name(request: Request) -> str:

@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden, cookie_name
+from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden, cookie_name, page_token
 from ..documents import Document
 from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import acting, charts, console, datasets, listings, models, pipelines, sessions, tasks
+from . import acting, charts, console, datasets, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -59,8 +59,8 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
-    ("/settings", "settings.html", sessions.settings_page),
-    ("/settings/{tail:path}", "settings.html", sessions.settings_page),
+    ("/settings", "settings.html", lambda store, request: {}),
+    ("/settings/{tail:path}", "settings.html", lambda store, request: {}),
 ]
 # The addresses that the pages' scripts ask for.
 DATA: list[tuple[str, Page]] = [
@@ -72,7 +72,10 @@ DATA: list[tuple[str, Page]] = [
 
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
 # with what is `said` there; or it has a `template`, which asks once more.
-ACTS: dict[str, Act] = {**acting.ACTS, "link": sessions.make_link}
+ACTS: dict[str, Act] = {
+    **acting.ACTS,
+    "link": lambda store, form, caller: {"template": "settings.html", "link": page_token(caller, True)},
+}
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
 
 
@@ -162,7 +165,6 @@ def _page_request(request: Request) -> Document:
         **request.query_params,
         **request.path_params,
         "query": request.query_params,
-        "visitor": request.scope.get(VISITOR),
         "files": f"http://127.0.0.1:{port}/files/",
     }
 
@@ -174,6 +176,7 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
         "path": request.url.path,
         "query": request.query_params,
         "key": visitor.key if visitor else "",
+        "session": visitor and visitor.caller,
         "said": unquote(request.cookies.get(_said_name(request), "")) if visitor else "",
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS

@@ -160,12 +160,6 @@ function showConsole(log) {
   });
 }
 
-let submitted = -Infinity;
-document.addEventListener("submit", (event) => {
-  if (event.timeStamp - submitted < 1000) event.preventDefault(); // a double click
-  else submitted = event.timeStamp;
-});
-
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (document.querySelector("[data-part]") && isLive()) {
