@@ -21,7 +21,8 @@ HEADERS = {
         "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer": browsers would send forms with the origin "null".
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 # A browser that goes back loads the page again, and keeps nothing for the next user of the machine.
@@ -67,8 +68,10 @@ class PageAccess:
             raise PageForbidden(401) from error
         return Visitor(caller, "" if caller.only_shows else caller.credentials.signature(session))
 
-    def check_form(self, visitor: Visitor, key: str) -> None:
+    def check_form(self, request: Request, visitor: Visitor, key: str) -> None:
         """Raise PageForbidden unless a form with this key comes from a page of the visitor's session."""
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise PageForbidden(403, "Only the stack's own pages may send this form.")
         if not visitor.key:
             raise PageForbidden(403, "This browser came by a link that shows only: it may change nothing.")
         if not hmac.compare_digest(visitor.key.encode(), key.encode()):
@@ -84,14 +87,7 @@ class PageAccess:
         answer.set_cookie(
             cookie_name(request),
             # Browsers send it to every port of this machine, so it opens nothing but the pages.
-            caller.credentials.token(
-                LONGEST_TOKEN_SECONDS,
-                PAGES,
-                until=caller.expires,
-                access_key=caller.access_key,
-                session=secrets.token_hex(8),
-                **{ONLY_SHOWS: caller.only_shows},
-            ),
+            page_token(caller, caller.only_shows),
             max_age=max(1, int((caller.expires or 0) - time.time())),
             httponly=True,
             # Not "strict": a link in a notebook, which may be another site, should open. No
@@ -106,6 +102,12 @@ class PageAccess:
             with suppress(ApiError):
                 return self._callers.by_token(token, audience)
         raise PageForbidden(401, "This link belongs to another stack, or has expired.")
+
+
+def page_token(caller: Caller, only_shows: bool) -> str:
+    """Return a token that opens the pages for as long as the caller's own session lasts."""
+    claims = {"access_key": caller.access_key, "session": secrets.token_hex(8), ONLY_SHOWS: only_shows}
+    return caller.credentials.token(LONGEST_TOKEN_SECONDS, PAGES, until=caller.expires, **claims)
 
 
 def cookie_name(request: Request) -> str:

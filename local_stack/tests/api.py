@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 from starlette.applications import Starlette
 
-from local_stack.server.auth import Credentials
+from local_stack.server.auth import PAGES, Credentials
 from local_stack.server.documents import Document
 from local_stack.stack import Stack
 from local_stack.tests import sdk_schemas
@@ -75,6 +75,13 @@ class Api:
     def connect(self, **options: Any) -> httpx.Client:
         """Return another client of this server, which has no token."""
         return httpx.Client(base_url=self.url, transport=self.transport, timeout=SECONDS, **options)
+
+    def visit(self, **claims: Any) -> httpx.Client:
+        """Return a browser without scripts that came in by a link with these claims in its token."""
+        client = self.connect(headers={"Accept": "text/html,*/*;q=0.8"}, follow_redirects=True)
+        token = self.credentials.token(audience=PAGES, **claims)
+        assert client.get("/", params={"token": token}).status_code == 200
+        return client
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request with the token."""

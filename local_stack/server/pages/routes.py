@@ -7,18 +7,18 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from starlette.datastructures import ImmutableMultiDict
+from starlette.datastructures import ImmutableMultiDict, QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden, cookie_name
+from ..access import HEADERS, NO_STORE, PageAccess, PageForbidden, cookie_name, page_token
 from ..documents import Document
 from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import charts, console, datasets, listings, models, pipelines, tasks
+from . import acting, charts, console, datasets, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -59,6 +59,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
+    ("/settings", "settings.html", lambda store, request: {}),
     ("/settings/{tail:path}", "settings.html", lambda store, request: {}),
 ]
 # The addresses that the pages' scripts ask for.
@@ -71,7 +72,10 @@ DATA: list[tuple[str, Page]] = [
 
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
 # with what is `said` there; or it has a `template`, which asks once more.
-ACTS: dict[str, Act] = {}
+ACTS: dict[str, Act] = {
+    **acting.ACTS,
+    "link": lambda store, form, caller: {"template": "settings.html", "link": page_token(caller, True)},
+}
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
 
 
@@ -118,8 +122,8 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     """Do what a form asks for, and lead to the page that shows it."""
     try:
         visitor = request.scope[VISITOR] = access.visitor(request)
-        form = _form(await read_body(request, LARGEST_FORM))
-        access.check_form(visitor, form.get("key", ""))
+        form = _form(await read_body(request, LARGEST_FORM), request.query_params)
+        access.check_form(request, visitor, form.get("key", ""))
         act = ACTS.get(request.path_params["name"])
         if act is None:
             raise ApiError(404, 0, f"No form does {request.path_params['name']!r}.")
@@ -129,22 +133,20 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     except ApiError as error:
         return error_page(request, error)
     if "template" in found:  # it asks before it acts
-        return _html(request, found["template"], found)
+        return _html(request, found.pop("template"), found)
     answer = RedirectResponse(found["redirect"], status_code=303, headers={**HEADERS, **NO_STORE})
     if said := found.get("said"):
-        answer.set_cookie(
-            _said_name(request), quote(said[:500]), max_age=60, httponly=True, samesite="strict"
-        )
+        text = quote(said[:300], errors="replace")  # browsers keep no cookie of more than 4 kB
+        answer.set_cookie(_said_name(request), text, max_age=60, httponly=True, samesite="strict")
     return answer
 
 
-def _form(body: bytes) -> Form:
+def _form(body: bytes, query: QueryParams) -> Form:
+    """Return the fields of a form; a button that is all of its form has `back` in its address."""
+    options: Document = {"keep_blank_values": True, "max_num_fields": MOST_FIELDS}
     try:
-        return ImmutableMultiDict(
-            parse_qsl(
-                body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="surrogateescape"
-            )
-        )
+        fields = parse_qsl(body.decode(), errors="surrogateescape", **options)
+        return ImmutableMultiDict([("back", query.get("back", "")), *fields])
     except ValueError as error:
         raise validation_error(f"this is no form: {error}") from error
 
@@ -174,6 +176,7 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
         "path": request.url.path,
         "query": request.query_params,
         "key": visitor.key if visitor else "",
+        "session": visitor and visitor.caller,
         "said": unquote(request.cookies.get(_said_name(request), "")) if visitor else "",
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS
@@ -196,7 +199,7 @@ def error_page(request: Request, error: ApiError) -> Response:
 def wants_page(request: Request) -> bool:
     """Return whether a browser asks for a page, and not a client of the API."""
     return (
-        request.method in ("GET", "HEAD")
+        (request.method in ("GET", "HEAD") or request.url.path.startswith("/pages/act/"))
         and "text/html" in request.headers.get("accept", "")
         and "authorization" not in request.headers
     )

@@ -264,24 +264,33 @@ def remove_task(store: Store, task_id: str, request: Document | None = None) -> 
     return {"deleted": True, "updated_children": len(children), **answer}
 
 
+def made_models(store: Store, task: Document) -> list[Document]:
+    made = {model["id"]: model for model in store.referring("model", "task", task["id"])}
+    listed = {item["model"]: store.get("model", item["model"]) for item in task["models"]["output"]}
+    return [model for model in {**made, **listed}.values() if model]
+
+
+def unneeded_drafts(store: Store, models: list[Document]) -> list[Document]:
+    """Return those of the models that are not published, and that no task takes in."""
+    return [
+        model for model in models if not model["ready"] and not store.referring("task", "input", model["id"])
+    ]
+
+
 def clean_up(store: Store, task: Document, request: Document, deleting: bool) -> Document:
     """Delete the task's events and, unless the request says otherwise, the drafts of models that it made.
 
     Models that another task takes in, and published ones, stay without their task. Return how many models
     were deleted and changed and, if the request asks for them, the addresses of the files that nobody needs.
     """
-    made = {model["id"]: model for model in store.referring("model", "task", task["id"])}
-    listed = {item["model"]: store.get("model", item["model"]) for item in task["models"]["output"]}
-    models = [model for model in {**made, **listed}.values() if model]
+    models = made_models(store, task)
     if not request.get("force"):
         children = store.referring("task", "parent", task["id"])
         if any(child["status"] == "published" for child in children):
             raise task_cannot_be_deleted(task["id"], "has published children")
         if any(model["ready"] for model in models):
             raise task_cannot_be_deleted(task["id"], "has published models")
-    drafts = [
-        model for model in models if not model["ready"] and not store.referring("task", "input", model["id"])
-    ]
+    drafts = unneeded_drafts(store, models)
     delete_drafts = request.get("delete_output_models", True)
     updated = 0
     for model in models:

@@ -1,0 +1,136 @@
+"""Acting on the pages in a real Chromium: by keyboard, and as plain forms without JavaScript."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from local_stack.stack import Stack
+from local_stack.tests.api import Api
+from local_stack.tests.browser import Window
+from local_stack.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+@pytest.fixture
+def plain(browser: Browser, stack: Stack) -> Iterator[Window]:
+    """A window that runs no scripts."""
+    opened = Window(browser, stack, java_script_enabled=False)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []
+
+
+@pytest.fixture
+def ended(stack: Stack, stack_api: Api) -> str:
+    """A task that has ended, with names that would be scripts, and a file."""
+    stack_api.client.post("/files", files={"acted/on.txt": b"made"}, headers=stack_api.headers)
+    artifacts = [{"key": "made", "type": "custom", "uri": f"{stack.url}/files/acted/on.txt"}]
+    execution = {"artifacts": artifacts}
+    task = stack_api.new("task", name=f"ended {HOSTILE}", tags=[HOSTILE], execution=execution)
+    for call in ("tasks.started", "tasks.completed"):
+        stack_api(call, task=task)
+    return task
+
+
+def tab_to(page: Page, name: str, role: str = "button") -> None:
+    """Press Tab until the button or link with the name has the focus."""
+    wanted = page.get_by_role(role, name=name, exact=True)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("item => item === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not reach {name!r}")
+
+
+def test_a_task_is_tagged_and_deleted_by_keyboard_alone(window, stack, stack_api, ended):
+    file = stack.home / "server" / "files" / "acted" / "on.txt"
+    assert file.exists()
+    page = window.open(f"/projects/*/tasks/{ended}")
+    tab_to(page, f"Remove the tag {HOSTILE}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text(f"“ended {HOSTILE}” is no longer tagged “{HOSTILE}”.")
+    tab_to(page, "New tag", role="textbox")
+    page.keyboard.type("by hand")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Remove the tag by hand")).to_be_visible()
+    assert stack_api.get("task", ended)["tags"] == ["by hand"]
+    tab_to(page, "Delete")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Delete this task?")
+    tab_to(page, "No, go back", role="link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"ended {HOSTILE}")
+    tab_to(page, "Delete")
+    page.keyboard.press("Enter")
+    tab_to(page, "Yes, delete this task")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("status")).to_have_text(f"“ended {HOSTILE}” is deleted.")
+    assert page.url == f"{window.url}/projects/*"
+    wait_until(lambda: not file.exists(), "the file to be removed")
+
+
+def test_a_reader_finds_nothing_amiss_on_what_acts_and_asks(window, stack_api, ended):
+    model = stack_api.new("model", name=HOSTILE, tags=[HOSTILE], task=ended)
+    page = window.open(f"/projects/*/models/{model}")
+    assert window.flaws() == []
+    page = window.open(f"/projects/*/tasks/{ended}")
+    assert window.flaws() == []
+    page.get_by_role("button", name="Delete").click()
+    assert "1 model not published, with all files" in page.locator("main").inner_text()
+    assert window.flaws() == []
+    page = window.open("/settings")
+    page.get_by_role("button", name="Make a link").click()
+    assert window.flaws() == []
+
+
+def test_a_run_is_aborted_archived_and_restored_without_scripts(plain, stack_api):
+    task = stack_api.new("task", name="without scripts")
+    stack_api("tasks.started", task=task)
+    page = plain.open(f"/projects/*/tasks/{task}/scalars")
+    page.get_by_role("button", name="Abort").click()
+    page.get_by_role("button", name="Yes, abort this task").click()
+    assert page.url.endswith(f"/projects/*/tasks/{task}/scalars")
+    assert page.get_by_role("button", name="Abort").count() == 0
+    for press, then in (("Archive", "Restore"), ("Restore", "Archive")):
+        page.get_by_role("button", name=press).click()
+        expect(page.get_by_role("button", name=then)).to_be_visible()
+
+
+def test_the_buttons_follow_what_becomes_of_a_task_and_keep_what_is_typed(window, stack_api):
+    task = stack_api.new("task", name="followed")
+    stack_api("tasks.started", task=task)
+    page = window.open(f"/projects/*/tasks/{task}")
+    page.get_by_label("New tag").fill("half typed")
+    with page.expect_response(lambda answer: answer.url == page.url):
+        pass  # the page has looked for news
+    expect(page.get_by_label("New tag")).to_have_value("half typed")
+    stack_api("tasks.completed", task=task)
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
+    expect(page.get_by_role("button", name="Abort")).to_have_count(0)
+
+
+def test_two_people_publish_the_same_model_and_the_second_hears_why_not(window, plain, stack_api):
+    model = stack_api.new("model", name="wanted by two")
+    for each in (window, plain):
+        each.open(f"/projects/*/models/{model}").get_by_role("button", name="Publish").click()
+    window.page.get_by_role("button", name="Yes, publish this model").click()
+    expect(window.page.get_by_role("status")).to_have_text("“wanted by two” is published.")
+    plain.page.get_by_role("button", name="Yes, publish this model").click()
+    expect(plain.page.locator("main")).to_contain_text(f"Model is ready: id={model} is published already")
+
+
+def test_a_guest_by_a_link_that_shows_only_sees_the_task_and_no_button(window, browser, stack, ended):
+    page = window.open("/settings")
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Whoever has this link").input_value()
+    guest = Window(browser, stack)
+    guest.page.goto(link)
+    page = guest.open(f"/projects/*/tasks/{ended}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"ended {HOSTILE}")
+    assert page.locator("form[method=post]").count() == 0
+    assert guest.problems == []
+    guest.context.close()
