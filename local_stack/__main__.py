@@ -15,9 +15,11 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
+from .beginning import holds_stack
 from .deployment import NAME as DEPLOYMENT
 from .deployment import DeploymentCommand
 from .endpoint_names import NameClashes
@@ -87,6 +89,7 @@ def run_up(settings: Settings, with_serving: bool) -> int:
             serving = start_serving(settings, stack) if with_serving else None
         try:
             introduce_stack(stack)
+            tell_of_other(stack, settings.begin_with)
             deployment = introduce_serving(settings, serving) if serving else None
             looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
             if deployment:
@@ -137,6 +140,7 @@ def start_stack(settings: Settings, with_serving: bool) -> Stack:
         task_timeout=settings.task_timeout,
         web_url=settings.web_url,
         project=settings.project,
+        begin_with=settings.begin_with,
     )
 
 
@@ -172,6 +176,16 @@ def introduce_stack(stack: Stack) -> None:
         print(f"    Log in as {USER['id']} with the password {stack.credentials().password}\n")
     if stack.last_port not in (None, stack.port) and stack.stores_files():
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
+
+
+def tell_of_other(stack: Stack, other: Path | None) -> None:
+    """Print where the stored things come from, or how to look at those of the other home."""
+    up = "python -m local_stack up --home"
+    if stack.moved_in and other:
+        print(f"All this was in {display_path(other)}, and was moved. To begin with nothing:\n")
+        print(f"    {up} {display_path(stack.home / 'empty')}\n")
+    elif other and holds_stack(other):
+        print(f"To see what is in {display_path(other)}: {up} {display_path(other)}\n")
 
 
 def proxy_exemption() -> str:
