@@ -21,7 +21,7 @@ from rich.console import Console
 
 from .beginning import holds_stack
 from .deployment import NAME as DEPLOYMENT
-from .deployment import DeploymentCommand
+from .deployment import DeploymentCommand, published_models
 from .endpoint_names import NameClashes
 from .errors import StackError
 from .loopback import HOST, without_proxies
@@ -87,27 +87,39 @@ def run_up(settings: Settings, with_serving: bool) -> int:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
             stack = running.enter_context(start_stack(settings, with_serving))
             serving = start_serving(settings, stack) if with_serving else None
-        try:
+
+        def introduce() -> None:
             introduce_stack(stack)
             tell_of_other(stack, settings.begin_with)
-            deployment = introduce_serving(settings, serving) if serving else None
-            looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
-            if deployment:
-                looks.append(deployment.poll)
             if serving:
-                looks += [NameClashes(serving).poll, serving.restart_dead_processes]
-            print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
-            restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
-            told: set[str] = set()
-            while not (report := stack.processes.unexpected_end(restarted)):
-                look_around(looks, told)
-                time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:  # the way to stop it
-            ignore_signals()
-            print("\nStopping.")
-            return 0
-        print(report, file=sys.stderr)
-        return 1
+                introduce_serving(settings, serving)
+
+        return keep_running(settings, stack, serving, introduce)
+
+
+def keep_running(
+    settings: Settings, stack: Stack, serving: Serving | None, introduce: Callable[[], None]
+) -> int:
+    """Let `introduce` print what it has to, look after all parts until Ctrl-C, and return the exit code."""
+    try:
+        introduce()
+        looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
+        if serving:
+            looks += [NameClashes(serving).poll, serving.restart_dead_processes]
+            if settings.deployment_command:
+                looks.append(DeploymentCommand(settings.deployment_command, serving, settings.project).poll)
+        print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
+        restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
+        told: set[str] = set()
+        while not (report := stack.processes.unexpected_end(restarted)):
+            look_around(looks, told)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:  # the way to stop it
+        ignore_signals()
+        print("\nStopping.")
+        return 0
+    print(report, file=sys.stderr)
+    return 1
 
 
 def look_around(looks: Sequence[Callable[[], None]], told: set[str]) -> None:
@@ -195,8 +207,8 @@ def proxy_exemption() -> str:
     return "".join(f" {name}={shlex.quote(value)}" for name, value in without_proxies().items())
 
 
-def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand | None:
-    """Print where serving and its monitoring are; return the project's deployment command, if any."""
+def introduce_serving(settings: Settings, serving: Serving) -> None:
+    """Print where serving and its monitoring are."""
     print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
     print(f"Prometheus is at {serving.prometheus_url}.")
     print(f"Alertmanager is at {serving.alertmanager_url}.")
@@ -205,12 +217,8 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
     else:
         print("Grafana is not installed, so there is no dashboard.")
     print()
-    if not settings.deployment_command:
-        return None
-    deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
-    if not deployment.published_models():
+    if settings.deployment_command and not published_models(serving):
         print("No model is published yet. When there is one, the command that deploys it appears here.\n")
-    return deployment
 
 
 def run() -> None:
