@@ -15,7 +15,6 @@ from ..store import Store
 from ..workers.state import alive_workers
 from . import views
 from .console import tail
-from .listings import named
 from .pipelines import steps_of
 
 RECENT = 8
@@ -32,8 +31,7 @@ NOTHING = {"tasks": 0, "running": 0, "last": ""}
 
 def front_page(store: Store, request: Document) -> Document:
     """Answer at a glance; with a name or a number of a page, list projects alone."""
-    tasks = store.all("task")
-    shown = named([found for found in store.all("project") if HIDDEN not in found["system_tags"]], request)
+    tasks, text = store.all("task"), request.get("name", "").strip().casefold()
     counts = _counts(tasks)
     rows = [
         {
@@ -42,7 +40,8 @@ def front_page(store: Store, request: Document) -> Document:
             "description": project["description"],
             **counts.get(project["id"], NOTHING),
         }
-        for project in shown
+        for project in store.all("project")
+        if HIDDEN not in project["system_tags"] and text in project["name"].casefold()
     ]
     rows.sort(key=lambda item: item["name"].casefold())
     found = {"projects": views.paged(rows, request), "live": True}

@@ -33,7 +33,7 @@ def project_page(store: Store, request: Document) -> Document:
 
 def _listed(store: Store, request: Document, tasks: list[Document]) -> Document:
     """Return one page of the tasks. It is live: new ones may come at any time."""
-    page = views.paged(_newest(named(tasks, request)), request)
+    page = views.paged(_newest(_named(tasks, request)), request)
     return {"tasks": {**page, "items": [views.task_row(store, task) for task in page["items"]]}, "live": True}
 
 
@@ -54,7 +54,7 @@ def _parents(store: Store, found: Document | None) -> list[tuple[str, str]]:
     return parents
 
 
-def named(documents: list[Document], request: Document) -> list[Document]:
+def _named(documents: list[Document], request: Document) -> list[Document]:
     """Return the documents whose names contain the text of the search."""
     text = request.get("name", "").strip().casefold()
     return [document for document in documents if text in document["name"].casefold()]
@@ -85,7 +85,7 @@ def pipelines_page(store: Store, request: Document) -> Document:
 def models_page(store: Store, request: Document) -> Document:
     found = _project_of(store, request)
     inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
-    page = views.paged(_newest(named(inside, request)), request)
+    page = views.paged(_newest(_named(inside, request)), request)
     return {
         "project": found,
         "models": {**page, "items": [views.model_row(store, model) for model in page["items"]]},
