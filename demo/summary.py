@@ -65,6 +65,8 @@ def keep_open(run: DemoRun) -> int:
         print("Open the link of the pages in a browser. Then look at:\n")
         for what, path in places(run):
             print(f"    {what}: {run.stack.url}{path}")
+        if serving:
+            print(f"\nTo see a drift: python inference.py --url {run.endpoint_url} --drift --rate 50")
         print()
 
     return keep_running(settings, run.stack, serving, introduce)
