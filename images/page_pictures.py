@@ -49,7 +49,7 @@ def show_form(page: playwright.Page, run: DemoRun) -> None:
     show_champion(page, run)
     page.get_by_role("row", name="Made by").get_by_role("link").click()
     page.get_by_role("button", name="Clone").click()
-    page.get_by_label("max_depth").evaluate("field => field.scrollIntoView({ block: 'center' })")
+    page.get_by_label("max_depth", exact=True).evaluate("field => field.scrollIntoView({ block: 'center' })")
 
 
 PAGES: tuple[tuple[str, Callable[[playwright.Page, DemoRun], None]], ...] = (

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 from local_stack.server.auth import PAGES
 from local_stack.server.monitoring_file import Monitoring
 from local_stack.server.pages import front
+from local_stack.server.pages.rendering import render
 from local_stack.tests.api import Api
 
 HTML = {"Accept": "text/html"}
@@ -182,9 +183,12 @@ def test_the_newest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_p
     body = json.dumps({"status": "success", "data": {"alerts": alerts}}).encode()
     with answering(body) as address:
         found = alarms(store, tmp_path, address)
-    assert [each["name"] for each in found["alerts"]] == ["Alert6", "Alert5", "Alert4", "Alert3", "Alert2"]
-    assert found["alerts"][0] == {"name": "Alert6", "summary": "since 6", "since": "6"}
-    assert found["more_alerts"] == 2
+    names = [each["labels"]["alertname"] for each in found["alerts"]]
+    assert (names, found["more_alerts"]) == (["Alert6", "Alert5", "Alert4", "Alert3", "Alert2"], 2)
+    page = render(
+        "front.html", **{"glance": {"days": 7}, "projects": {"items": []}, **found}, query={}, path="/"
+    )
+    assert re.search(r"<b>Alert6</b> since 6 .*and 2 more", page, re.DOTALL)
 
 
 @pytest.mark.parametrize("body", ["", "[]", '{"data": {"alerts": [1]}}', '{"data": {"alerts": [{}]}}'])

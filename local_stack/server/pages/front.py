@@ -21,7 +21,6 @@ RECENT = 8
 SHOWN = 5  # in each list
 DAYS = 7  # for which a failure is news
 METRICS = 4  # of the champion
-MOST_TEXT = 160  # characters of a reason
 LAST_LINES = 30  # of a console, in which the error is looked for
 ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 SERVICES = ("service", "monitor", "inference")  # types of tasks that run for good
@@ -116,12 +115,13 @@ def _waiting(store: Store) -> list[Document]:
 
 
 def _failed(store: Store, tasks: list[Document]) -> list[Document]:
+    """Return the tasks that failed last, and why."""
     since = (datetime.now(UTC) - timedelta(days=DAYS)).isoformat()
     failed = (task for task in tasks if task["status"] == "failed" and task["last_update"] > since)
     return [
         {
             **views.link_to(task),
-            "reason": _reason(store, task)[:MOST_TEXT],
+            "reason": _reason(store, task),
             "console": f"{views.task_path(task)}/output/log",
             "when": task["last_update"],
         }
@@ -163,20 +163,12 @@ def _endpoints(store: Store, model_id: str) -> list[str]:
 
 
 def _firing(file: Path | None) -> Document:
-    """Return the alerts that Prometheus raises, the newest first; None if it does not answer."""
+    """Return the alerts that fire, as Prometheus tells of them, the newest first; None if it does not."""
     try:
         address = f"{Monitoring.read(file).prometheus}/api/v1/alerts"
         with open_loopback(address, timeout=PROMETHEUS_SECONDS) as answer:
             firing = [alert for alert in json.load(answer)["data"]["alerts"] if alert["state"] == "firing"]
-        newest = nlargest(SHOWN, firing, key=lambda alert: str(alert["activeAt"]))
-        alerts = [
-            {
-                "name": alert["labels"]["alertname"],
-                "summary": alert["annotations"].get("summary", "")[:MOST_TEXT],
-                "since": alert["activeAt"],
-            }
-            for alert in newest
-        ]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return {"alerts": None}
-    return {"alerts": alerts, "more_alerts": len(firing) - SHOWN}
+    firing.sort(key=lambda alert: str(alert.get("activeAt")), reverse=True)
+    return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}
