@@ -11,7 +11,7 @@ from global_config import PROJECT_NAME
 from images.style import SCALE, WIDTH
 
 # Width and height in CSS pixels, and pixels for each: the picture is just as wide as the others.
-WINDOW = 1120, 640, WIDTH * SCALE / 1120
+WINDOW = 1200, 680, WIDTH * SCALE / 1200
 DRAWN = """
     [...document.querySelectorAll(".chart")].every((chart) =>
         chart.getBoundingClientRect().top > innerHeight || "drawn" in chart.dataset)

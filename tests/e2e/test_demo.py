@@ -65,6 +65,14 @@ def test_what_is_kept_goes_on_and_heals_itself_until_ctrl_c_and_then_all_ends(tm
     assert f"python -m local_stack up --serving --home {home} " in str(process.printed)
 
 
+@pytest.mark.parametrize(
+    ("given", "command"), [([], "-m demo"), (["KEEP=0"], "-m demo"), (["KEEP=1"], "--keep")]
+)
+def test_make_keeps_it_where_it_is_told_to(given, command):
+    done = run(["make", "--dry-run", "demo", *given], cwd=REPOSITORY)
+    assert done.stdout.splitlines()[-1].strip().endswith(command)
+
+
 def test_three_places_to_look_at_are_told_by_their_names(tmp_path):
     with Stack(tmp_path / "home", port=0) as stack:
         run = DemoRun(stack)
