@@ -25,26 +25,19 @@ LAST_LINES = 30  # of a console, in which the error is looked for
 ERROR = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 SERVICES = ("service", "monitor", "inference")  # types of tasks that run for good
 PROMETHEUS_SECONDS = 1
-NOTHING = {"tasks": 0, "running": 0, "last": ""}
 
 
 def front_page(store: Store, request: Document) -> Document:
     """Answer at a glance; with a name or a number of a page, list projects alone."""
     tasks, text = store.all("task"), request.get("name", "").strip().casefold()
-    counts = _counts(tasks)
-    rows = [
-        {
-            "name": project["name"],
-            "path": f"/projects/{project['id']}",
-            "description": project["description"],
-            **counts.get(project["id"], NOTHING),
-        }
+    shown = [
+        project
         for project in store.all("project")
         if HIDDEN not in project["system_tags"] and text in project["name"].casefold()
     ]
-    rows.sort(key=lambda item: item["name"].casefold())
-    found = {"projects": views.paged(rows, request), "live": True}
-    if request.get("name") or request.get("page") or not (rows or tasks):
+    shown.sort(key=lambda project: project["name"].casefold())
+    found = {"projects": views.paged(shown, request), "counts": _counts(tasks), "live": True}
+    if request.get("name") or request.get("page") or not (shown or tasks):
         return found
     others = (task for task in tasks if task["status"] != "in_progress" and task["type"] not in SERVICES)
     return {
@@ -69,7 +62,7 @@ def _counts(tasks: list[Document]) -> dict[str | None, Document]:
     """Return by project how many tasks it has, how many of them run, and when one changed last."""
     counts: dict[str | None, Document] = {}
     for task in tasks:
-        count = counts.setdefault(task.get("project"), dict(NOTHING))
+        count = counts.setdefault(task.get("project"), {"tasks": 0, "running": 0, "last": ""})
         count["tasks"] += 1
         count["running"] += task["status"] == "in_progress"
         count["last"] = max(count["last"], task["last_update"])
