@@ -11,7 +11,7 @@ from global_config import PROJECT_NAME
 from images.style import SCALE, WIDTH
 
 # Width and height in CSS pixels, and pixels for each: the picture is just as wide as the others.
-WINDOW = 1200, 680, WIDTH * SCALE / 1200
+WINDOW = 1240, 700, WIDTH * SCALE / 1240
 DRAWN = """
     [...document.querySelectorAll(".chart")].every((chart) =>
         chart.getBoundingClientRect().top > innerHeight || "drawn" in chart.dataset)
@@ -34,12 +34,8 @@ def show_comparison(page: playwright.Page, run: DemoRun) -> None:
     page.goto(run.stack.url + path)
 
 
-def show_lineage(page: playwright.Page, run: DemoRun) -> None:
-    show_champion(page, run)
-    page.locator(".graph").first.evaluate("graph => graph.scrollIntoView({ block: 'center' })")
-
-
 def show_champion(page: playwright.Page, run: DemoRun) -> None:
+    """Show the model's page, which begins with its lineage."""
     show_overview(page, run)
     page.locator("#glance section", has_text="Champion").get_by_role("link").first.click()
 
@@ -56,7 +52,7 @@ PAGES: tuple[tuple[str, Callable[[playwright.Page, DemoRun], None]], ...] = (
     ("overview", show_overview),
     ("table", show_table),
     ("comparison", show_comparison),
-    ("lineage", show_lineage),
+    ("lineage", show_champion),
     ("form", show_form),
 )
 
