@@ -22,8 +22,8 @@ endif
 help:            ## print this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML
-	$(BIN)/python -m demo
+demo: $(VENV)/.example   ## run the model's whole life on a fresh local ClearML (KEEP=1: and let it go on)
+	$(BIN)/python -m demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 up: $(VENV)/.example     ## run a local ClearML until Ctrl-C
 	$(BIN)/python -m local_stack up

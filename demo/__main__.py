@@ -1,6 +1,6 @@
 """Run the model's whole life on a fresh local ClearML, then stop it.
 
-python -m demo
+python -m demo [--keep]
 """
 
 from local_stack.interrupts import ignore_signals, take_signals
@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="folder to start fresh in; its content is deleted (default: one below .local_stack)",
     )
+    parser.add_argument("--keep", action="store_true", help="let all of it go on until Ctrl-C, to look at")
     options = parser.parse_args(arguments)
-    return run_in_terminal(lambda: run_demo(options.home))
+    return run_in_terminal(lambda: run_demo(options.home, options.keep))
 
 
 if __name__ == "__main__":

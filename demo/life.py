@@ -11,8 +11,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from rich.table import Table
-
 from clearml_tools.shell_commands import auto_update_commands
 from demo.dashboard import ENDPOINT
 from demo.running import (
@@ -30,6 +28,7 @@ from demo.running import (
     wait_until,
     watch_endpoints,
 )
+from demo.summary import keep_open, summarize, tell_what_next
 from global_config import (
     CHAMPION_TAG,
     CONTROLLER_QUEUE,
@@ -72,25 +71,37 @@ STEADY_RATE = 10  # requests a second while retrain.py is at work
 RETRAINING_SECONDS = 300
 
 
-def run_demo(home: Path | None) -> int:
-    """Run all steps and return 0; StackError says which step failed and where its log is."""
-    began, took = time.monotonic(), {}
+def run_demo(home: Path | None, keep: bool = False) -> int:
+    """Run all steps and return 0; StackError says which step failed and where its log is.
+
+    To `keep` it is to go on after that until Ctrl-C, and to return the code for what ended it.
+    """
+    began, took, code = time.monotonic(), {}, 0
     say(f"Starting a fresh local ClearML, with {AGENTS} agents and one for controllers")
     check_packages()
     find_broker()
-    with pulse, ThreadPoolExecutor() as background, fresh_stack(home) as stack:
-        run = DemoRun(stack, background.submit(fetch_programs, stack))
-        say(f"It is running at {stack.url}")
-        for number, (name, purpose, step) in enumerate(STEPS, 1):
-            console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
-            started = time.monotonic()
-            run.has_programs()  # fail now, not minutes later, if it cannot be fetched
-            with console.status(f"{name} …"):  # on a terminal alone
-                step(run) if step else run_script(run, name)
-            took[name] = time.monotonic() - started
-    say("\nDone. Everything that was started has been stopped.")
-    summarize(run, {**took, "all": time.monotonic() - began})
-    return 0
+    with ThreadPoolExecutor() as background, ExitStack() as running:
+        with pulse:
+            stack = running.enter_context(fresh_stack(home))
+            run = DemoRun(stack, background.submit(fetch_programs, stack))
+            say(f"It is running at {stack.url}")
+            for number, (name, purpose, step) in enumerate(STEPS, 1):
+                console.print(f"\n[bold]\\[{number}/{len(STEPS)}] {name}[/bold]: {purpose}")
+                started = time.monotonic()
+                run.has_programs()  # fail now, not minutes later, if it cannot be fetched
+                with console.status(f"{name} …"):  # on a terminal alone
+                    step(run) if step else run_script(run, name)
+                took[name] = time.monotonic() - started
+        took["all"] = time.monotonic() - began
+        if keep:
+            say("\nDone. All that was started goes on.")
+            summarize(run, took)
+            code = keep_open(run)
+    if not keep:
+        say("\nDone. Everything that was started has been stopped.")
+        summarize(run, took)
+    tell_what_next(run)
+    return code
 
 
 def fetch_programs(stack: Stack) -> None:
@@ -257,40 +268,6 @@ STEPS: tuple[tuple[str, str, Callable[[DemoRun], None] | None], ...] = (
     ("inference.py", "normal traffic, then drifted, and what Prometheus computes from both", show_drift),
     ("retrain.py", "new rows: the pipeline runs by itself, and a better model takes over", retrain),
 )
-
-
-LEFT_OUT = ("accuracy", "recall", "precision", "Brier")  # for all figures a terminal is too narrow
-
-
-def summarize(run: DemoRun, took: dict[str, float]) -> None:
-    """Show what ran and how long, the models, the drift, and what to try next."""
-    console.print()
-    show_table("What ran", ["step", "took"], [[name, f"{seconds:.1f} s"] for name, seconds in took.items()])
-    shown = [number for number, name in enumerate(run.candidates[0]) if name not in LEFT_OUT]
-    header, *rows = [[row[number] for number in shown] for row in run.candidates]
-    show_table("The models of the pipeline, on asteroids that they have not learned from", header, rows)
-    say(f"{run.decision}")
-    say(f"Then, by retrain.py: {run.retrained}")
-    say(f"Meanwhile: {run.meanwhile}\n")
-    rows = [
-        [variable, *(f"{psi[kind]:.3f}" for kind in TRAFFIC), run.alarms.get(variable, "silent")]
-        for variable, psi in sorted(run.psi.items())
-    ]
-    show_table("Population stability index", ["", "normal traffic", "drifted", "alarm"], rows)
-    say("What to try next:")
-    home = display_path(run.stack.home)
-    say(f"    python -m local_stack up --home {home}    # the ClearML of this demo, with its pages")
-    say("    python -m local_stack up --serving    # an empty one with all parts")
-
-
-def show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    table = Table(title=title, title_justify="left", box=None, title_style="bold", pad_edge=False)
-    for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=not number)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    console.print()
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Make the README's pictures again, from a real run on the local stack.
 
-    python -m images.make_images                               # all three, which takes half an hour
-    python -m images.make_images diagram pipeline              # some, in two minutes
+    python -m images.make_images                               # all of them, which takes half an hour
+    python -m images.make_images diagram pipeline pages        # some, in two minutes
     python -m images.make_images dashboard --record FILE       # from a run that is kept in FILE
-    python -m tests.draw_alert                                 # the fourth, from simulated traffic
+    python -m tests.draw_alert                                 # one more, from simulated traffic
 
 The run is the model's whole life: the scripts, the pipeline on agents, the champion on clearml-serving, then
 27 minutes of requests with a drift and a deployment among them. --record reads the measurements from the
@@ -24,13 +24,14 @@ from PIL import Image
 from demo import life, running
 from images import diagram
 from images.dashboard import draw_dashboard
+from images.page_pictures import WINDOW, photograph_pages
 from images.style import SCALE, WIDTH
 from images.traffic import Traffic, run_traffic
 from local_stack.errors import StackError
 from local_stack.stack import Stack
 
 FOLDER = Path(__file__).resolve().parent
-PICTURES = ("diagram", "pipeline", "dashboard")
+PICTURES = ("diagram", "pipeline", "pages", "dashboard")
 
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
 # Whether a part of the steps or the tables shows only when one scrolls sideways.
@@ -40,19 +41,23 @@ CUT_OFF = """
 """
 
 
-def live(picture_pipeline: bool, send_traffic: bool) -> Traffic | None:
-    """Run the demo's steps, photograph the pipeline, and return the traffic that was sent, if any."""
+def live(pictures: list[str], send_traffic: bool) -> Traffic | None:
+    """Run the demo's steps, photograph their pages, and return the traffic that was sent, if any."""
     with life.fresh_stack(None) as stack:
         run = running.DemoRun(stack)
         for script in [name for name, _, step in life.STEPS if step is None]:
             running.run_script(run, script)
         life.run_pipeline(run)
-        if picture_pipeline:
+        if "pipeline" in pictures:
             photograph_pipeline(stack)
-        if not send_traffic:
-            return None
-        life.deploy(run)
-        return run_traffic(run)
+        traffic = None
+        if send_traffic:
+            life.deploy(run)
+            traffic = run_traffic(run)
+        if "pages" in pictures:
+            with open_page(*WINDOW) as page:
+                photograph_pages(page, run, FOLDER)
+        return traffic
 
 
 def photograph_pipeline(stack: Stack) -> None:
@@ -68,16 +73,16 @@ def make(pictures: list[str], record: Path | None) -> None:
         photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
     drawn = "dashboard" in pictures
     traffic = Traffic.load(record) if drawn and record and record.exists() else None
-    if "pipeline" in pictures or (drawn and not traffic):
-        traffic = live("pipeline" in pictures, send_traffic=drawn and not traffic) or traffic
+    if {"pipeline", "pages"} & set(pictures) or (drawn and not traffic):
+        traffic = live(pictures, send_traffic=drawn and not traffic) or traffic
     if traffic:
         if record and not record.exists():
             traffic.save(record)
         draw_dashboard(traffic).save(FOLDER / "dashboard.png")
     for picture in pictures:
-        file = FOLDER / f"{picture}.png"
-        shrink(file)
-        print(file)
+        for file in sorted(FOLDER.glob(f"{picture}*.png")):
+            shrink(file)
+            print(file)
 
 
 def shrink(file: Path) -> None:
@@ -88,14 +93,14 @@ def shrink(file: Path) -> None:
 
 
 @contextmanager
-def open_page(width: int, height: int) -> Iterator[playwright.Page]:
+def open_page(width: int, height: int, scale: float = SCALE) -> Iterator[playwright.Page]:
     """Open an empty page of this many CSS pixels, in playwright's own Chromium if none is on PATH."""
     browser_on_path = shutil.which("chromium") or shutil.which("google-chrome")
     with playwright.sync_playwright() as api:
         browser = api.chromium.launch(executable_path=browser_on_path)
         try:
             yield browser.new_page(
-                viewport={"width": width, "height": height}, device_scale_factor=SCALE, color_scheme="dark"
+                viewport={"width": width, "height": height}, device_scale_factor=scale, color_scheme="dark"
             )
         finally:
             browser.close()

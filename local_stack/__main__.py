@@ -15,11 +15,13 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
+from .beginning import holds_stack
 from .deployment import NAME as DEPLOYMENT
-from .deployment import DeploymentCommand
+from .deployment import DeploymentCommand, published_models
 from .endpoint_names import NameClashes
 from .errors import StackError
 from .loopback import HOST, without_proxies
@@ -85,26 +87,39 @@ def run_up(settings: Settings, with_serving: bool) -> int:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
             stack = running.enter_context(start_stack(settings, with_serving))
             serving = start_serving(settings, stack) if with_serving else None
-        try:
+
+        def introduce() -> None:
             introduce_stack(stack)
-            deployment = introduce_serving(settings, serving) if serving else None
-            looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
-            if deployment:
-                looks.append(deployment.poll)
+            tell_of_other(stack, settings.begin_with)
             if serving:
-                looks += [NameClashes(serving).poll, serving.restart_dead_processes]
-            print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
-            restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
-            told: set[str] = set()
-            while not (report := stack.processes.unexpected_end(restarted)):
-                look_around(looks, told)
-                time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:  # the way to stop it
-            ignore_signals()
-            print("\nStopping.")
-            return 0
-        print(report, file=sys.stderr)
-        return 1
+                introduce_serving(settings, serving)
+
+        return keep_running(settings, stack, serving, introduce)
+
+
+def keep_running(
+    settings: Settings, stack: Stack, serving: Serving | None, introduce: Callable[[], None]
+) -> int:
+    """Let `introduce` print what it has to, look after all parts until Ctrl-C, and return the exit code."""
+    try:
+        introduce()
+        looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
+        if serving:
+            looks += [NameClashes(serving).poll, serving.restart_dead_processes]
+            if settings.deployment_command:
+                looks.append(DeploymentCommand(settings.deployment_command, serving, settings.project).poll)
+        print(f"Its files and logs are in {display_path(stack.home)}. Ctrl-C stops it.")
+        restarted = [*stack.restarted(), *(serving.names() if serving else []), DEPLOYMENT]
+        told: set[str] = set()
+        while not (report := stack.processes.unexpected_end(restarted)):
+            look_around(looks, told)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:  # the way to stop it
+        ignore_signals()
+        print("\nStopping.")
+        return 0
+    print(report, file=sys.stderr)
+    return 1
 
 
 def look_around(looks: Sequence[Callable[[], None]], told: set[str]) -> None:
@@ -137,6 +152,7 @@ def start_stack(settings: Settings, with_serving: bool) -> Stack:
         task_timeout=settings.task_timeout,
         web_url=settings.web_url,
         project=settings.project,
+        begin_with=settings.begin_with,
     )
 
 
@@ -174,6 +190,16 @@ def introduce_stack(stack: Stack) -> None:
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
 
 
+def tell_of_other(stack: Stack, other: Path | None) -> None:
+    """Print where the stored things come from, or how to look at those of the other home."""
+    up = "python -m local_stack up --home"
+    if stack.moved_in and other:
+        print(f"All this was in {display_path(other)}, and was moved. To begin with nothing:\n")
+        print(f"    {up} {display_path(stack.home / 'empty')}\n")
+    elif other and holds_stack(other):
+        print(f"To see what is in {display_path(other)}: {up} {display_path(other)}\n")
+
+
 def proxy_exemption() -> str:
     """Return what the export line needs besides where HTTP goes through a proxy, even to this machine."""
     if not {"http", "all"} & urllib.request.getproxies().keys() or urllib.request.proxy_bypass(HOST):
@@ -181,8 +207,8 @@ def proxy_exemption() -> str:
     return "".join(f" {name}={shlex.quote(value)}" for name, value in without_proxies().items())
 
 
-def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand | None:
-    """Print where serving and its monitoring are; return the project's deployment command, if any."""
+def introduce_serving(settings: Settings, serving: Serving) -> None:
+    """Print where serving and its monitoring are."""
     print(f"clearml-serving answers at {serving.url}/<endpoint>, as service {serving.service_id}.")
     print(f"Prometheus is at {serving.prometheus_url}.")
     print(f"Alertmanager is at {serving.alertmanager_url}.")
@@ -191,12 +217,8 @@ def introduce_serving(settings: Settings, serving: Serving) -> DeploymentCommand
     else:
         print("Grafana is not installed, so there is no dashboard.")
     print()
-    if not settings.deployment_command:
-        return None
-    deployment = DeploymentCommand(settings.deployment_command, serving, settings.project)
-    if not deployment.published_models():
+    if settings.deployment_command and not published_models(serving):
         print("No model is published yet. When there is one, the command that deploys it appears here.\n")
-    return deployment
 
 
 def run() -> None:

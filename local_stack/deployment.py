@@ -36,12 +36,6 @@ class DeploymentCommand:
         self._shown = ""
         self._retry_at = math.inf
 
-    def published_models(self) -> dict[str, list[str]]:
-        """Return the published models' ids, each with its tags."""
-        call = self._serving.stack.call
-        models = call("models.get_all", ready=True, only_fields=["id", "tags"])["models"]
-        return {model["id"]: sorted(model.get("tags") or []) for model in models}
-
     def poll(self) -> None:
         """Start the command if published models or endpoints have changed; show its output afterwards."""
         if self._running:
@@ -50,7 +44,7 @@ class DeploymentCommand:
                 self._running = None
             return
         try:
-            models, configuration = self.published_models(), service_configuration(self._serving)
+            models, configuration = published_models(self._serving), service_configuration(self._serving)
         except OSError:  # the server has just died, which is reported elsewhere
             return
         if configuration != self._configuration:
@@ -89,3 +83,9 @@ class DeploymentCommand:
         if text and text != self._shown:
             self._shown = text
             print(f"{text}\n", flush=True)
+
+
+def published_models(serving: Serving) -> dict[str, list[str]]:
+    """Return the published models' ids, each with its tags."""
+    models = serving.stack.call("models.get_all", ready=True, only_fields=["id", "tags"])["models"]
+    return {model["id"]: sorted(model.get("tags") or []) for model in models}

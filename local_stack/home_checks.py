@@ -20,6 +20,7 @@ FILES = ("clearml.conf", "port", "server/credentials.json", "server/clearml.sqli
 # What SQLite says of a damaged database, or of one without the tables of the server.
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK = "local_stack.lock"  # it also marks a folder as a stack's home
 DATABASE, KEYS, STARTED = "clearml.sqlite", "credentials.json", "started"
 
 # A check of all pages takes a second where a database is so large, and a start must not wait for longer.

@@ -34,6 +34,9 @@ class Settings:
 
     project: Path
     home: Path = setting(None, Path, "folder for all files of the stack")
+    begin_with: Path | None = setting(
+        None, Path, "home of another stack, whose files are moved into one that was never used"
+    )
     port: int | None = port_setting(None, f"port of the server, by default the last one or {DEFAULT_PORT}")
     agents: int | None = setting(None, int, "agents on the agent queues, by default 0, with --serving 2")
     agent_queues: tuple[str, ...] = setting(("default",), list, "queues of tasks")
@@ -92,8 +95,14 @@ class Settings:
             )
 
     def with_options(self, options: argparse.Namespace) -> "Settings":
-        """Return the settings with what the command line says in place of the file's."""
-        return replace(self, **{each.name: getattr(options, each.name) for each in settable()})
+        """Return the settings with what the command line says in place of the file's.
+
+        The file's `begin_with` is for the file's home alone.
+        """
+        given = {each.name: getattr(options, each.name) for each in settable()}
+        if given["home"] != self.home and given["begin_with"] == self.begin_with:
+            given["begin_with"] = None
+        return replace(self, **given)
 
 
 def settable() -> Iterator[Field[Any]]:

@@ -20,9 +20,10 @@ from typing import Any, TextIO
 import psutil
 
 from .agents import agent_part, take_up_again
+from .beginning import move_in
 from .checkout import git_environment, own_settings
 from .errors import HomeInUse, StackError
-from .home_checks import DATABASE, check_home, disk_error, note_start
+from .home_checks import DATABASE, LOCK, check_home, disk_error, note_start
 from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, READY_SECONDS, Processes
 from .server.addresses import origin_of
@@ -31,7 +32,6 @@ from .server.store import is_older
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 from .supervision import Part, Supervisor, say
 
-LOCK = "local_stack.lock"  # it also marks a folder as a stack's home
 SERVICES_AGENT = "agent-services"
 AGENTS_TEMPORARY = Path("agent", "tmp")
 
@@ -85,8 +85,11 @@ class Stack:
         task_timeout: int = TASK_TIMEOUT,
         web_url: str = "",
         project: Path | None = None,
+        begin_with: Path | None = None,
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
+
+        What the home `begin_with` holds is moved into one that was never used: `moved_in` says so.
 
         `agents` is how many listen to the `agent_queues`; if any, `controller_agents` more listen to the
         `controller_queue`. They take code from the git checkout of `project`, by default the current
@@ -102,7 +105,7 @@ class Stack:
         others = [f"{SERVICES_AGENT}-{number + 2}" for number in range(controller_agents - 1)]
         self.agents = [*names, SERVICES_AGENT, *others] if agents else []
         self._agent_queues, self._controller_queue = agent_queues, controller_queue
-        self._project = project
+        self._project, self._begin_with = project, begin_with
         self._task_timeout = task_timeout
         self.web_url = web_url.rstrip("/")
         if web_url:
@@ -121,6 +124,7 @@ class Stack:
     def _start(self) -> "Stack":
         with ExitStack() as cleanup:
             lock = self._claim_home(cleanup)
+            self.moved_in = move_in(self.home, self._begin_with)
             check_home(self.home)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without

@@ -352,7 +352,7 @@ def test_the_link_leaves_a_cookie_that_no_script_reads_and_no_token_in_the_addre
     assert page.goto(stack.url).status == 401
     page.get_by_label("The link").fill(stack.pages_link())
     page.get_by_role("button", name="Open").click()
-    expect(page.locator("h1")).to_have_text("Projects")
+    expect(page.locator("h1")).to_have_text("Overview")
     assert page.url == stack.url + "/"
     assert page.evaluate("document.cookie") == ""
     (cookie,) = context.cookies()

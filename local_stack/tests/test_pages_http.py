@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from local_stack.server.auth import PAGES
-from local_stack.server.pages import console, listings
+from local_stack.server.pages import console, front
 from local_stack.server.pages.charts import LARGEST_PLOT
 from local_stack.server.pages.datasets import contents_of
 from local_stack.server.pages.graph import HEIGHT, MOST_ARROWS, MOST_NODES, WIDTH, Node, draw_graph
@@ -233,10 +233,10 @@ def test_a_name_that_is_not_unicode_text_breaks_no_page(api, browser):
 
 
 def test_the_first_task_of_all_appears_on_a_front_page_that_is_open(store):
-    page = render("front.html", **listings.front_page(store, {}), query={})
+    page = render("front.html", **front.front_page(store, {}), query={})
     assert "Nothing has run here yet" in page
     parts = re.findall('<main[^>]* (data-live)|<div id="(.*)" data-part>', page)
-    assert parts == [("data-live", ""), ("", "projects"), ("", "recent")]
+    assert parts == [("data-live", ""), ("", "glance"), ("", "recent"), ("", "projects")]
 
 
 def test_hidden_projects_are_not_listed(api, browser):

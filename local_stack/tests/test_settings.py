@@ -49,10 +49,19 @@ def test_an_option_wins_over_the_table(tmp_path):
     assert changed["workers"] == 3
 
 
+def test_what_a_home_begins_with_is_for_the_projects_own_home_unless_an_option_says_so(tmp_path):
+    settings = Settings.load(table(tmp_path, 'begin_with = ".local_stack/demo"'))
+    parser = argparse.ArgumentParser()
+    settings.add_options(parser)
+    given = [[], ["--home", "elsewhere"], ["--home", "elsewhere", "--begin-with", "other"]]
+    found = [settings.with_options(parser.parse_args(options)).begin_with for options in given]
+    assert found == [tmp_path / ".local_stack" / "demo", None, Path("other")]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("prot = 1", "has no key prot. The keys are home, port,"),
+        ("prot = 1", "has no key prot. The keys are home, begin_with, port,"),
         ('port = "8008"', "port: '8008' is not a whole number from 0 to 65535"),
         ("port = true", "port: True is not a whole number"),
         ("task_timeout = 0", "task_timeout: 0 is not a whole number from 1 up"),

@@ -16,6 +16,7 @@ from demo import dashboard
 from global_config import PREPROCESSED_DATASET_NAME, RAW_DATASET_NAME
 from images import alert, diagram, make_images
 from images.dashboard import WHAT_IT_IS, draw_dashboard
+from images.page_pictures import PAGES
 from images.panels import Series, draw_bargauge
 from images.style import BLUE, ORANGE, PIXELS_AN_INCH, RED, SCALE, WIDTH, Card
 from images.traffic import Traffic
@@ -67,7 +68,11 @@ def drawn_alerts() -> Card:
 # The files.
 
 
-@pytest.mark.parametrize("picture", [*make_images.PICTURES, "alert"])
+PHOTOGRAPHED = {"pages": [f"pages_{name}" for name, _ in PAGES]}
+FILES = [file for name in (*make_images.PICTURES, "alert") for file in PHOTOGRAPHED.get(name, [name])]
+
+
+@pytest.mark.parametrize("picture", FILES)
 def test_each_picture_is_as_wide_as_two_pixels_for_one_of_the_readme(picture):
     content = (REPOSITORY / "images" / f"{picture}.png").read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"

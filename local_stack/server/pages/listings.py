@@ -1,4 +1,4 @@
-"""The pages that list: projects and their tasks, datasets, pipelines, models, queues and workers."""
+"""The pages that list: tasks of a project, datasets, pipelines, models, queues and workers."""
 
 from collections.abc import Callable
 
@@ -11,36 +11,7 @@ from ..workers.state import list_workers
 from . import views
 from .rendering import number
 
-RECENT = 8
 MOST_WAITING = 100  # tasks of a queue in the page
-
-
-def front_page(store: Store, request: Document) -> Document:
-    """List all projects that are not hidden, each with its numbers, and the latest tasks."""
-    shown = [project for project in store.all("project") if HIDDEN not in project["system_tags"]]
-    counts: dict[str | None, Document] = {}
-    for task in store.all("task"):
-        count = counts.setdefault(task.get("project"), {"tasks": 0, "running": 0, "last": ""})
-        count["tasks"] += 1
-        count["running"] += task["status"] == "in_progress"
-        count["last"] = max(count["last"], task["last_update"])
-    nothing = {"tasks": 0, "running": 0, "last": ""}
-    rows = [
-        {
-            "name": project["name"],
-            "path": f"/projects/{project['id']}",
-            "description": project["description"],
-            **counts.get(project["id"], nothing),
-        }
-        for project in _named(shown, request)
-    ]
-    rows.sort(key=lambda item: item["name"].casefold())
-    latest = sorted(store.all("task"), key=lambda task: task["last_update"], reverse=True)[:RECENT]
-    return {
-        "projects": views.paged(rows, request),
-        "recent": [views.task_row(store, task) for task in latest],
-        "live": True,
-    }
 
 
 def project_page(store: Store, request: Document) -> Document:

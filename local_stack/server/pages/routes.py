@@ -18,7 +18,7 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import acting, charts, console, datasets, listings, models, pipelines, tasks
+from . import acting, charts, console, datasets, front, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -32,9 +32,9 @@ KEEP_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 # (address, template, handler). The SDK prints these addresses, and ClearML's own pages have them.
 PAGES: list[tuple[str, str, Page]] = [
-    ("/", "front.html", listings.front_page),
-    ("/projects", "front.html", listings.front_page),
-    ("/dashboard", "front.html", listings.front_page),
+    ("/", "front.html", front.front_page),
+    ("/projects", "front.html", front.front_page),
+    ("/dashboard", "front.html", front.front_page),
     ("/projects/{project}", "project.html", listings.project_page),
     *(
         (f"/projects/{{project}}/{word}{tail}", template, handler)

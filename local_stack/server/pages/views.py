@@ -13,6 +13,7 @@ from .rendering import moment
 
 ROW_METRICS = 3  # in a row of a table
 PER_PAGE = 50
+CHAMPION = "champion"  # the tag of the published model that is to be served
 MOST_TEXT = 200_000  # characters of one configuration object or diff in a page
 
 
