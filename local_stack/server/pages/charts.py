@@ -12,7 +12,7 @@ from ..events.scalars import scalar_series
 from ..events.state import PLOT, last_plots, newest_plot, variants_by_metric
 from ..store import Store
 from .rendering import picture, text_size
-from .views import found_task
+from .views import found_task, last_reports
 
 SAMPLES = 500  # points of a series: a chart has hardly more pixels
 MOST_MARKERS = 20  # series with so many points also have a marker at each point
@@ -27,26 +27,30 @@ def scalars_data(store: Store, request: Document) -> Document:
     """Return a figure of one metric with a line for each of its variants."""
     task = found_task(store, request)
     metric = request.get("metric", "")
-    version = _version(task, metric)
+    version = version_of(task, metric)
     if request.get("known") == version:
         return {"version": version}
     variants = scalar_series(store, task["id"], [{"metric": metric}], samples=SAMPLES).get(metric, {})
+    return {"version": version, **scalar_figure(list(variants.values()))}
+
+
+def scalar_figure(all_series: list[Document]) -> Document:
+    """Return an answer with a line for each series."""
     traces = [
         {
             **series,
             "type": "scatter",
             "mode": "lines+markers" if len(series["x"]) <= MOST_MARKERS else "lines",
         }
-        for series in variants.values()
+        for series in all_series
     ]
     layout = {"xaxis": {"title": {"text": "iteration"}}, "showlegend": len(traces) > 1}
-    return {"version": version, "figure": {"data": traces, "layout": layout}}
+    return {"figure": {"data": traces, "layout": layout}}
 
 
-def _version(task: Document, metric: str) -> str:
+def version_of(task: Document, metric: str) -> str:
     """Return a text that changes with every report of the metric. It needs none of the many points."""
-    kept = [last for variants in task["last_metrics"].values() for last in variants.values()]
-    count = sum(last["count"] for last in kept if last["metric"] == metric)
+    count = sum(last["count"] for last in last_reports(task) if last["metric"] == metric)
     return f"{count} since {task.get('started')}"
 
 

@@ -18,7 +18,7 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import acting, charts, console, datasets, front, listings, models, pipelines, tasks
+from . import acting, charts, compare, console, datasets, front, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -45,6 +45,7 @@ PAGES: list[tuple[str, str, Page]] = [
             ("/{task}/{tail:path}", "task.html", tasks.task_page),
         )
     ),
+    ("/compare", "compare.html", compare.compare_page),
     ("/models", "models.html", listings.models_page),
     ("/projects/{project}/models", "models.html", listings.models_page),
     ("/projects/{project}/models/{model}", "model.html", models.model_page),
@@ -67,6 +68,7 @@ DATA: list[tuple[str, Page]] = [
     ("/pages/log/{task}", console.console_data),
     ("/pages/scalars/{task}", charts.scalars_data),
     ("/pages/plot/{task}", charts.plot_data),
+    ("/pages/overlay", compare.overlay_data),
 ]
 
 

@@ -77,10 +77,7 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
 def _scalars(store: Store, task: Document, request: Document) -> Document:
     values = views.last_values(task)
     machine = {
-        last["metric"]
-        for variants in task["last_metrics"].values()
-        for last in variants.values()
-        if last["metric"].startswith(MONITOR_PREFIX)
+        last["metric"] for last in views.last_reports(task) if last["metric"].startswith(MONITOR_PREFIX)
     }
     return {
         "singles": [value for value in values if value["single"]],
@@ -144,21 +141,8 @@ def _configuration(store: Store, task: Document, request: Document) -> Document:
 
 
 def _source(store: Store, task: Document, request: Document) -> Document:
-    script = task["script"]
-    requirements = script.get("requirements") or {}
-    return {
-        "script": script,
-        "diff": views.shortened(script.get("diff") or "").split("\n") if script.get("diff") else [],
-        "requirements": [
-            {
-                "name": name,
-                "text": views.shortened(text if isinstance(text, str) else "\n".join(map(str, text))),
-            }
-            for name, text in requirements.items()
-            if text and isinstance(text, str | list)
-        ],
-        "container": sorted((key, str(value)) for key, value in task["container"].items() if value),
-    }
+    texts = {name: views.shortened(text) for name, text in views.texts_of(task).items()}
+    return {"facts": views.source_of(task), "texts": texts}
 
 
 CONTENTS: dict[str, Callable[[Store, Document, Document], Document]] = {

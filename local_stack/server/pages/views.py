@@ -15,6 +15,11 @@ ROW_METRICS = 3  # in a row of a table
 PER_PAGE = 50
 CHAMPION = "champion"  # the tag of the published model that is to be served
 MOST_TEXT = 200_000  # characters of one configuration object or diff in a page
+# What is shown of `script`, and its name there.
+SOURCE = {
+    "Repository": "repository", "Branch": "branch", "Tag": "tag", "Commit": "version_num",
+    "Working folder": "working_dir", "Entry point": "entry_point", "Interpreter": "binary",
+}  # fmt: skip
 
 
 def is_dataset(task: Document) -> bool:
@@ -79,14 +84,14 @@ def heading(store: Store, task: Document) -> Document:
     }
 
 
+def last_reports(task: Document) -> list[Document]:
+    """Return what is kept of every scalar, in the order in which they were first reported."""
+    return [last for variants in task["last_metrics"].values() for last in variants.values()]
+
+
 def last_values(task: Document) -> list[Document]:
     """Return the last value of every scalar, except those of the machine."""
-    found = [
-        last
-        for variants in task["last_metrics"].values()
-        for last in variants.values()
-        if not last["metric"].startswith(MONITOR_PREFIX)
-    ]
+    found = [last for last in last_reports(task) if not last["metric"].startswith(MONITOR_PREFIX)]
     values = [
         {
             "metric": last["metric"],
@@ -204,6 +209,25 @@ def parameters_of(store: Store, task: Document) -> list[Document]:
         ]
         sections.append({"name": section, "items": named})
     return sections
+
+
+def source_of(task: Document) -> dict[str, str]:
+    """Return where the task's code comes from, and the container it runs in."""
+    found = {label: task["script"].get(key) for label, key in SOURCE.items()}
+    found |= {f"Container: {key}": value for key, value in sorted(task["container"].items())}
+    return {label: str(value) for label, value in found.items() if value}
+
+
+def texts_of(task: Document) -> dict[str, str]:
+    """Return the task's code as far as no repository has it, its packages and configuration objects."""
+    script = task["script"]
+    found = {"Uncommitted changes" if script.get("repository") else "Script": script.get("diff") or ""}
+    for name, text in (script.get("requirements") or {}).items():
+        if isinstance(text, str | list):
+            found[f"Packages: {name}"] = text if isinstance(text, str) else "\n".join(map(str, text))
+    for name, item in sorted(task["configuration"].items()):
+        found[f"Configuration: {name}"] = item.get("value") or ""
+    return {name: text for name, text in found.items() if text}
 
 
 def stored_json(task: Document, name: str) -> Document:
