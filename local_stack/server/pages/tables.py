@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..documents import Document
 from ..events.ingest import metric_key
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
-from ..ordering import Order, sort_documents
+from ..ordering import Order, sort_by_values
 from ..paths import value_at
 from ..store import Store
 from . import views
@@ -69,6 +69,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str | Value]]] = {
     },
 }  # fmt: skip
 NAMED = {"parameter": "Parameters", "metric": "Metrics"}  # more columns, such as metric:loss
+HELD_IN = {"parameter": "hyperparams", "metric": "last_metrics"}
 FILTERS = {
     "task": {"status": "status", "type": "type", "tag": "tags"},
     "model": {"framework": "framework", "tag": "tags"},
@@ -92,10 +93,8 @@ def table(store: Store, request: Document, kind: str, documents: list[Document],
     sort = query.get("sort", "")
     order, descending = sort.removeprefix("-"), sort.startswith("-")
     if by := _column(kind, order):
-        keyed = [{"key": _sort_key(by.look, by.value(store, each)), "document": each} for each in found]
-        found = [
-            each["document"] for each in sort_documents(keyed, [Order(("key",), descending, numeric=True)])
-        ]
+        values = [_sort_key(by.look, by.value(store, document)) for document in found]
+        found = sort_by_values(found, values, Order((), descending, numeric=True))
     else:
         found.sort(key=lambda document: document["created"], reverse=True)
     page = views.paged(found, request)
@@ -162,9 +161,10 @@ def _column(kind: str, key: str) -> Column | None:
     if prefix not in NAMED or not 0 < len(name) <= LONGEST_NAME:
         return None
     places = _metric_places(name) if prefix == "metric" else _parted(name, "/")
+    field = HELD_IN[prefix]
 
     def value(store: Store, document: Document) -> Any:
-        held = _held(store, prefix, document)
+        held = document.get(field) or _held(store, prefix, document)  # mostly without another call
         for outer, inner in places:
             if outer in held and inner in held[outer]:
                 return held[outer][inner].get("value")
@@ -186,10 +186,10 @@ def _parted(name: str, separator: str) -> list[tuple[str, str]]:
 
 def _held(store: Store, prefix: str, document: Document) -> dict[str, Document]:
     """Return parameters by section and name, or last metrics: of a model without own ones, its task's."""
-    if prefix == "parameter":
-        return document.get("hyperparams") or {}
-    own = document.get("last_metrics")
-    return own or (store.get("task", document.get("task")) or {}).get("last_metrics") or {}
+    held: Document = document.get(HELD_IN[prefix]) or {}
+    if prefix == "metric" and not held and document.get("task"):
+        return (store.get("task", document["task"]) or {}).get("last_metrics") or {}
+    return held
 
 
 def _held_by_name(store: Store, prefix: str, rows: list[Document]) -> dict[str, list[Document]]:
@@ -207,7 +207,7 @@ def _held_by_name(store: Store, prefix: str, rows: list[Document]) -> dict[str, 
 def _sort_key(look: str, value: Any) -> Any:
     """Return what a cell is sorted by: a number if it can be one, and None if it is empty."""
     if look in NUMBERS:
-        return number(value)
+        return value if type(value) is float else number(value)
     if look == "when":
         return (time := moment(value)) and time.timestamp()
     if look == "status":
