@@ -39,13 +39,19 @@ def sort_documents(documents: list[Document], orders: Sequence[Order]) -> list[D
         first = position == 0
         if first and not order.descending and len(order.path) == 1:
             values = [None if value == "" or value == [] else value for value in values]
-        without = [number for number, value in enumerate(values) if value is None]
-        sorted_ = [number for number, value in enumerate(values) if value is not None]
-        keys = _sort_keys(values, order)
-        sorted_.sort(key=keys.__getitem__, reverse=order.descending)
-        numbers = sorted_ + without if first or order.descending else without + sorted_
-        documents = [documents[number] for number in numbers]
+        documents = sort_by_values(documents, values, order, first or order.descending)
     return documents
+
+
+def sort_by_values(
+    documents: list[Document], values: list[Any], order: Order, missing_last: bool = True
+) -> list[Document]:
+    """Return the documents sorted by a value of each, in place of what they have at the order's path."""
+    without = [number for number, value in enumerate(values) if value is None]
+    sorted_ = [number for number, value in enumerate(values) if value is not None]
+    keys = _sort_keys(values, order)
+    sorted_.sort(key=keys.__getitem__, reverse=order.descending)
+    return [documents[number] for number in (sorted_ + without if missing_last else without + sorted_)]
 
 
 def _sort_keys(values: list[Any], order: Order) -> list[Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from local_stack.server.auth import PAGES
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, scalar
 
@@ -27,6 +28,7 @@ MEGABYTE = 2**20
 CALLS = 200
 TASKS = 2_000
 MANY_TASKS, PAGE = 20_000, 50
+METRICS, PARAMETERS = 30, 10  # of each of the many tasks
 FORKED_CLIENTS = 8
 POINTS, BATCH = 50_000, 500
 MANY_POINTS = 500_000
@@ -184,12 +186,14 @@ def measure_many_tasks(api: Api, server: psutil.Process) -> None:
     for first in range(0, MANY_TASKS, BATCH):
         scalars = []
         for number in range(first, first + BATCH):
-            depth = {"value": str(number % 97)}
-            task = api.new(
-                "task", name=f"task {number}", project=project, hyperparams={"Args": {"depth": depth}}
-            )
+            values = {f"p{n}": {"value": str((number + n) % 89)} for n in range(1, PARAMETERS)}
+            parameters = {"Args": {"depth": {"value": str(number % 97)}, **values}}
+            tags = [f"tag {number % 7}"]
+            task = api.new("task", name=f"task {number}", project=project, hyperparams=parameters, tags=tags)
             if number % 10:  # the others have failed before they reported
-                scalars.append(scalar(task, "loss", "total", number % 100, number * 7919 % MANY_TASKS))
+                point = number % 100, number * 7919 % MANY_TASKS
+                scalars.append(scalar(task, "loss", "total", *point))
+                scalars += [scalar(task, f"metric {n}", "total", *point) for n in range(1, METRICS)]
         api.events(*scalars)
     show(f"memory of the server with {MANY_TASKS} tasks", f"{server.memory_info().rss / MEGABYTE:.0f} MB")
     metric, variant = (hashlib.md5(name.encode()).hexdigest() for name in ("loss", "total"))
@@ -213,6 +217,33 @@ def measure_many_tasks(api: Api, server: psutil.Process) -> None:
     names = ["name", "status", "user.name", "project.name", loss, "hyperparams.Args.depth.value"]
     for what, parameters in pages.items():
         measure(what, lambda n, p=parameters: api("tasks.get_all_ex", only_fields=names, **p), 20)
+    measure_tables(api, project)
+
+
+def measure_tables(api: Api, project: str) -> None:
+    """Measure the project's table of all these tasks, as a browser asks for it."""
+    browser = api.connect(headers={"Accept": "text/html"}, follow_redirects=True)
+    browser.get("/", params={"token": api.credentials.token(audience=PAGES)})
+    metric = "metric:metric 7 / total"
+    tables: dict[str, dict[str, object]] = {
+        "the table of them in a browser: the newest": {},
+        "  the last page": {"page": MANY_TASKS},
+        "  sorted by a metric": {"sort": metric},
+        "  sorted by a parameter": {"sort": "-parameter:Args/depth"},
+        "  sorted by name": {"sort": "name"},
+        "  sorted by the last update": {"sort": "-updated"},
+        "  of a status, a type and a tag": {"status": "created", "type": "custom", "tag": "tag 3"},
+        "  with a word in the name, sorted by a metric": {"name": "19", "sort": f"-{metric}"},
+        "  with all metrics as columns": {"column": [f"metric:metric {n} / total" for n in range(METRICS)]},
+        "  with the choice of columns": {"choose": "columns"},
+        "  with that, sorted by a metric": {"choose": "columns", "sort": metric},
+    }
+
+    def read(query: dict[str, object]) -> None:
+        browser.get(f"/projects/{project}", params=query).raise_for_status()
+
+    for what, query in tables.items():
+        measure(what, lambda n, query=query: read(query), 20)
 
 
 def main() -> None:

@@ -144,7 +144,7 @@ def _update_owner(
     metrics: dict[str, Document] = dict(owner.get("last_metrics") or {})
     room = MOST_LAST_METRICS - sum(map(len, metrics.values()))
     for (metric, variant), reported in points.items():
-        key, variant_key = _md5(metric), _md5(variant)
+        key, variant_key = metric_key(metric), metric_key(variant)
         if variant_key not in metrics.get(key, {}):
             if room <= 0:
                 continue
@@ -157,7 +157,8 @@ def _update_owner(
 
 
 @lru_cache(maxsize=4096)
-def _md5(text: str) -> str:
+def metric_key(text: str) -> str:
+    """Return the key in `last_metrics` of a metric or variant."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -10,6 +10,7 @@ from ..store import Store
 from ..workers.state import list_workers
 from . import views
 from .rendering import number
+from .tables import table
 
 MOST_WAITING = 100  # tasks of a queue in the page
 
@@ -18,6 +19,7 @@ def project_page(store: Store, request: Document) -> Document:
     """List one project's tasks; "*" means all projects, as in the SDK's addresses."""
     found = _project_of(store, request)
     inside = [task for task in store.all("task") if not found or task.get("project") == found["id"]]
+    where = [] if found else ["project"]
     children = [
         (child["basename"], f"/projects/{child['id']}")
         for child in store.all("project")
@@ -27,14 +29,9 @@ def project_page(store: Store, request: Document) -> Document:
         "project": found,
         "parents": _parents(store, found),
         "children": sorted(children, key=lambda child: child[0].casefold()),
-        **_listed(store, request, inside),
+        "found": table(store, request, "task", inside, "status", "type", *where, "started", "duration"),
+        "live": True,
     }
-
-
-def _listed(store: Store, request: Document, tasks: list[Document]) -> Document:
-    """Return one page of the tasks. It is live: new ones may come at any time."""
-    page = views.paged(_newest(_named(tasks, request)), request)
-    return {"tasks": {**page, "items": [views.task_row(store, task) for task in page["items"]]}, "live": True}
 
 
 def _project_of(store: Store, request: Document) -> Document | None:
@@ -54,42 +51,30 @@ def _parents(store: Store, found: Document | None) -> list[tuple[str, str]]:
     return parents
 
 
-def _named(documents: list[Document], request: Document) -> list[Document]:
-    """Return the documents whose names contain the text of the search."""
-    text = request.get("name", "").strip().casefold()
-    return [document for document in documents if text in document["name"].casefold()]
-
-
-def _newest(documents: list[Document]) -> list[Document]:
-    return sorted(documents, key=lambda document: document["created"], reverse=True)
-
-
-def _of_kind(store: Store, request: Document, belongs: Callable[[Document], bool]) -> Document:
+def _of_kind(store: Store, request: Document, belongs: Callable[[Document], bool], *columns: str) -> Document:
     """List the tasks of a kind, in the project and below it if the request names one."""
     found = _project_of(store, request)
     ids = {inner["id"] for inner in with_subprojects(store, found)} if found else None
     tasks = [
         task for task in store.all("task") if belongs(task) and (ids is None or task.get("project") in ids)
     ]
-    return {"project": found, **_listed(store, request, tasks)}
+    return {"project": found, "found": table(store, request, "task", tasks, *columns), "live": True}
 
 
 def datasets_page(store: Store, request: Document) -> Document:
-    return _of_kind(store, request, views.is_dataset)
+    columns = ("version", "status", "files", "size", "created", "project")
+    return _of_kind(store, request, views.is_dataset, *columns)
 
 
 def pipelines_page(store: Store, request: Document) -> Document:
-    return _of_kind(store, request, views.is_pipeline)
+    return _of_kind(store, request, views.is_pipeline, "status", "project", "started", "duration")
 
 
 def models_page(store: Store, request: Document) -> Document:
     found = _project_of(store, request)
     inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
-    page = views.paged(_newest(_named(inside, request)), request)
-    return {
-        "project": found,
-        "models": {**page, "items": [views.model_row(store, model) for model in page["items"]]},
-    }
+    columns = ("id", "published", "framework", "task", "created")
+    return {"project": found, "found": table(store, request, "model", inside, *columns)}
 
 
 def queues_page(store: Store, request: Document) -> Document:

@@ -123,7 +123,7 @@ def with_query(context: Context, **changes: Any) -> str:
     query = context["query"]
     kept = {key: query.getlist(key) for key in query} | changes
     left = {key: value for key, value in kept.items() if value is not None}
-    return context["path"] + "?" + urlencode(left, doseq=True, errors="surrogateescape")
+    return context["path"] + "?" + urlencode(left, doseq=True, safe="/:", errors="replace")
 
 
 @cache

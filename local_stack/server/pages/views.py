@@ -11,7 +11,7 @@ from ..store import Store
 from ..tasks.state import ENDED
 from .rendering import moment
 
-ROW_METRICS = 3  # in a row of a table
+SUMMARY = "Summary"  # the metric that the SDK gives all single values
 PER_PAGE = 50
 CHAMPION = "champion"  # the tag of the published model that is to be served
 MOST_TEXT = 200_000  # characters of one configuration object or diff in a page
@@ -95,7 +95,7 @@ def last_values(task: Document) -> list[Document]:
     values = [
         {
             "metric": last["metric"],
-            "name": _value_name(last),
+            "name": value_name(last),
             "value": last.get("value"),
             "single": last["iteration"] == SINGLE_VALUE_ITERATION,
         }
@@ -105,8 +105,9 @@ def last_values(task: Document) -> list[Document]:
     return sorted(values, key=lambda value: not value["single"])
 
 
-def _value_name(last: Document) -> str:
-    if last["iteration"] == SINGLE_VALUE_ITERATION:  # the SDK gives all of them the same metric
+def value_name(last: Document) -> str:
+    """Return what the pages call a metric of `last_metrics`."""
+    if last["iteration"] == SINGLE_VALUE_ITERATION and last["metric"] == SUMMARY:
         return last["variant"]
     return (
         last["metric"] if last["variant"] in (last["metric"], "") else f"{last['metric']} / {last['variant']}"
@@ -115,7 +116,6 @@ def _value_name(last: Document) -> str:
 
 def task_row(store: Store, task: Document) -> Document:
     """Return a task as a row of a table."""
-    values = last_values(task)
     return {
         "name": task["name"],
         "path": page_path(task),
@@ -128,8 +128,6 @@ def task_row(store: Store, task: Document) -> Document:
         "started": task.get("started"),
         "created": task["created"],
         "seconds": seconds_run(task),
-        "metrics": values[:ROW_METRICS],
-        "more_metrics": len(values) - ROW_METRICS,
     }
 
 

@@ -36,6 +36,25 @@ function stop(text) {
   main().prepend(said);
 }
 
+// What a control is, so that it is found again in a part that came anew.
+function nameOf(item) {
+  const text = (item.localName === "summary" ? item : item.querySelector("summary"))?.textContent;
+  const value = /^(checkbox|radio|submit)$/.test(item.type) && item.value;
+  return item.id || JSON.stringify([item.localName, item.name, value, text, item.getAttribute("href"), item.ariaLabel]);
+}
+
+// Take over into a fresh part what somebody has chosen, typed and opened in the old one.
+function keep(part, fresh) {
+  const known = new Map([...part.querySelectorAll("input, select, textarea, details")].map((item) => [nameOf(item), item]));
+  for (const item of fresh.querySelectorAll("input, select, textarea, details")) {
+    const old = known.get(nameOf(item));
+    if (!old) continue;
+    if (item.localName === "details") item.open = old.open;
+    else if (old.checked !== old.defaultChecked) item.checked = old.checked;
+    else if (old.value !== old.defaultValue) item.value = old.value;
+  }
+}
+
 // Replace the parts of the page that have changed on the server. The server has escaped all names, and
 // scripts in a document that was parsed like this do not run.
 async function refresh() {
@@ -43,12 +62,17 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
-    if (!other || part.isEqualNode(other)) continue;
-    const focused = part.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    if (!other) continue;
+    keep(part, other);
+    if (part.isEqualNode(other)) continue;
+    const focused = part.contains(document.activeElement) && nameOf(document.activeElement);
     const scrolled = [...part.querySelectorAll(".scroll, pre")].map((box) => [box.scrollLeft, box.scrollTop]);
     part.replaceChildren(...other.childNodes);
     part.querySelectorAll(".scroll, pre").forEach((box, i) => box.scrollTo(...(scrolled[i] ?? [0, 0])));
-    if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) {
+      const items = [...part.querySelectorAll("a, button, input, select, textarea, summary, [tabindex]")];
+      items.find((item) => nameOf(item) === focused)?.focus({ preventScroll: true });
+    }
   }
   for (const list of document.querySelectorAll("[data-grows]")) {
     const source = (item) => item.dataset.source;
@@ -159,6 +183,22 @@ function showConsole(log) {
     state.textContent = `The console cannot be read. ${error.message}`;
   });
 }
+
+// The box in a table's head chooses all rows, and shows whether all are chosen.
+document.addEventListener("change", (event) => {
+  const table = event.target.closest("table");
+  const all = table?.querySelector("[data-all]");
+  if (!all) return;
+  const rows = [...table.querySelectorAll("tbody [form=chosen]")];
+  if (event.target === all) for (const row of rows) row.checked = all.checked;
+  else all.checked = rows.every((row) => row.checked);
+});
+
+// Fields that are empty would only make the address longer.
+document.addEventListener("formdata", (event) => {
+  if (event.target.method !== "get") return;
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
