@@ -1,9 +1,9 @@
 """What several pages show of tasks and models."""
 
-import json
 from datetime import UTC, datetime
 
 from ..documents import Document
+from ..documents import stored_json as stored_json
 from ..errors import ApiError
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
@@ -203,15 +203,6 @@ def parameters_of(store: Store, task: Document) -> list[Document]:
         ]
         sections.append({"name": section, "items": named})
     return sections
-
-
-def stored_json(task: Document, name: str) -> Document:
-    """Return a configuration object that the SDK stored as JSON, or {} if there is none or it is not one."""
-    try:
-        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def shortened(text: str) -> str:
