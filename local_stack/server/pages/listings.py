@@ -9,6 +9,7 @@ from ..query import HIDDEN
 from ..store import Store
 from ..workers.state import list_workers
 from . import views
+from .models import judged_models
 from .rendering import number
 
 RECENT = 8
@@ -117,7 +118,7 @@ def models_page(store: Store, request: Document) -> Document:
     page = views.paged(_newest(_named(inside, request)), request)
     return {
         "project": found,
-        "models": {**page, "items": [views.model_row(store, model) for model in page["items"]]},
+        "models": {**page, **judged_models(store, page["items"])},
     }
 
 
