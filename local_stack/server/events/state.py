@@ -254,7 +254,7 @@ def plots_that_name(store: Store, task_id: str, texts: list[str]) -> list[str]:
     """Return the metrics of the task's plots in which one of the texts stands."""
     rows = store.db.execute(
         f"SELECT DISTINCT metric FROM events WHERE task = ? AND {of_type(PLOT)} "
-        "AND EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR(json_extract(body, '$.plot_str'), value))",
+        "AND EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR(body, value))",
         (task_id, json.dumps(texts)),
     )
     return [metric for (metric,) in rows]

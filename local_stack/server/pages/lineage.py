@@ -33,10 +33,6 @@ def lineage(store: Store, document: Document) -> Document | None:
     return {**drawing, "more": found.left_out}
 
 
-def is_serving(task: Document) -> bool:
-    return "serving-control-plane" in task["system_tags"]
-
-
 def users_of(store: Store, key: str) -> list[Document]:
     """Return the tasks that have a task or model as an input, or name it in a parameter; newest first."""
     found = (*store.referring("task", "named", key), *store.referring("task", "input", key))
@@ -146,7 +142,7 @@ class _Lineage:
 
     def _made_by(self, user: Document, key: str) -> list[str]:
         """Return what a task that names a dataset or model made from it."""
-        if is_serving(user):
+        if "serving-control-plane" in user["system_tags"]:
             return [f"{user['id']} {url}" for url, each in endpoints_of(user).items() if each["model"] == key]
         if views.is_dataset(user):
             return [user["id"]] if key in self.sources(user["id"]) else []
