@@ -119,12 +119,12 @@ class _Lineage:
         """Return the datasets and models that a task took in, not what it made."""
         named = [*(item["model"] for item in task["models"]["input"]), *sorted(named_ids(task))]
         models = [model for key in named if (model := self.store.get("model", key))]
-        others = [other for key in named if (other := self.store.get("task", key))]
-        datasets = [
-            other for other in others if views.is_dataset(other) and other.get("parent") != task["id"]
+        found = [model["id"] for model in models if model.get("task") != task["id"]]
+        others = [
+            other for key in named if (other := self.store.get("task", key)) and views.is_dataset(other)
         ]
-        found = [*datasets, *(model for model in models if model.get("task") != task["id"])]
-        return list(dict.fromkeys(each["id"] for each in found))
+        found += [other["id"] for other in others if other.get("parent") != task["id"]]
+        return list(dict.fromkeys(found))
 
     def products(self, key: str) -> list[str]:
         """Return what was made from it: tasks only where they made a model, or are the one looked at."""
@@ -159,25 +159,19 @@ class _Lineage:
             path = "/monitoring?" + urlencode({"var-endpoint": url.replace("/", "_")}, errors="replace")
             return {"kind": "endpoint", "name": url, "status": "configured", "path": path}
         if model := self.store.get("model", key):
-            return {
+            status = "published" if model["ready"] else "created"
+            facts = {
                 "kind": "model",
                 "name": model["name"],
-                "status": "published" if model["ready"] else "created",
-                "version": ", ".join(model["tags"]) or key[:8],
+                "status": status,
                 "path": views.model_path(model),
             }
+            return {**facts, "note": ", ".join(model["tags"]) or key[:8]}
         if task := self.store.get("task", key):
-            return {
-                **views.link_to(task),
-                "kind": "dataset" if views.is_dataset(task) else "task",
-                "version": str(task["runtime"].get("version") or ""),
-                "seconds": None if views.is_dataset(task) else views.seconds_run(task),
-            }
-        stored = self.ancestors.get(key, {})
-        return {
-            "kind": "dataset",
-            "name": str(stored.get("name") or key),
-            "version": str(stored.get("version") or ""),
-            "status": "deleted",
-            "path": None,
-        }
+            if views.is_dataset(task):
+                facts = {"kind": "dataset", "version": str(task["runtime"].get("version") or "")}
+            else:
+                facts = {"kind": "task", "seconds": views.seconds_run(task)}
+            return {**views.link_to(task), **facts}
+        name, version = (str(self.ancestors.get(key, {}).get(field) or "") for field in ("name", "version"))
+        return {"kind": "dataset", "name": name or key, "version": version, "status": "deleted", "path": None}
