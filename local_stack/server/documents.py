@@ -26,6 +26,15 @@ def present_fields(fields: Iterable[str], request: Document) -> Document:
     return {field: request[field] for field in fields if field in request}
 
 
+def stored_json(task: Document, name: str) -> Document:
+    """Return a configuration object that the SDK stored as JSON, or {} if there is none or it is not one."""
+    try:
+        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def by_key(items: list[Document] | Document) -> Document:
     """Return metadata as documents hold them: by their keys. Clients send them so, too, or as a list."""
     if isinstance(items, dict):

@@ -18,28 +18,13 @@ from typing import Any
 from .auth import OWNER
 from .documents import Document
 from .errors import invalid_id, no_write_permission
+from .references import REFERENCES
 
 PUBLIC = ""  # the company of documents that nobody may change
 
 KINDS = (
     "project", "task", "model", "queue", "worker", "user", "key_pair", "container", "unneeded_file",
 )  # fmt: skip
-
-
-def _models_of(task: Document, *kinds: str) -> set[str]:
-    held = task.get("models") or {}
-    return {item["model"] for kind in kinds for item in held.get(kind, ())}
-
-
-# By kind and name: the ids that a document refers to. Who refers to one is found without a look at them all.
-REFERENCES: dict[str, dict[str, Callable[[Document], set[str]]]] = {
-    "task": {
-        "parent": lambda task: {task["parent"]} if task.get("parent") else set(),
-        "input": lambda task: _models_of(task, "input"),
-        "models": lambda task: _models_of(task, "input", "output"),
-    },
-    "model": {"task": lambda model: {model["task"]} if model.get("task") else set()},
-}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (

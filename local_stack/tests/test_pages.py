@@ -124,7 +124,7 @@ def test_a_model_opens_at_the_address_that_clearml_serving_prints(window, script
     expect(page.locator("h1")).to_have_text(f"model {HOSTILE}")
     for text in ("published", "XGBoost", f"0.4 {HOSTILE}"):
         expect(page.locator("main")).to_contain_text(text)
-    assert page.get_by_role("link", name=f"training {HOSTILE}").count() == 1
+    assert page.locator("td").get_by_role("link", name=f"training {HOSTILE}").count() == 1
     assert window.too_wide() == [0, 0]
 
 
@@ -214,6 +214,15 @@ def test_a_dataset_shows_its_files_its_parent_and_a_preview(window, dataset_url)
     assert page.locator(".data td").all_inner_texts()[-1] == HOSTILE
     page.locator("#lineage .node:not(.current)").click()
     expect(page.locator("h1")).to_have_text("rows 1.0.0")
+
+
+def test_a_dataset_previews_a_file_of_its_parent_and_tells_what_it_changed(window, dataset_url):
+    page = window.open(dataset_url)
+    page.locator("#files").get_by_role("link", name="rows.csv").click()
+    expect(page.locator(".data td")).to_have_text(["1", "2"])
+    page = window.open(f"{dataset_url}/changes")
+    assert page.locator("tbody tr").all_inner_texts() == ["more.csv\tadded\t\t8 B"]
+    assert page.locator(".fact").all_inner_texts() == ["1 added", "0 removed", "0 changed", "2 same"]
 
 
 def test_a_pipeline_shows_its_steps_live_and_leads_to_their_tasks(window, api, pipeline_url):

@@ -250,6 +250,16 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
     return row and ("_".join(map(str, row)), row[2])
 
 
+def plots_that_name(store: Store, task_id: str, texts: list[str]) -> list[str]:
+    """Return the metrics of the task's plots in which one of the texts stands."""
+    rows = store.db.execute(
+        f"SELECT DISTINCT metric FROM events WHERE task = ? AND {of_type(PLOT)} "
+        "AND EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR(body, value))",
+        (task_id, json.dumps(texts)),
+    )
+    return [metric for (metric,) in rows]
+
+
 # Names of files are used again: only the last iteration of each file shows what was reported then. Of the
 # newest file of a variant, the iteration before the last is where the files that are left begin.
 LAST_INVALID = f"""

@@ -1,15 +1,18 @@
-"""The page of a dataset's version: its ancestors, its files, and a preview."""
+"""The page of a dataset's version: its lineage, its files, and a preview."""
+
+from urllib.parse import urlencode
 
 from ..documents import Document
 from ..store import Store
 from . import views
 from .charts import plot_names
-from .graph import WIDE, Node, draw_graph
+from .lineage import lineage
 
-STRUCTURE, CONTENT = "Dataset Struct", "Dataset Content"  # the SDK's configuration objects
+CONTENT = "Dataset Content"  # the SDK's configuration object
 OWN_PLOTS = ("__Dataset Genealogy", "__Dataset Summary")  # the SDK's plots of what the page shows itself
 FILES_PER_PAGE = 100
 MOST_VERSIONS = 100
+TABLES = (".csv", ".csv.gz", ".tsv", ".parquet")  # of which the pages read
 CHANGES = (("add", "added"), ("modify", "modified"), ("remove", "removed"))
 
 
@@ -18,8 +21,10 @@ def dataset_page(store: Store, request: Document) -> Document:
     if not views.is_dataset(task):
         return {"redirect": views.task_path(task)}
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
-    files = contents_of(task)
     search = request.get("file", "").strip().casefold()
+    files = [file for file in contents_of(task) if search in file["name"].casefold()]
+    page = views.paged(files, request, FILES_PER_PAGE)
+    shown = [{**file, "path": preview_path(task, file["name"])} for file in page["items"]]
     return {
         **views.heading(store, task),
         "runtime": task["runtime"],
@@ -30,10 +35,9 @@ def dataset_page(store: Store, request: Document) -> Document:
         ],
         "parent": views.reference(store, task.get("parent")),
         "versions": _versions(store, task),
-        "drawing": _lineage(store, task),
-        "contents": views.paged(
-            [f for f in files if search in f["name"].casefold()], request, FILES_PER_PAGE
-        ),
+        "drawing": lineage(store, task),
+        "contents": {**page, "items": shown},
+        "changes_path": f"{views.page_path(task)}/changes",
         "plots": plots,
         "charts": bool(plots) or views.is_live(task),
         "artifacts": views.artifacts_of(task),
@@ -54,54 +58,14 @@ def _versions(store: Store, task: Document) -> list[Document]:
     ]
 
 
-def _lineage(store: Store, task: Document) -> Document:
-    """Draw the datasets that this one was made from, and those made from it."""
-    nodes = {task["id"]: Node(task["id"], [], _facts(store, task["id"], {}))}
-    _add(store, nodes, task)
-    for other in store.all("task"):
-        # Most datasets have nothing to do with this one, and a search of their texts is fast.
-        if views.is_dataset(other) and task["id"] in (other["configuration"].get(STRUCTURE) or {}).get(
-            "value", ""
-        ):
-            _add(store, nodes, other)
-    nodes[task["id"]].facts["current"] = True
-    return draw_graph(list(nodes.values()), WIDE)
+def is_table(name: str) -> bool:
+    return name.lower().endswith(TABLES)
 
 
-def _add(store: Store, nodes: dict[str, Node], task: Document) -> None:
-    """Add a dataset's ancestors, stored by the SDK as {number: {"job_id", "parents": numbers, …}}."""
-    structure = {
-        number: item
-        for number, item in views.stored_json(task, STRUCTURE).items()
-        if isinstance(item, dict) and isinstance(item.get("job_id"), str)
-    }
-    for item in structure.values():
-        key = item["job_id"]
-        parents = item.get("parents")
-        numbers = [str(number) for number in parents] if isinstance(parents, list) else []
-        node = nodes.setdefault(key, Node(key, [], _facts(store, key, item)))
-        found = [structure[number]["job_id"] for number in numbers if number in structure]
-        node.parents += [parent for parent in found if parent not in (*node.parents, key)]
-
-
-def _facts(store: Store, task_id: str, stored: Document) -> Document:
-    """Return what a dataset's box says; of a deleted one, what its children stored."""
-    task = store.get("task", task_id)
-    if not task:
-        return {
-            "name": str(stored.get("name") or task_id),
-            "version": str(stored.get("version") or ""),
-            "status": "deleted",
-            "path": None,
-            "size": stored.get("job_size"),
-        }
-    return {
-        "name": task["name"],
-        "version": str(task["runtime"].get("version") or ""),
-        "status": task["status"],
-        "path": views.page_path(task),
-        "size": task["runtime"].get("ds_total_size"),
-    }
+def preview_path(task: Document, name: str) -> str | None:
+    """Return the address of the preview of a dataset's file; None if it is no table."""
+    query = urlencode({"file": name}, errors="replace")
+    return f"{views.page_path(task)}/preview?{query}" if is_table(name) else None
 
 
 def contents_of(task: Document) -> list[Document]:

@@ -15,6 +15,7 @@ from ..store import Store
 from ..workers.state import alive_workers
 from . import views
 from .console import tail
+from .lineage import endpoints_of
 from .pipelines import steps_of
 
 RECENT = 8
@@ -145,14 +146,12 @@ def _champion(store: Store) -> Document | None:
 
 def _endpoints(store: Store, model_id: str) -> list[str]:
     """Return the endpoints of running services that have the model."""
-    block = re.compile(rf'^"?([^"{{\n]+?)"? \{{[^}}]*\bmodel_id = "{re.escape(model_id)}"', re.MULTILINE)
-    texts = [
-        str((task["configuration"].get(name) or {}).get("value") or "")
+    services = [
+        task
         for task in store.referring("task", "models", model_id)
         if "serving-control-plane" in task["system_tags"] and task["status"] == "in_progress"
-        for name in ("endpoints", "model_monitoring_eps")
     ]
-    return [name for text in texts for name in block.findall(text)]
+    return [url for task in services for url, each in endpoints_of(task).items() if each["model"] == model_id]
 
 
 def _firing(file: Path | None) -> Document:

@@ -4,7 +4,6 @@ from ..documents import Document
 from ..store import Store
 from ..tasks.state import made_models, pipeline_steps, unneeded_drafts
 from . import views
-from .datasets import STRUCTURE
 
 Counts = list[tuple[int, str, str]]  # numbers, what they count, and what happens to it
 
@@ -68,10 +67,8 @@ def _results(store: Store, tasks: list[Document]) -> Counts:
 def _with_tasks(store: Store, tasks: dict[str, Document], chosen: int) -> Counts:
     children = {child["id"] for key in tasks for child in store.referring("task", "parent", key)}
     datasets = [key for key, task in tasks.items() if views.is_dataset(task)]
-    others = [
-        task["configuration"].get(STRUCTURE) or {} for task in store.all("task") if task["id"] not in tasks
-    ]
-    later = sum(any(key in str(held.get("value")) for key in datasets) for held in others) if datasets else 0
+    users = {user["id"]: user for key in datasets for user in store.referring("task", "named", key)}
+    later = sum(views.is_dataset(user) for key, user in users.items() if key not in tasks)
     return [
         (chosen, "task", "with parameters, code and history"),
         (len(tasks) - chosen, "step", "of pipelines deleted along"),

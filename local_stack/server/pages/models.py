@@ -1,12 +1,16 @@
-"""The page of a model."""
+"""The page of a model, and what models were judged by."""
 
 from ..documents import Document
 from ..errors import ApiError
+from ..events.state import plots_that_name
 from ..models.state import tasks_that_use
 from ..store import Store
-from .views import project_of, reference, shortened
+from .lineage import lineage, users_of
+from .pipelines import OWN_PLOTS
+from .views import last_values, link_to, project_of, reference, shortened, task_path
 
 MOST_USERS = 50
+MOST_JUDGES = 10
 
 
 def model_page(store: Store, request: Document) -> Document:
@@ -14,13 +18,36 @@ def model_page(store: Store, request: Document) -> Document:
     if model is None:
         raise ApiError(404, 0, f"There is no model {request['model']}.")
     design = model["design"]
+    maker = store.get("task", model.get("task"))
     return {
         "model": model,
         "project": project_of(store, model),
         "task": reference(store, model.get("task")),
+        "values": last_values(maker) if maker else [],
+        "judges": _judges(store, model),
+        "drawing": lineage(store, model),
         "metadata": sorted(model["metadata"].values(), key=lambda item: item["key"]),
         "labels": sorted(model["labels"].items(), key=lambda item: item[1]),
         # The SDK stores a text as {"design": text}.
         "design": shortened(str(design.get("design", design))) if design else "",
         "users": [reference(store, task_id) for task_id in tasks_that_use(store, model["id"])[:MOST_USERS]],
     }
+
+
+def _judges(store: Store, model: Document) -> list[Document]:
+    """Return the tasks that took in the model, or the task that made it, and drew a plot that names it.
+
+    A step of a pipeline may have drawn it on the pipeline's own page.
+    """
+    keys = [key for key in (model["id"], model.get("task")) if key]
+    users = {user["id"]: user for key in keys for user in users_of(store, key)[:MOST_JUDGES]}
+    judges = []
+    for user in users.values():
+        if user["type"] in ("inference", "service") or user["id"] in keys:
+            continue
+        for drawer in (user, store.get("task", user.get("parent"))):
+            found = plots_that_name(store, drawer["id"], [key[:8] for key in keys]) if drawer else []
+            if drawer and (plots := [metric for metric in found if metric not in OWN_PLOTS]):
+                judges.append({**link_to(user), "plots": plots, "plots_path": f"{task_path(drawer)}/plots"})
+                break
+    return judges

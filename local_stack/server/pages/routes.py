@@ -18,7 +18,19 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import acting, charts, compare, console, datasets, front, listings, models, pipelines, tasks
+from . import (
+    acting,
+    charts,
+    compare,
+    console,
+    dataset_tables,
+    datasets,
+    front,
+    listings,
+    models,
+    pipelines,
+    tasks,
+)
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -30,6 +42,7 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 VISITOR = "local_stack.visitor"  # in the scope of requests that may see pages
 KEEP_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
+DATASET = "/datasets/simple/{project}/experiments/{task}"
 # (address, template, handler). The SDK prints these addresses, and ClearML's own pages have them.
 PAGES: list[tuple[str, str, Page]] = [
     ("/", "front.html", front.front_page),
@@ -52,8 +65,10 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/projects/{project}/models/{model}/{tail:path}", "model.html", models.model_page),
     ("/datasets", "datasets.html", listings.datasets_page),
     ("/datasets/simple/{project}", "datasets.html", listings.datasets_page),
-    ("/datasets/simple/{project}/experiments/{task}", "dataset.html", datasets.dataset_page),
-    ("/datasets/simple/{project}/experiments/{task}/{tail:path}", "dataset.html", datasets.dataset_page),
+    (DATASET, "dataset.html", datasets.dataset_page),
+    (f"{DATASET}/changes", "dataset_changes.html", dataset_tables.changes_page),
+    (f"{DATASET}/preview", "dataset_preview.html", dataset_tables.preview_page),
+    (f"{DATASET}/{{tail:path}}", "dataset.html", datasets.dataset_page),
     ("/pipelines", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}/experiments/{task}", "pipeline.html", pipelines.pipeline_page),

@@ -7,6 +7,7 @@ from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
 from . import views
 from .charts import plot_names
+from .lineage import lineage
 from .rendering import picture, safe_link
 
 MOST_CHILDREN = 200
@@ -70,6 +71,7 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
         "more_children": len(children) - MOST_CHILDREN,
         "queue": queue and queue["name"],
         "values": views.last_values(task),
+        "drawing": lineage(store, task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),
     }
 

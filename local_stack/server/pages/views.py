@@ -1,9 +1,9 @@
 """What several pages show of tasks and models."""
 
-import json
 from datetime import UTC, datetime
 
 from ..documents import Document
+from ..documents import stored_json as stored_json
 from ..errors import ApiError
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
@@ -226,15 +226,6 @@ def texts_of(task: Document) -> dict[str, str]:
     for name, item in sorted(task["configuration"].items()):
         found[f"Configuration: {name}"] = item.get("value") or ""
     return {name: text for name, text in found.items() if text}
-
-
-def stored_json(task: Document, name: str) -> Document:
-    """Return a configuration object that the SDK stored as JSON, or {} if there is none or it is not one."""
-    try:
-        found = json.loads((task["configuration"].get(name) or {}).get("value") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def shortened(text: str) -> str:

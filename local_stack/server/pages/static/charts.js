@@ -86,10 +86,10 @@ async function show(place, found, title) {
 async function draw(chart) {
   const place = chart.querySelector(".drawing");
   const known = chart.dataset.version;
-  let found;
+  let found = chart.dataset.figure && JSON.parse(chart.dataset.figure);
   try {
     const query = known === undefined ? "" : `&known=${encodeURIComponent(known)}`;
-    found = await (await get(chart.dataset.source + query)).json();
+    found ??= await (await get(chart.dataset.source + query)).json();
   } catch (error) {
     if (known === undefined || error instanceof Gone) await show(place, { problem: error.message });
     chart.toggleAttribute("data-drawn", error instanceof Gone);

@@ -201,6 +201,10 @@ document.addEventListener("formdata", (event) => {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
+  for (const node of document.querySelectorAll(".node.current")) {
+    const box = node.closest(".graph"); // which may be too narrow to show it at first
+    box.scrollLeft = node.getBoundingClientRect().right - box.getBoundingClientRect().right + box.clientWidth / 4;
+  }
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (document.querySelector("[data-part]") && isLive()) {
     repeat(async () => {

@@ -1,0 +1,177 @@
+"""Lineage: what a dataset, task or model was made from, and the models and endpoints made from it."""
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from ..documents import Document
+from ..references import ENDPOINTS, named_ids, structure_of
+from ..store import Store
+from . import views
+from .graph import WIDE, Node, draw_graph
+
+MOST_BRANCHES = 8  # of one box, the newest ones
+MOST_USERS = 200  # of one box, the newest ones: where branches are looked for
+MOST_BOXES = 24  # before it, and as many after it
+ROOM, NARROW = 1200, 160  # pixels: the boxes of a wider drawing are narrower, but not than that
+FIELD = re.compile(r"  (\w+) = (.*)")
+
+
+def lineage(store: Store, document: Document) -> Document | None:
+    """Draw the lineage of a dataset, task or model; None if nothing is known of it."""
+    found = _Lineage(store, document["id"])
+    found.walk(found.sources, upstream=True)
+    found.walk(found.products, upstream=False)
+    nodes = list(found.nodes.values())
+    if len(nodes) == 1:
+        return None
+    drawing = draw_graph(nodes, WIDE)
+    if (missing := drawing["width"] - ROOM) > 0:
+        columns = 1 + max(node.column for node in nodes)
+        drawing = draw_graph(nodes, max(NARROW, WIDE - -(-missing // columns)))
+    return {**drawing, "more": found.left_out}
+
+
+def users_of(store: Store, key: str) -> list[Document]:
+    """Return the tasks that have a task or model as an input, or name it in a parameter; newest first."""
+    found = (*store.referring("task", "named", key), *store.referring("task", "input", key))
+    by_id = {task["id"]: task for task in found}
+    return sorted(by_id.values(), key=lambda task: task["created"], reverse=True)
+
+
+def endpoints_of(service: Document) -> dict[str, Document]:
+    """Return the endpoints of a serving service, by address: its model, or where it sends requests."""
+    fixed = {url: block for name in ENDPOINTS for url, block in _blocks(service, name).items()}
+    found: dict[str, Document] = {
+        url: {"model": block.get("model_id"), "sends_to": []} for url, block in fixed.items()
+    }
+    for url, canary in _blocks(service, "canary").items():
+        prefix, weights = canary.get("load_endpoint_prefix"), canary.get("weights")
+        versions = [other for other in fixed if isinstance(prefix, str) and other.startswith(prefix)]
+        versions.sort(key=lambda other: other.rpartition("/")[2].zfill(9), reverse=True)
+        versions = versions[: len(weights) if isinstance(weights, list) else 0]
+        named = canary.get("load_endpoints") or versions
+        if sends_to := [other for other in fixed if isinstance(named, list) and other in named]:
+            found[url] = {"model": None, "sends_to": sends_to}  # requests do not reach its own model
+    return found
+
+
+def _blocks(task: Document, name: str) -> dict[str, Document]:
+    """Read a configuration object as the SDK writes it: lines of `name {`, `  key = value` and `}`."""
+    blocks: dict[str, Document] = {}
+    inner: Document = {}
+    text = (task["configuration"].get(name) or {}).get("value") or ""
+    for line in views.shortened(text).split("\n"):
+        if line.endswith(" {") and not line.startswith(" "):
+            inner = blocks.setdefault(line[:-2].strip('"'), {})
+        elif match := FIELD.fullmatch(line):
+            try:
+                inner[match[1]] = json.loads(match[2])
+            except (ValueError, RecursionError):
+                continue
+    return blocks
+
+
+class _Lineage:
+    """The boxes around one document. Their keys are ids, or `<id of the service> <address>` of endpoints."""
+
+    def __init__(self, store: Store, focus: str) -> None:
+        self.store = store
+        self.focus = focus
+        self.ancestors: dict[str, Document] = {}  # of datasets, as those made from them store them
+        self.left_out = 0
+        self.nodes = {focus: Node(focus, [], {**self._facts(focus), "current": True})}
+
+    def walk(self, neighbours: Callable[[str], list[str]], upstream: bool) -> None:
+        """Add what is found from box to box, and the arrows between them."""
+        waiting = [self.focus]
+        for key in waiting:
+            found = neighbours(key)
+            self.left_out += max(0, len(found) - MOST_BRANCHES)
+            for other in found[:MOST_BRANCHES]:
+                if other not in self.nodes:
+                    if len(waiting) > MOST_BOXES:
+                        self.left_out += 1
+                        continue
+                    self.nodes[other] = Node(other, [], self._facts(other))
+                    waiting.append(other)
+                child, parent = (key, other) if upstream else (other, key)
+                if parent not in (child, *self.nodes[child].parents):
+                    self.nodes[child].parents.append(parent)
+
+    def sources(self, key: str) -> list[str]:
+        """Return what it was made from."""
+        if model := self.store.get("model", key):
+            return [task["id"]] if (task := self.store.get("task", model.get("task"))) else []
+        task = self.store.get("task", key)
+        if task and not views.is_dataset(task):
+            return self._inputs(task)
+        self.ancestors |= structure_of(task) if task else {}
+        parents: list[str] = self.ancestors.get(key, {}).get("parents", [])
+        maker = self.store.get("task", task.get("parent") if task else None)
+        inputs = self._inputs(maker) if maker and not views.is_dataset(maker) else []
+        if maker and maker["id"] == self.focus:
+            return [self.focus, *(parent for parent in parents if parent not in inputs)]
+        return list(dict.fromkeys([*parents, *inputs]))
+
+    def _inputs(self, task: Document) -> list[str]:
+        """Return the datasets and models that a task took in, not what it made."""
+        named = [*(item["model"] for item in task["models"]["input"]), *sorted(named_ids(task))]
+        models = [model for key in named if (model := self.store.get("model", key))]
+        found = [model["id"] for model in models if model.get("task") != task["id"]]
+        others = [
+            other for key in named if (other := self.store.get("task", key)) and views.is_dataset(other)
+        ]
+        found += [other["id"] for other in others if other.get("parent") != task["id"]]
+        return list(dict.fromkeys(found))
+
+    def products(self, key: str) -> list[str]:
+        """Return what was made from it: tasks only where they made a model, or are the one looked at."""
+        if " " in key:
+            service, _, url = key.partition(" ")
+            found = endpoints_of(self.store.get_required("task", service))
+            return [f"{service} {other}" for other, each in found.items() if url in each["sends_to"]]
+        models = [model["id"] for model in self.store.referring("model", "task", key)]
+        if self.store.get("task", key) and not views.is_dataset(self.store.get_required("task", key)):
+            made = self.store.referring("task", "parent", key) if key == self.focus else []
+            return [*models, *(task["id"] for task in made if views.is_dataset(task))]
+        users = users_of(self.store, key)
+        self.left_out += max(0, len(users) - MOST_USERS)
+        return list(dict.fromkeys(made for user in users[:MOST_USERS] for made in self._made_by(user, key)))
+
+    def _made_by(self, user: Document, key: str) -> list[str]:
+        """Return what a task that names a dataset or model made from it."""
+        if "serving-control-plane" in user["system_tags"]:
+            return [f"{user['id']} {url}" for url, each in endpoints_of(user).items() if each["model"] == key]
+        if views.is_dataset(user):
+            return [user["id"]] if key in self.sources(user["id"]) else []
+        if key not in self._inputs(user):
+            return []
+        children = self.store.referring("task", "parent", user["id"])
+        datasets = [task["id"] for task in children if views.is_dataset(task)]
+        return [user["id"], *datasets] if self.store.referring("model", "task", user["id"]) else datasets
+
+    def _facts(self, key: str) -> Document:
+        """Return what a box says; of a deleted dataset, what its descendants stored."""
+        if " " in key:
+            url = key.partition(" ")[2]
+            path = "/monitoring?" + urlencode({"var-endpoint": url.replace("/", "_")}, errors="replace")
+            return {"kind": "endpoint", "name": url, "status": "configured", "path": path}
+        if model := self.store.get("model", key):
+            status = "published" if model["ready"] else "created"
+            facts = {
+                "kind": "model",
+                "name": model["name"],
+                "status": status,
+                "path": views.model_path(model),
+            }
+            return {**facts, "note": ", ".join(model["tags"]) or key[:8]}
+        if task := self.store.get("task", key):
+            if views.is_dataset(task):
+                facts = {"kind": "dataset", "version": str(task["runtime"].get("version") or "")}
+            else:
+                facts = {"kind": "task", "seconds": views.seconds_run(task)}
+            return {**views.link_to(task), **facts}
+        name, version = (str(self.ancestors.get(key, {}).get(field) or "") for field in ("name", "version"))
+        return {"kind": "dataset", "name": name or key, "version": version, "status": "deleted", "path": None}
