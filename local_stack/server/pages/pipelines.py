@@ -27,7 +27,7 @@ def pipeline_page(store: Store, request: Document) -> Document:
         "charts": bool(plots) or views.is_live(task),
         "parameters": [
             section
-            for section in views.parameters_of(store, task)
+            for section in views.parameters_of(task)
             if section["name"] not in ("properties", "pipeline")
         ],
         "models": _models(store, steps),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..documents import Document
+from ..errors import ApiError
 from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
 from . import views
@@ -68,10 +69,17 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
             for child in children[:MOST_CHILDREN]
         ],
         "more_children": len(children) - MOST_CHILDREN,
-        "queue": queue and queue["name"],
+        "queue": queue and {"name": queue["name"], "path": views.path_of(store, queue["id"])},
         "values": views.last_values(task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),
     }
+
+
+def go(store: Store, request: Document) -> Document:
+    """Lead to the page of whatever has the id."""
+    if path := views.path_of(store, request["id"]):
+        return {"redirect": path}
+    raise ApiError(404, 0, f"Nothing here has the id {request['id']}.")
 
 
 def _scalars(store: Store, task: Document, request: Document) -> Document:
@@ -131,7 +139,7 @@ def _artifacts(store: Store, task: Document, request: Document) -> Document:
 
 def _configuration(store: Store, task: Document, request: Document) -> Document:
     return {
-        "parameters": views.parameters_of(store, task),
+        "parameters": views.parameters_of(task),
         "configuration": [
             {
                 "name": name,
