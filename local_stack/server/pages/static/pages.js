@@ -1,10 +1,7 @@
-// Updates the page of a task that is still running, and shows the console.
+// Updates the page of a task that is still running.
 "use strict";
 
 const REFRESH_MILLISECONDS = 2000;
-const TAIL_MILLISECONDS = 1000;
-const ASK_AFTER_END = 10; // times: the agent may still report lines of a task that has ended
-const MOST_LINES = 20000; // that stay in the page while it follows a console
 
 function main() {
   return document.querySelector("main");
@@ -80,86 +77,6 @@ function repeat(step, milliseconds, pause = milliseconds) {
   }, pause);
 }
 
-function showConsole(log) {
-  const earlier = document.getElementById("earlier");
-  const follow = document.getElementById("follow");
-  const state = document.getElementById("log-state");
-  let before = null;
-  let last = 0;
-  let run = "";
-  let left = ASK_AFTER_END;
-  const counts = []; // lines of each text in the page
-
-  function node(lines) {
-    return document.createTextNode(lines.map((line) => line + "\n").join(""));
-  }
-
-  function append(lines) {
-    if (!lines.length) return;
-    log.append(node(lines));
-    counts.push(lines.length);
-    let total = counts.reduce((sum, count) => sum + count, 0);
-    while (follow.checked && total > MOST_LINES && counts.length > 1) {
-      total -= counts.shift();
-      log.firstChild.remove();
-      before = null; // reloading the page brings them back
-      earlier.hidden = true;
-    }
-    if (follow.checked) log.scrollTop = log.scrollHeight;
-  }
-
-  async function ask(query) {
-    return (await get(log.dataset.source + query)).json();
-  }
-
-  function showState(live, empty) {
-    state.textContent = live ? "New lines appear automatically." : empty ? "No lines." : "";
-  }
-
-  function showEarlier(answer) {
-    before = answer.before;
-    earlier.hidden = !before;
-  }
-
-  earlier.addEventListener("click", async () => {
-    earlier.disabled = true;
-    try {
-      const answer = await ask(`?before=${encodeURIComponent(before)}`);
-      const height = log.scrollHeight;
-      log.prepend(node(answer.lines));
-      counts.unshift(answer.lines.length);
-      log.scrollTop += log.scrollHeight - height;
-      follow.checked = false;
-      showEarlier(answer);
-    } finally {
-      earlier.disabled = false;
-    }
-  });
-
-  function take(answer) {
-    ({ last, run } = answer);
-    append(answer.lines);
-    showState(answer.live, !counts.length);
-  }
-
-  async function step() {
-    const answer = await ask(`?after=${last}`);
-    if (run && answer.run !== run) location.reload(); // the task was reset
-    left = answer.live || answer.more ? ASK_AFTER_END : left - 1;
-    take(answer);
-    return left > 0;
-  }
-
-  ask("").then((answer) => {
-    take(answer);
-    showEarlier(answer);
-    log.dataset.loaded = "";
-    if (answer.live) repeat(step, TAIL_MILLISECONDS);
-  }).catch((error) => {
-    state.textContent = `The console cannot be read. ${error.message}`;
-  });
-}
-
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (document.querySelector("[data-part]") && isLive()) {
@@ -168,6 +85,4 @@ document.addEventListener("DOMContentLoaded", () => {
       return isLive();
     }, REFRESH_MILLISECONDS);
   }
-  const log = document.getElementById("log");
-  if (log) showConsole(log);
 });
