@@ -8,6 +8,7 @@ from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
 from . import views
 from .charts import plot_names
+from .pipelines import runs_that_reuse
 from .rendering import picture, safe_link
 
 MOST_CHILDREN = 200
@@ -69,6 +70,7 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
             for child in children[:MOST_CHILDREN]
         ],
         "more_children": len(children) - MOST_CHILDREN,
+        "reused_by": runs_that_reuse(store, task),
         "queue": queue and {"name": queue["name"], "path": views.path_of(store, queue["id"])},
         "values": views.last_values(task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),

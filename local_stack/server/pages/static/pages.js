@@ -1,4 +1,4 @@
-// Updates the page of a task that is still running.
+// Updates the page of a task that is still running, and opens what stands beside the rest of a page.
 "use strict";
 
 const REFRESH_MILLISECONDS = 2000;
@@ -36,8 +36,10 @@ function stop(text) {
 // Replace the parts of the page that have changed on the server. The server has escaped all names, and
 // scripts in a document that was parsed like this do not run.
 async function refresh() {
-  const answer = await get(location.href);
+  const address = location.href;
+  const answer = await get(address);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (location.href !== address) return; // another step was opened meanwhile
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other || part.isEqualNode(other)) continue;
@@ -45,7 +47,7 @@ async function refresh() {
     const scrolled = [...part.querySelectorAll(".scroll, pre")].map((box) => [box.scrollLeft, box.scrollTop]);
     part.replaceChildren(...other.childNodes);
     part.querySelectorAll(".scroll, pre").forEach((box, i) => box.scrollTo(...(scrolled[i] ?? [0, 0])));
-    if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
   for (const list of document.querySelectorAll("[data-grows]")) {
     const source = (item) => item.dataset.source;
@@ -77,8 +79,39 @@ function repeat(step, milliseconds, pause = milliseconds) {
   }, pause);
 }
 
+let opened = location.search; // which part of the page stands beside the rest
+
+// Show what the address names beside the rest of the page, without loading the page again.
+async function showBeside() {
+  const was = opened;
+  opened = location.search;
+  if (opened === was) return; // only another place in the page
+  try {
+    await refresh();
+  } catch {
+    location.reload(); // this shows what is wrong
+  }
+  dispatchEvent(new Event("resize")); // charts have more or less room now
+  document.querySelector(".node.current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const shown = document.querySelector(".beside aside")?.parentElement;
+  (shown ?? document.querySelector(`.node[href^="${CSS.escape(was)}#"]`))?.focus({ preventScroll: true });
+  if (shown?.getBoundingClientRect().top > innerHeight / 2) shown.scrollIntoView(); // it is below, on a phone
+}
+
+function followBeside(event) {
+  const link = event.target.closest('.beside a[href^="?"]');
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.getAttribute("href"));
+  showBeside();
+}
+
 document.addEventListener("DOMContentLoaded", () => {
-  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  document.addEventListener("click", followBeside);
+  addEventListener("popstate", showBeside);
+  for (const here of document.querySelectorAll(".tabs [aria-current], .beside .node.current")) {
+    here.scrollIntoView({ block: "nearest", inline: "center" });
+  }
   if (document.querySelector("[data-part]") && isLive()) {
     repeat(async () => {
       await refresh();
