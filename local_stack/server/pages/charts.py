@@ -11,11 +11,13 @@ from ..errors import ApiError
 from ..events.scalars import scalar_series
 from ..events.state import PLOT, last_plots, newest_plot, variants_by_metric
 from ..store import Store
-from .rendering import picture, text_size
+from .rendering import moment, picture, text_size
 from .views import found_task, last_reports
 
 SAMPLES = 500  # points of a series: a chart has hardly more pixels
+LEAST_SAMPLES, MOST_POINTS = 100, 10_000  # of a series, and of a chart: with very many series, they are fewer
 MOST_MARKERS = 20  # series with so many points also have a marker at each point
+MOST_ABOVE = 10  # names of series stand above a chart, more of them at its side
 MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 500, 100, 500  # of a table in a page
 LARGEST_PLOT = 8 * 2**20  # characters: a browser would need seconds to draw more
 AXIS = re.compile(r"[xy]axis\d*")
@@ -26,32 +28,45 @@ MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\
 def scalars_data(store: Store, request: Document) -> Document:
     """Return a figure of one metric with a line for each of its variants."""
     task = found_task(store, request)
-    metric = request.get("metric", "")
-    version = version_of(task, metric)
+    metric, axis = request.get("metric", ""), axis_of(request)
+    version = version_of(task, metric, axis)
     if request.get("known") == version:
         return {"version": version}
-    variants = scalar_series(store, task["id"], [{"metric": metric}], samples=SAMPLES).get(metric, {})
-    return {"version": version, **scalar_figure(list(variants.values()))}
+    count = len([last for last in last_reports(task) if last["metric"] == metric])
+    samples = max(LEAST_SAMPLES, min(SAMPLES, MOST_POINTS // max(1, count)))
+    found = scalar_series(store, task["id"], [{"metric": metric}], axis, samples).get(metric, {})
+    return {"version": version, **scalar_figure([(task, series) for series in found.values()])}
 
 
-def scalar_figure(all_series: list[Document]) -> Document:
-    """Return an answer with a line for each series."""
+def axis_of(request: Document) -> str:
+    """Return what the points of a series are placed by."""
+    return "timestamp" if request.get("x") == "time" else "iter"
+
+
+def version_of(task: Document, metric: str, axis: str) -> str:
+    """Return a text that changes with every report of the metric. It needs none of the many points."""
+    count = sum(last["count"] for last in last_reports(task) if last["metric"] == metric)
+    return f"{count} over {axis} since {task.get('started')}"
+
+
+def scalar_figure(lines: list[tuple[Document, Document]]) -> Document:
+    """Return an answer that draws series, each with its task. Their times count from `starts`."""
     traces = [
         {
             **series,
             "type": "scatter",
             "mode": "lines+markers" if len(series["x"]) <= MOST_MARKERS else "lines",
         }
-        for series in all_series
+        for _, series in lines
     ]
-    layout = {"xaxis": {"title": {"text": "iteration"}}, "showlegend": len(traces) > 1}
-    return {"figure": {"data": traces, "layout": layout}}
-
-
-def version_of(task: Document, metric: str) -> str:
-    """Return a text that changes with every report of the metric. It needs none of the many points."""
-    count = sum(last["count"] for last in last_reports(task) if last["metric"] == metric)
-    return f"{count} since {task.get('started')}"
+    layout: Document = {"xaxis": {"title": {"text": "iteration"}}, "showlegend": len(traces) > 1}
+    if len(traces) > MOST_ABOVE:
+        layout["legend"] = {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"}
+    moments = [moment(task.get("started") or task["created"]) for task, _ in lines]
+    return {
+        "figure": {"data": traces, "layout": layout},
+        "starts": [found.timestamp() * 1000 if found else 0 for found in moments],
+    }
 
 
 def plot_data(store: Store, request: Document) -> Document:

@@ -166,15 +166,16 @@ def overlay_data(store: Store, request: Document) -> Document:
     metric, variant = request.get("metric", ""), request.get("variant", "")
     ids = request["query"].getlist("id")[:MOST_TASKS]
     tasks = [(place, task) for place, key in enumerate(ids) if (task := store.get("task", key))]
-    version = ", ".join(charts.version_of(task, metric) for _, task in tasks)
+    axis = charts.axis_of(request)
+    version = ", ".join(charts.version_of(task, metric, axis) for _, task in tasks)
     if request.get("known") == version:
         return {"version": version}
     wanted = [{"metric": metric, "variants": [variant]}]
     length = LEGEND // max(1, len(tasks))
     found = [
-        {**series, "name": f"{place + 1} {task['name'][:length]}", "line": _line(place)}
+        (task, {**series, "name": f"{place + 1} {task['name'][:length]}", "line": _line(place)})
         for place, task in tasks
-        for variants in scalar_series(store, task["id"], wanted, samples=charts.SAMPLES).values()
+        for variants in scalar_series(store, task["id"], wanted, axis, charts.SAMPLES).values()
         for series in variants.values()
     ]
     return {"version": version, **charts.scalar_figure(found)}

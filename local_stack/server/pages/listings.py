@@ -82,6 +82,7 @@ def queues_page(store: Store, request: Document) -> Document:
     rows = [
         {
             "name": queue["name"],
+            "anchor": views.PATHS["queue"](queue).partition("#")[2],
             "length": len(queue["entries"]),
             "waiting": [
                 {"task": views.reference(store, entry["task"]), "added": entry["added"]}
@@ -94,7 +95,8 @@ def queues_page(store: Store, request: Document) -> Document:
     workers = [
         {
             "id": worker["id"],
-            "queues": [queue["name"] for queue in worker["queues"]],
+            "anchor": views.PATHS["worker"](worker).partition("#")[2],
+            "queues": [{**queue, "path": views.PATHS["queue"](queue)} for queue in worker["queues"]],
             "task": views.reference(store, worker.get("task", {}).get("id")),
             "seconds": worker.get("task", {}).get("running_time", 0) / 1000,
             "seen": worker["last_activity_time"],

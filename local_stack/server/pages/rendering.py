@@ -11,12 +11,16 @@ from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from ..access import HEADERS
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".svg")
+ID = re.compile(r"(?<![0-9a-zA-Z])([0-9a-f]{32})(?![0-9a-zA-Z])")
+MOST_IDS = 500  # looked up in one text
+NAMING_FIELD = re.compile(r"(queue|worker)(_?name|_?id)?$", re.IGNORECASE)
 # plotly.js writes style attributes into its drawings. Only pages with charts allow them, and no page allows
 # inline style sheets.
 CHART_HEADERS = {
@@ -118,6 +122,25 @@ def link(context: Context, url: Any) -> str | None:
 
 
 @pass_context
+def linked(context: Context, value: Any, field: str = "") -> Markup:
+    """Return a text as HTML in which ids are links, and so is what a field of a queue or worker names."""
+    try:
+        text = "" if value is None else str(value)
+    except RecursionError:  # lists within lists, hundreds deep
+        text = "…"
+    named = NAMING_FIELD.search(field)
+    if named and (path := context["path_of"](text, named[1].lower())):
+        return _anchor(path, text)
+    parts = enumerate(ID.split(text, MOST_IDS))  # every second one is an id
+    paths = ((part, context["path_of"](part) if i % 2 else None) for i, part in parts)
+    return Markup("").join(_anchor(path, part) if path else part for part, path in paths)
+
+
+def _anchor(path: str, text: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(path, text)
+
+
+@pass_context
 def with_query(context: Context, **changes: Any) -> str:
     """Return this page's address with some of its query changed; None removes a key, a list repeats it."""
     query = context["query"]
@@ -166,6 +189,7 @@ environment = Environment(
 environment.filters |= {
     "duration": text_duration,
     "link": link,
+    "linked": linked,
     "moment": text_moment,
     "number": text_number,
     "size": text_size,

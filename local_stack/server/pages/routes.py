@@ -32,6 +32,7 @@ from . import (
     tasks,
 )
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
+from .views import path_of
 
 Page = Callable[[Store, Document], Document]
 Form = ImmutableMultiDict[str, str]
@@ -84,6 +85,7 @@ DATA: list[tuple[str, Page]] = [
     ("/pages/scalars/{task}", charts.scalars_data),
     ("/pages/plot/{task}", charts.plot_data),
     ("/pages/overlay", compare.overlay_data),
+    ("/go/{id:path}", tasks.go),
 ]
 
 
@@ -132,7 +134,7 @@ async def _page(
         # Names may hold half a surrogate pair, which UTF-8 does not have: json.dumps writes it as ASCII.
         text = json.dumps(found)
         return Response(text, headers={**HEADERS, **NO_STORE}, media_type="application/json")
-    return _html(request, template, found)
+    return _html(request, template, {**found, "path_of": partial(path_of, store)})
 
 
 async def _act(store: Store, access: PageAccess, request: Request) -> Response:
@@ -150,7 +152,7 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     except ApiError as error:
         return error_page(request, error)
     if "template" in found:  # it asks before it acts
-        return _html(request, found.pop("template"), found)
+        return _html(request, found.pop("template"), {**found, "path_of": partial(path_of, store)})
     answer = RedirectResponse(found["redirect"], status_code=303, headers={**HEADERS, **NO_STORE})
     if said := found.get("said"):
         text = quote(said[:300], errors="replace")  # browsers keep no cookie of more than 4 kB

@@ -1,6 +1,8 @@
 """What several pages show of tasks and models."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from ..documents import Document
 from ..documents import stored_json as stored_json
@@ -51,6 +53,23 @@ def page_path(task: Document) -> str:
 
 def model_path(model: Document) -> str:
     return f"/projects/{model.get('project') or '*'}/models/{model['id']}"
+
+
+PATHS: dict[str, Callable[[Document], str]] = {
+    "task": page_path,
+    "model": model_path,
+    "project": lambda project: f"/projects/{project['id']}",
+    "queue": lambda queue: f"/workers-and-queues#queue-{queue['id']}",
+    "worker": lambda worker: f"/workers-and-queues#worker-{quote(worker['id'], errors='replace')}",
+}
+
+
+def path_of(store: Store, key: str, field: str = "") -> str | None:
+    """Return the address of the page that shows what has this id or, in a field of a queue, this name."""
+    if field == "queue":
+        key = next((queue["id"] for queue in store.all("queue") if queue["name"] == key), key)
+    found = ((path, store.get(kind, key)) for kind, path in PATHS.items())
+    return next((path(document) for path, document in found if document), None)
 
 
 def project_of(store: Store, document: Document) -> Document | None:
@@ -197,14 +216,11 @@ def artifacts_of(task: Document) -> list[Document]:
     ]
 
 
-def parameters_of(store: Store, task: Document) -> list[Document]:
-    """Return the sections of the hyperparameters. A value that is a task's id links to the task."""
+def parameters_of(task: Document) -> list[Document]:
+    """Return the sections of the hyperparameters."""
     sections = []
     for section, items in sorted(task["hyperparams"].items()):
-        named = [
-            {**item, "path": (reference(store, item.get("value")) or {}).get("path")}
-            for item in sorted(items.values(), key=lambda item: item["name"])
-        ]
+        named = sorted(items.values(), key=lambda item: item["name"])
         sections.append({"name": section, "items": named})
     return sections
 

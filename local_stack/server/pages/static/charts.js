@@ -2,6 +2,8 @@
 "use strict";
 
 const REDRAW_MILLISECONDS = 5000;
+const REPAINT_MILLISECONDS = 120;
+const COLOURS = ["#3f7ae0", "#e58a1f", "#2f9e63", "#c5453c", "#8a5fd0", "#12939a", "#b0679c", "#7f8a99"];
 const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "" };
 
 function colour(name) {
@@ -23,7 +25,7 @@ function styled(layout) {
     margin: { l: 56, r: 20, t: 24, b: 56 },
     template: {
       layout: {
-        colorway: ["#3f7ae0", "#e58a1f", "#2f9e63", "#c5453c", "#8a5fd0", "#12939a", "#b0679c", "#7f8a99"],
+        colorway: COLOURS,
         xaxis: axis,
         yaxis: axis,
         legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
@@ -31,6 +33,53 @@ function styled(layout) {
       data: { heatmap: [{ colorscale: [[0, colour("--sunk")], [1, "#3f7ae0"]] }] },
     },
   };
+}
+
+// How the tools of the page say that scalars shall be drawn.
+function look() {
+  const { smooth, log, x } = Object.fromEntries(new FormData(document.querySelector("form.tools") ?? undefined));
+  return { smooth: Number(smooth) || 0, log: Boolean(log), x: x ?? "iteration" };
+}
+
+// Return the exponential moving averages, each over the values so far. Gaps stay gaps.
+function smoothed(values, weight) {
+  let [sum, weights] = [0, 0];
+  return values.map((value) => {
+    if (!Number.isFinite(value)) return null;
+    [sum, weights] = [weight * sum + value, weight * weights + 1];
+    return sum / weights;
+  });
+}
+
+// Return how times are drawn: as the reader's own, or since the start of each line.
+function timed(figure, starts, x) {
+  if (x === "iteration") return figure;
+  const zone = (at) => 60000 * new Date(at).getTimezoneOffset();
+  const times = figure.data.map((trace, i) => trace.x.map((at) => at - (x === "time" ? zone(at) : starts[i])));
+  const longest = times.flat().reduce((most, time) => Math.max(most, time), 0);
+  const [unit, length] = [["hours", 3.6e6], ["minutes", 6e4]].find((one) => longest > 2 * one[1]) ?? ["seconds", 1000];
+  const [title, type, scale] = x === "time" ? ["time", "date", 1] : [`${unit} since the start`, "linear", length];
+  const data = figure.data.map((trace, i) => ({ ...trace, x: times[i].map((time) => time / scale) }));
+  return { data, layout: { ...figure.layout, xaxis: { title: { text: title }, type } } };
+}
+
+// Return the figure of scalars with smooth lines before faint original ones, and a logarithmic axis.
+function tooled(found, { smooth, log, x }) {
+  const { data, layout } = timed(found.figure, found.starts, x);
+  const values = data.flatMap((trace) => trace.y);
+  const positive = values.filter((value) => value > 0).length;
+  const some = positive ? "logarithmic, without values up to 0" : "not logarithmic: no value is above 0";
+  const title = { text: positive === values.length ? "logarithmic" : some };
+  const yaxis = log ? { title, type: positive ? "log" : "linear" } : { ...layout.yaxis };
+  const lines = !smooth ? data : data.flatMap((trace, i) => {
+    if (trace.y.length < 2) return [trace];
+    const line = { color: COLOURS[i % COLOURS.length], ...trace.line };
+    const both = { ...trace, line, marker: { color: line.color }, legendgroup: `${i}` };
+    const faint = { ...both, opacity: 0.25, showlegend: false, hoverinfo: "skip" };
+    return [faint, { ...both, y: smoothed(trace.y, smooth), mode: "lines" }];
+  });
+  // While uirevision is the same, new points leave the reader's zoom alone.
+  return { data: lines, layout: { ...layout, yaxis, uirevision: `${log}${x}` } };
 }
 
 function table(found) {
@@ -61,7 +110,8 @@ async function show(place, found, title) {
   if (found.figure) {
     if (!place.querySelector(".plot-container")) place.replaceChildren();
     place.classList.remove("fits");
-    await Plotly.react(place, found.figure.data, styled(found.figure.layout), CONFIG);
+    const { data, layout } = found.starts ? tooled(found, look()) : found.figure;
+    await Plotly.react(place, data, styled(layout), CONFIG);
     return;
   }
   Plotly.purge(place);
@@ -84,21 +134,26 @@ async function show(place, found, title) {
 
 // Bring the chart up to date. If that fails, the old drawing stays, and the next round tries again.
 async function draw(chart) {
+  const wanted = JSON.stringify(look());
+  const axis = look().x === "iteration" ? "" : "&x=time";
   const place = chart.querySelector(".drawing");
   const known = chart.dataset.version;
   let found = chart.dataset.figure && JSON.parse(chart.dataset.figure);
   try {
     const query = known === undefined ? "" : `&known=${encodeURIComponent(known)}`;
-    found ??= await (await get(chart.dataset.source + query)).json();
+    found ??= await (await get(chart.dataset.source + query + axis)).json();
   } catch (error) {
     if (known === undefined || error instanceof Gone) await show(place, { problem: error.message });
     chart.toggleAttribute("data-drawn", error instanceof Gone);
     return;
   }
-  if (found.version !== known) {
+  if (wanted !== JSON.stringify(look())) return; // the tools ask for something else by now
+  if (found.version !== known || !chart.answer) chart.answer = found;
+  if (found.version !== known || chart.dataset.look !== wanted) {
     chart.dataset.version = found.version;
+    chart.dataset.look = wanted;
     try {
-      await show(place, found, chart.querySelector("figcaption").textContent);
+      await show(place, chart.answer, chart.querySelector("figcaption").textContent);
     } catch (error) {
       await show(place, { problem: `This cannot be drawn (${error.message}).` });
     }
@@ -125,6 +180,23 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   });
   for (const list of document.querySelectorAll("[data-grows]")) newcomers.observe(list, { childList: true });
+
+  let repaint;
+  const tools = document.querySelector("form.tools");
+  tools?.addEventListener("submit", (event) => event.preventDefault());
+  tools?.addEventListener("input", () => {
+    const { smooth, log, x } = look();
+    tools.querySelector("output").textContent = smooth || "none";
+    const address = new URL(location.href); // a link to it shows the same
+    for (const [name, value] of Object.entries({ smooth, log: Number(log), x: x !== "iteration" && x })) {
+      value ? address.searchParams.set(name, value) : address.searchParams.delete(name);
+    }
+    clearTimeout(repaint);
+    repaint = setTimeout(() => {
+      history.replaceState(null, "", address);
+      visible.forEach(draw);
+    }, REPAINT_MILLISECONDS);
+  });
 
   // The colours of a drawing are fixed when it is made.
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

@@ -1,10 +1,7 @@
-// Updates the page of a task that is still running, and shows the console.
+// Updates the page of a task that is still running, and opens what stands beside the rest of a page.
 "use strict";
 
 const REFRESH_MILLISECONDS = 2000;
-const TAIL_MILLISECONDS = 1000;
-const ASK_AFTER_END = 10; // times: the agent may still report lines of a task that has ended
-const MOST_LINES = 20000; // that stay in the page while it follows a console
 
 function main() {
   return document.querySelector("main");
@@ -58,8 +55,10 @@ function keep(part, fresh) {
 // Replace the parts of the page that have changed on the server. The server has escaped all names, and
 // scripts in a document that was parsed like this do not run.
 async function refresh() {
-  const answer = await get(location.href);
+  const address = location.href;
+  const answer = await get(address);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (location.href !== address) return; // another step was opened meanwhile
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other) continue;
@@ -104,84 +103,31 @@ function repeat(step, milliseconds, pause = milliseconds) {
   }, pause);
 }
 
-function showConsole(log) {
-  const earlier = document.getElementById("earlier");
-  const follow = document.getElementById("follow");
-  const state = document.getElementById("log-state");
-  let before = null;
-  let last = 0;
-  let run = "";
-  let left = ASK_AFTER_END;
-  const counts = []; // lines of each text in the page
+let opened = location.search; // which part of the page stands beside the rest
 
-  function node(lines) {
-    return document.createTextNode(lines.map((line) => line + "\n").join(""));
+// Show what the address names beside the rest of the page, without loading the page again.
+async function showBeside() {
+  const was = opened;
+  opened = location.search;
+  if (opened === was) return; // only another place in the page
+  try {
+    await refresh();
+  } catch {
+    location.reload(); // this shows what is wrong
   }
+  dispatchEvent(new Event("resize")); // charts have more or less room now
+  document.querySelector(".node.current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const shown = document.querySelector(".beside aside")?.parentElement;
+  (shown ?? document.querySelector(`.node[href^="${CSS.escape(was)}#"]`))?.focus({ preventScroll: true });
+  if (shown?.getBoundingClientRect().top > innerHeight / 2) shown.scrollIntoView(); // it is below, on a phone
+}
 
-  function append(lines) {
-    if (!lines.length) return;
-    log.append(node(lines));
-    counts.push(lines.length);
-    let total = counts.reduce((sum, count) => sum + count, 0);
-    while (follow.checked && total > MOST_LINES && counts.length > 1) {
-      total -= counts.shift();
-      log.firstChild.remove();
-      before = null; // reloading the page brings them back
-      earlier.hidden = true;
-    }
-    if (follow.checked) log.scrollTop = log.scrollHeight;
-  }
-
-  async function ask(query) {
-    return (await get(log.dataset.source + query)).json();
-  }
-
-  function showState(live, empty) {
-    state.textContent = live ? "New lines appear automatically." : empty ? "No lines." : "";
-  }
-
-  function showEarlier(answer) {
-    before = answer.before;
-    earlier.hidden = !before;
-  }
-
-  earlier.addEventListener("click", async () => {
-    earlier.disabled = true;
-    try {
-      const answer = await ask(`?before=${encodeURIComponent(before)}`);
-      const height = log.scrollHeight;
-      log.prepend(node(answer.lines));
-      counts.unshift(answer.lines.length);
-      log.scrollTop += log.scrollHeight - height;
-      follow.checked = false;
-      showEarlier(answer);
-    } finally {
-      earlier.disabled = false;
-    }
-  });
-
-  function take(answer) {
-    ({ last, run } = answer);
-    append(answer.lines);
-    showState(answer.live, !counts.length);
-  }
-
-  async function step() {
-    const answer = await ask(`?after=${last}`);
-    if (run && answer.run !== run) location.reload(); // the task was reset
-    left = answer.live || answer.more ? ASK_AFTER_END : left - 1;
-    take(answer);
-    return left > 0;
-  }
-
-  ask("").then((answer) => {
-    take(answer);
-    showEarlier(answer);
-    log.dataset.loaded = "";
-    if (answer.live) repeat(step, TAIL_MILLISECONDS);
-  }).catch((error) => {
-    state.textContent = `The console cannot be read. ${error.message}`;
-  });
+function followBeside(event) {
+  const link = event.target.closest('.beside a[href^="?"]');
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.getAttribute("href"));
+  showBeside();
 }
 
 // The box in a table's head chooses all rows, and shows whether all are chosen.
@@ -201,6 +147,8 @@ document.addEventListener("formdata", (event) => {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.addEventListener("click", followBeside);
+  addEventListener("popstate", showBeside);
   for (const node of document.querySelectorAll(".node.current")) {
     const box = node.closest(".graph"); // which may be too narrow to show it at first
     box.scrollLeft = node.getBoundingClientRect().right - box.getBoundingClientRect().right + box.clientWidth / 4;
@@ -212,6 +160,4 @@ document.addEventListener("DOMContentLoaded", () => {
       return isLive();
     }, REFRESH_MILLISECONDS);
   }
-  const log = document.getElementById("log");
-  if (log) showConsole(log);
 });
