@@ -18,7 +18,7 @@ from ..errors import ApiError, validation_error
 from ..json_bodies import read_body
 from ..login.callers import Caller
 from ..store import Store
-from . import acting, charts, console, datasets, listings, models, pipelines, tasks
+from . import acting, charts, console, datasets, drafts, listings, models, pipelines, tasks
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
 
 Page = Callable[[Store, Document], Document]
@@ -42,6 +42,7 @@ PAGES: list[tuple[str, str, Page]] = [
         for tail, template, handler in (
             ("", "project.html", listings.project_page),
             ("/{task}", "task.html", tasks.task_page),
+            ("/{task}/edit", "edit.html", drafts.edit_page),
             ("/{task}/{tail:path}", "task.html", tasks.task_page),
         )
     ),
@@ -56,6 +57,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}/experiments/{task}", "pipeline.html", pipelines.pipeline_page),
+    ("/pipelines/{project}/experiments/{task}/new-run", "edit.html", drafts.new_run_page),
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
@@ -74,6 +76,7 @@ DATA: list[tuple[str, Page]] = [
 # with what is `said` there; or it has a `template`, which asks once more.
 ACTS: dict[str, Act] = {
     **acting.ACTS,
+    **drafts.ACTS,
     "link": lambda store, form, caller: {"template": "settings.html", "link": page_token(caller, True)},
 }
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
