@@ -49,6 +49,15 @@ class Window:
         self.page.goto(url if url.startswith("http") else self.url + url)
         return self.page
 
+    def tab_to(self, name: str, role: str = "button") -> None:
+        """Press Tab until the button, link or field with the name has the focus."""
+        wanted = self.page.get_by_role(role, name=name, exact=True)
+        for _ in range(60):
+            self.page.keyboard.press("Tab")
+            if wanted.evaluate("item => item === document.activeElement"):
+                return
+        raise AssertionError(f"Tab does not reach {name!r}")
+
     def too_wide(self) -> list[int]:
         """By how many pixels the page is wider than windows of either size."""
         found = []

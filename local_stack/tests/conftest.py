@@ -93,3 +93,12 @@ def window(browser: Browser, stack: Stack) -> Iterator[Window]:
     yield opened
     opened.context.close()
     assert opened.problems == []
+
+
+@pytest.fixture
+def plain(browser: Browser, stack: Stack) -> Iterator[Window]:
+    """A window that runs no scripts."""
+    opened = Window(browser, stack, java_script_enabled=False)
+    yield opened
+    opened.context.close()
+    assert opened.problems == []

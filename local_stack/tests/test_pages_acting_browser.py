@@ -1,9 +1,7 @@
 """Acting on the pages in a real Chromium: by keyboard, and as plain forms without JavaScript."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from local_stack.stack import Stack
 from local_stack.tests.api import Api
@@ -13,15 +11,6 @@ from local_stack.waiting import wait_until
 pytestmark = pytest.mark.browser
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
-
-
-@pytest.fixture
-def plain(browser: Browser, stack: Stack) -> Iterator[Window]:
-    """A window that runs no scripts."""
-    opened = Window(browser, stack, java_script_enabled=False)
-    yield opened
-    opened.context.close()
-    assert opened.problems == []
 
 
 @pytest.fixture
@@ -36,37 +25,27 @@ def ended(stack: Stack, stack_api: Api) -> str:
     return task
 
 
-def tab_to(page: Page, name: str, role: str = "button") -> None:
-    """Press Tab until the button or link with the name has the focus."""
-    wanted = page.get_by_role(role, name=name, exact=True)
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("item => item === document.activeElement"):
-            return
-    raise AssertionError(f"Tab does not reach {name!r}")
-
-
 def test_a_task_is_tagged_and_deleted_by_keyboard_alone(window, stack, stack_api, ended):
     file = stack.home / "server" / "files" / "acted" / "on.txt"
     assert file.exists()
     page = window.open(f"/projects/*/tasks/{ended}")
-    tab_to(page, f"Remove the tag {HOSTILE}")
+    window.tab_to(f"Remove the tag {HOSTILE}")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text(f"“ended {HOSTILE}” is no longer tagged “{HOSTILE}”.")
-    tab_to(page, "New tag", role="textbox")
+    window.tab_to("New tag", role="textbox")
     page.keyboard.type("by hand")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Remove the tag by hand")).to_be_visible()
     assert stack_api.get("task", ended)["tags"] == ["by hand"]
-    tab_to(page, "Delete")
+    window.tab_to("Delete")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Delete this task?")
-    tab_to(page, "No, go back", role="link")
+    window.tab_to("No, go back", role="link")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(f"ended {HOSTILE}")
-    tab_to(page, "Delete")
+    window.tab_to("Delete")
     page.keyboard.press("Enter")
-    tab_to(page, "Yes, delete this task")
+    window.tab_to("Yes, delete this task")
     page.keyboard.press("Space")
     expect(page.get_by_role("status")).to_have_text(f"“ended {HOSTILE}” is deleted.")
     assert page.url == f"{window.url}/projects/*"

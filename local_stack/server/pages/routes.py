@@ -25,6 +25,7 @@ from . import (
     console,
     dataset_tables,
     datasets,
+    drafts,
     front,
     listings,
     models,
@@ -56,6 +57,7 @@ PAGES: list[tuple[str, str, Page]] = [
         for tail, template, handler in (
             ("", "project.html", listings.project_page),
             ("/{task}", "task.html", tasks.task_page),
+            ("/{task}/edit", "edit.html", drafts.edit_page),
             ("/{task}/{tail:path}", "task.html", tasks.task_page),
         )
     ),
@@ -73,6 +75,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}", "pipelines.html", listings.pipelines_page),
     ("/pipelines/{project}/experiments/{task}", "pipeline.html", pipelines.pipeline_page),
+    ("/pipelines/{project}/experiments/{task}/new-run", "edit.html", drafts.new_run_page),
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
@@ -93,6 +96,7 @@ DATA: list[tuple[str, Page]] = [
 # with what is `said` there; or it has a `template`, which asks once more.
 ACTS: dict[str, Act] = {
     **acting.ACTS,
+    **drafts.ACTS,
     "link": lambda store, form, caller: {"template": "settings.html", "link": page_token(caller, True)},
 }
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000

@@ -1,7 +1,8 @@
 """What several pages show of tasks and models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from ..documents import Document
@@ -11,6 +12,7 @@ from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
 from ..store import Store
 from ..tasks.state import ENDED
+from .queue_choice import queue_choices, waits_in
 from .rendering import moment
 
 SUMMARY = "Summary"  # the metric that the SDK gives all single values
@@ -100,6 +102,9 @@ def heading(store: Store, task: Document) -> Document:
         "project": project_of(store, task),
         "seconds": seconds_run(task),
         "live": is_live(task),
+        "new_run_path": f"{page_path(task)}/new-run" if is_pipeline(task) else None,
+        "queues": queue_choices(store, task) if task["status"] == "created" else [],
+        "waits_in": waits_in(store, task),
     }
 
 
@@ -175,10 +180,10 @@ def model_row(store: Store, model: Document) -> Document:
     }
 
 
-def found_task(store: Store, request: Document) -> Document:
-    task = store.get("task", request["task"])
+def found_task(store: Store, request: Mapping[str, Any]) -> Document:
+    task = store.get("task", request.get("task"))
     if task is None:
-        raise ApiError(404, 0, f"There is no task {request['task']}.")
+        raise ApiError(404, 0, f"There is no task {request.get('task')}.")
     return task
 
 

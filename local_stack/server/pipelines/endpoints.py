@@ -55,8 +55,9 @@ def start_pipeline(store: Store, request: Document) -> Document:
         new_project = {"id": key, "name": name}
     task = store.edit("task", clone_task(store, clone)["id"])
     for argument in request.get("args", []):
+        held = task["hyperparams"].setdefault(ARGUMENTS, {})
         text = {"section": ARGUMENTS, "name": argument["name"], "value": str(argument.get("value"))}
-        task["hyperparams"].setdefault(ARGUMENTS, {})[argument["name"]] = text
+        held[argument["name"]] = {**held.get(argument["name"], {}), **text}
     if version := request.get("new_pipeline_version"):
         # The SDK reads the one, and people see the other.
         task["runtime"] = {**task["runtime"], "version": version}

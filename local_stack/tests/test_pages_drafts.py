@@ -1,0 +1,447 @@
+"""Cloning, editing and enqueuing on the pages: what a form shows, saves, refuses, and never loses."""
+
+import html
+import json
+import re
+import uuid
+from urllib.parse import quote_plus
+
+import httpx
+import pytest
+
+from local_stack.server.auth import ONLY_SHOWS
+from local_stack.server.pages.drafts import MOST_CHARACTERS, MOST_ROWS
+from local_stack.server.pages.routes import LARGEST_FORM, MOST_FIELDS
+from local_stack.tests.api import Api
+
+DEPTH = {
+    "section": "Args",
+    "name": "max_depth",
+    "value": "3",
+    "type": "int",
+    "description": "levels (%(default)s)",
+}
+ETA = {"section": "Args", "name": "eta", "value": "0.2"}
+PARAMETERS = {"Args": {"max_depth": DEPTH, "eta": ETA}}
+TEXT = re.compile(
+    r'<textarea[^>]* name="text"[^>]*>\n(.*?)</textarea>|<input [^>]*name="text" value="([^"]*)"', re.S
+)
+
+
+@pytest.fixture
+def visitor(api: Api) -> httpx.Client:
+    return api.visit()
+
+
+@pytest.fixture
+def draft(api: Api) -> str:
+    return api.new("task", name="a draft", comment="why", tags=["one", "two"], hyperparams=PARAMETERS)
+
+
+@pytest.fixture
+def queue(api: Api) -> str:
+    return api.new("queue", name=f"queue {uuid.uuid4().hex}")
+
+
+class Form:
+    """The form of an edit page, and what a visitor types in it."""
+
+    def __init__(self, visitor: httpx.Client, page: str) -> None:
+        self.visitor, self.page = visitor, html.unescape(page)
+        self.act = re.search(r'action="/pages/act/(edit|start-run)"', page)[1]
+        form = page.partition('class="edit"')[2]
+        hidden = dict(re.findall('type="hidden" name="([^"]*)" value="([^"]*)"', form))
+        self.hidden = {name: html.unescape(value) for name, value in hidden.items()}
+        self.queue = (re.findall(r'value="(\w+)" selected', page) or [""])[0]
+        places = [f"{section}/{name}" for section, name, _ in json.loads(self.hidden["before"])]
+        self.texts = dict(zip(places, (html.unescape(a or b) for a, b in TEXT.findall(page)), strict=True))
+
+    def send(
+        self, *pressed: str, remove: tuple[str, ...] = (), new: tuple = (), **typed: str
+    ) -> httpx.Response:
+        """Send the form as a browser does: line by line."""
+        texts = [text.replace("\n", "\r\n") for text in {**self.texts, **typed}.values()]
+        places = list(self.texts)
+        return self.visitor.post(
+            f"/pages/act/{self.act}",
+            data={
+                **self.hidden,
+                "text": texts,
+                "remove": [str(places.index(place)) for place in remove],
+                "section": [row[0] for row in new],
+                "parameter": [row[1] for row in new],
+                "value": [row[2] for row in new],
+                "queue": self.queue,
+                **dict.fromkeys(pressed, "yes"),
+            },
+        )
+
+
+def edit(visitor: httpx.Client, task: str) -> Form:
+    answer = visitor.get(f"/projects/*/tasks/{task}/edit")
+    assert answer.status_code == 200, answer.text
+    return Form(visitor, answer.text)
+
+
+def again(form: Form, answer: httpx.Response) -> Form:
+    """The form that comes back with what is wrong."""
+    assert (answer.status_code, answer.url.path) == (200, f"/pages/act/{form.act}")
+    return Form(form.visitor, answer.text)
+
+
+def saved(answer: httpx.Response) -> str:
+    """The page of the task that a form leads to."""
+    assert answer.status_code == 200, answer.text
+    assert not answer.url.path.startswith("/pages/act"), re.findall('role="alert">([^<]*)', answer.text)
+    return answer.text
+
+
+def act(visitor: httpx.Client, name: str, task: str, **fields: str) -> httpx.Response:
+    key = re.search('name="key" value="([0-9a-f]{64})"', visitor.get("/settings").text)[1]
+    return visitor.post(f"/pages/act/{name}", data={"key": key, "task": task, **fields})
+
+
+def values(api: Api, task: str) -> dict[str, str]:
+    sections = api.get("task", task)["hyperparams"].values()
+    return {
+        f"{item['section']}/{item['name']}": item["value"] for items in sections for item in items.values()
+    }
+
+
+def in_queue(api: Api, queue: str) -> list[str]:
+    return [entry["task"] for entry in api.get("queue", queue)["entries"]]
+
+
+# Clones
+
+
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_a_clone_is_a_draft_whose_edit_page_opens_with_the_parent_that_the_sdk_would_give_it(
+    api, visitor, has_parent
+):
+    parent = api.new("task", name="above")
+    fields = {"parent": parent} if has_parent else {}
+    source = api.new("task", name='X "<b>', hyperparams=PARAMETERS, tags=["kept"], **fields)
+    for call in ("started", "completed"):
+        api(f"tasks.{call}", task=source)
+    answer = act(visitor, "clone", source)
+    made = answer.url.path.split("/")[-2]
+    assert answer.url.path == f"/projects/*/tasks/{made}/edit"
+    task = api.get("task", made)
+    assert (task["name"], task["status"], task["tags"]) == ('Clone of X "<b>', "created", ["kept"])
+    assert task["parent"] == (parent if has_parent else source)
+    assert task["hyperparams"] == api.get("task", source)["hyperparams"]
+
+
+# What a form shows and saves
+
+
+def test_a_draft_is_edited_by_section_and_only_what_was_changed_is_stored(api, visitor, draft):
+    form = edit(visitor, draft)
+    expected = {"/name": "a draft", "/tags": "one\ntwo", "/comment": "why"}
+    assert form.texts == {**expected, "Args/eta": "0.2", "Args/max_depth": "3"}
+    assert "levels\n" in form.page
+    before = api.get("task", draft)
+    assert "Saved." in saved(form.send(**{"Args/max_depth": "5", "/tags": "two\nthree, four\n\n"}))
+    after = api.get("task", draft)
+    depth = {"Args": {"max_depth": {**DEPTH, "value": "5"}, "eta": ETA}}
+    assert (after["hyperparams"], after["tags"]) == (depth, ["three, four", "two"])
+    changed = {key for key in after if after[key] != before[key]}
+    assert changed == {"hyperparams", "tags", "last_change", "last_update"}
+
+
+ODD = {
+    "lines": " a\n\n b\n", "dos": "a\r\nb", "mac": "a\rb", "first": "\n\nb", "empty": "", "space": "  x\t ",
+    "long": "0123456789" * 1000, "half": "a\ud800b", "nul": "a\0b", "html": '</textarea>"><script>',
+    "entity": "&amp;&#10;", "none": None, "\udc80 name\n\0": "v",
+}  # fmt: skip
+
+
+def test_what_nobody_touches_survives_to_the_last_character(api, visitor):
+    parameters = {"Odd \ud800": {name: {"value": value, "type": "str"} for name, value in ODD.items()}}
+    task = api.new(
+        "task", name="odd\ud800 name", tags=["a,b", "c\ud800"], comment="x\r\ny", hyperparams=parameters
+    )
+    before = api.get("task", task)
+    saved(edit(visitor, task).send())
+    assert api.get("task", task) == before
+    saved(edit(visitor, task).send(**{"/tags": edit(visitor, task).texts["/tags"] + "\nnew"}))
+    after = api.get("task", task)
+    assert after["tags"] == ["a,b", "c\ud800", "new"]
+    assert (after["hyperparams"], after["comment"]) == (before["hyperparams"], before["comment"])
+
+
+@pytest.mark.parametrize(
+    "text", [" a\n\n b\n", "\n\nb", "", "  x ", "0123456789" * 1000, "é中🙂", "</textarea>&lt;"]
+)
+def test_what_is_typed_is_stored_and_shown_to_the_last_character(api, visitor, draft, text):
+    saved(edit(visitor, draft).send(**{"Args/eta": text, "/comment": text}))
+    assert (values(api, draft)["Args/eta"], api.get("task", draft)["comment"]) == (text, text)
+    form = edit(visitor, draft)
+    assert (form.texts["Args/eta"], form.texts["/comment"]) == (text, text)
+
+
+def test_parameters_are_added_and_removed(api, visitor, draft):
+    new = (("Args", " seed ", "1"), ("General", "note", "a\nb"), ("Args", "", ""), ("Args", "blank", ""))
+    saved(edit(visitor, draft).send(remove=("Args/eta",), new=new))
+    assert values(api, draft) == {
+        "Args/max_depth": "3",
+        "Args/seed": "1",
+        "General/note": "a\nb",
+        "Args/blank": "",
+    }
+    saved(edit(visitor, draft).send(remove=("General/note",)))
+    assert set(api.get("task", draft)["hyperparams"]) == {"Args"}
+
+
+def test_a_parameter_without_a_name_does_not_take_its_section_along(api, visitor):
+    task = api.new("task", hyperparams={"Args": {"": {"value": "1"}, "kept": {"value": "2"}}})
+    form = edit(visitor, task)
+    assert 'aria-label="Remove kept"' in form.page
+    assert 'aria-label="Remove "' not in form.page
+    saved(form.send(remove=("Args/",)))
+    assert values(api, task) == {"Args/": "1", "Args/kept": "2"}
+
+
+def test_more_than_a_form_holds_is_left_out_named_by_number_and_stays(api, visitor):
+    large = {"a": "x" * MOST_CHARACTERS, "b": "small"} | {f"n{i:04}": "1" for i in range(MOST_ROWS)}
+    task = api.new("task", hyperparams={"Args": {name: {"value": value} for name, value in large.items()}})
+    form = edit(visitor, task)
+    assert len(form.texts) == MOST_ROWS
+    assert "5 more do not fit into this form" in form.page
+    saved(form.send(**{"Args/b": "changed"}))
+    assert values(api, task) == {f"Args/{name}": value for name, value in {**large, "b": "changed"}.items()}
+
+
+@pytest.mark.parametrize("character", ["中", "\\", "\u0080", "🙂", ";"])
+def test_the_largest_form_is_one_that_the_server_takes(api, visitor, character):
+    room = MOST_CHARACTERS // MOST_ROWS - len('["Args", "0000", ""]')
+    each = room // (len(json.dumps(character)) - 2)
+    parameters = {f"{i:04}": {"value": character * each} for i in range(MOST_ROWS)}
+    form = edit(visitor, api.new("task", hyperparams={"Args": parameters}))
+    assert len(form.texts) > 0.9 * MOST_ROWS
+    size = sum(len("&text=") + len(quote_plus(text)) for text in form.texts.values())
+    assert size + len(quote_plus(form.hidden["before"])) + 1000 < LARGEST_FORM
+    assert 2 * MOST_ROWS < MOST_FIELDS
+
+
+# All or nothing
+
+
+def test_what_the_server_refuses_is_said_and_nothing_is_lost_or_half_saved(api, visitor, draft, queue):
+    before = api.get("task", draft)
+    good = {"Args/eta": "0.5", "/comment": "my comment"}
+    wrong = (
+        ({"typed": {"/name": "x"}}, "a task's name needs at least 3 characters"),
+        ({"new": (("Args", "eta", "mine"),)}, "Args has a parameter eta already"),
+        ({"new": (("New", "twice", "1"), ("New", "twice", "2"))}, "New has a parameter twice already"),
+        ({"new": (("Args", "", "mine"),)}, "Missing required fields"),
+        ({"typed": {"/tags": "__$not"}}, "may not begin with"),
+    )
+    for given, reason in wrong:
+        form = edit(visitor, draft)
+        typed = {**good, **given.get("typed", {})}
+        back = again(form, form.send(new=given.get("new", ()), remove=("Args/max_depth",), **typed))
+        assert reason in back.page
+        assert back.texts == {**form.texts, **typed}
+        assert re.search('value="4" checked', back.page)
+        for row in given.get("new", ()):
+            assert row[2] in re.findall('name="value">\n(.*?)</textarea>', back.page)
+    form = edit(visitor, draft)
+    form.queue = "gone"
+    back = again(form, form.send("enqueue", **good))
+    assert "Invalid queue id" in back.page
+    assert api.get("task", draft) == before
+    back.queue = queue
+    assert "Enqueued." in saved(back.send("enqueue"))
+    assert (values(api, draft)["Args/eta"], in_queue(api, queue)) == ("0.5", [draft])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"before": "x"}, {"before": "[" * 100_000}, {"before": '[["a", "b", "c"]]'}, {"before": "5"},
+        {"before": "[[[], 1]]"}, {"remove": "99"}, {"remove": "x"}, {"text": "one"}, {"value": "1"},
+        {"task": "nobody"},
+    ],
+)  # fmt: skip
+def test_a_form_that_no_page_has_is_refused(api, visitor, draft, fields):
+    before = api.get("task", draft)
+    answer = act(visitor, "edit", **{"task": draft, "before": "[]", **fields})
+    assert answer.status_code in (400, 404)
+    assert api.get("task", draft) == before
+
+
+# Two at once
+
+
+def test_what_somebody_else_changed_is_shown_beside_ones_own_and_both_are_kept(api, visitor, draft):
+    form = edit(visitor, draft)
+    theirs = [
+        {**DEPTH, "value": "7"},
+        {**ETA, "value": "0.7"},
+        {"section": "Args", "name": "theirs", "value": "t"},
+    ]
+    api("tasks.edit_hyper_params", task=draft, hyperparams=theirs)
+    between = api.get("task", draft)
+    back = again(form, form.send("enqueue", **{"Args/eta": "0.5", "/name": "my name"}))
+    assert "somebody changed this draft meanwhile" in back.page
+    assert api.get("task", draft) == between
+    mine = {"/name": "my name", "Args/eta": "0.5"}
+    assert back.texts == {**form.texts, **mine, "Args/max_depth": "7", "Args/theirs": "t"}
+    news = re.findall('class="trouble">(Changed[^<]*)<', back.page)
+    assert sorted(news) == [f"Changed meanwhile to: {value}" for value in ("0.7", "7", "t")]
+    saved(back.send())
+    assert values(api, draft) == {"Args/eta": "0.5", "Args/max_depth": "7", "Args/theirs": "t"}
+    assert api.get("task", draft)["name"] == "my name"
+
+
+def test_what_somebody_else_removed_stays_away_unless_it_was_edited(api, visitor, draft):
+    api("tasks.edit_hyper_params", task=draft, hyperparams=[{"section": "Later", "name": "x", "value": "1"}])
+    form = edit(visitor, draft)
+    removed = [{"section": "Args", "name": name} for name in ("eta", "max_depth")]
+    api("tasks.delete_hyper_params", task=draft, hyperparams=removed)
+    back = again(form, form.send(**{"Args/eta": "0.5"}))
+    assert "Removed meanwhile: Args max_depth." in back.page
+    assert back.texts == {"/name": "a draft", "/tags": "one\ntwo", "/comment": "why"} | {
+        "Args/eta": "0.5",
+        "Later/x": "1",
+    }
+    saved(back.send())
+    assert values(api, draft) == {"Args/eta": "0.5", "Later/x": "1"}
+
+
+def test_a_draft_that_was_enqueued_meanwhile_is_not_edited_and_a_second_click_changes_nothing(
+    api, visitor, draft, queue
+):
+    form = edit(visitor, draft)
+    form.queue = queue
+    saved(form.send("enqueue"))
+    back = again(form, form.send("enqueue", **{"Args/eta": "mine"}))
+    assert "it is no draft any more, but queued" in back.page
+    assert back.texts["Args/eta"] == "mine"
+    assert in_queue(api, queue) == [draft]
+    assert values(api, draft)["Args/eta"] == "0.2"
+
+
+def test_a_task_that_is_no_draft_says_so_and_offers_a_clone(api, visitor, draft):
+    api("tasks.started", task=draft)
+    page = visitor.get(f"/projects/*/tasks/{draft}/edit").text
+    assert "This is no draft" in page
+    assert ('/pages/act/clone"' in page, 'class="edit"' in page) == (True, False)
+
+
+# Queues
+
+
+def test_queues_say_who_listens_and_the_one_that_tasks_like_it_used_is_chosen(api, visitor):
+    names = ("<b>busy", "idle", "used")
+    busy, idle, used = (api.new("queue", name=f"{name} queue") for name in names)
+    for number, queues in enumerate(([busy], [busy, used])):
+        api("workers.register", worker=f"listener {number}", queues=queues)
+    for _ in range(3):
+        api("tasks.enqueue", task=api.new("task"), queue=busy)
+    api("tasks.enqueue", task=api.new("task"), queue=idle)
+    project = api.new("project", name="where queues are chosen")
+    draft = api.new("task", project=project, type="training")
+    page = visitor.get(f"/projects/*/tasks/{draft}").text
+    options = [html.unescape(text) for text in re.findall("<option[^>]*>([^<]*)<", page)]
+    labels = ("<b>busy queue: 2 workers listen, 3 wait", "idle queue: nobody listens, 1 waits")
+    assert set(options) >= {*labels, "used queue: 1 worker listens"}
+    assert edit(visitor, draft).queue == busy
+    api("tasks.enqueue", task=api.new("task", project=project, type="testing"), queue=idle)
+    api("tasks.enqueue", task=api.new("task", project=project, type="training"), queue=used)
+    assert edit(visitor, draft).queue == used
+    api("workers.unregister", worker="listener 1")
+    assert edit(visitor, draft).queue == busy
+
+
+def test_an_enqueued_task_says_where_it_waits_and_when_nobody_listens_and_is_taken_out_again(
+    api, visitor, draft, queue
+):
+    api("tasks.enqueue", task=api.new("task"), queue=queue)
+    page = saved(act(visitor, "enqueue", draft, queue=queue))
+    assert "data-live" in page
+    assert ", 2 of 2: nobody listens, so it does not start." in page
+    api("workers.register", worker="late listener", queues=[queue])
+    page = visitor.get(f"/projects/*/tasks/{draft}").text
+    assert "2 of 2: 1 worker listens." in page
+    assert "Taken out of its queue." in saved(act(visitor, "dequeue", draft))
+    assert (api.get("task", draft)["status"], draft in in_queue(api, queue)) == ("created", False)
+
+
+def test_a_task_that_a_worker_took_meanwhile_runs_on(api, visitor, draft):
+    api("tasks.started", task=draft)
+    answer = act(visitor, "dequeue", draft)
+    assert (answer.status_code, "is in_progress: it waits in no queue" in answer.text) == (400, True)
+    assert api.get("task", draft)["status"] == "in_progress"
+
+
+def test_who_came_by_a_link_that_shows_only_sees_no_button_and_where_a_task_waits(api, draft, queue):
+    looker = api.visit(**{ONLY_SHOWS: True})
+    task, form = f"/projects/*/tasks/{draft}", f"/projects/*/tasks/{draft}/edit"
+    assert "/edit" not in looker.get(task).text
+    assert "it may change nothing" in looker.get(form).text
+    for path in (task, form):
+        assert "/pages/act/" not in looker.get(path).text
+    api("tasks.enqueue", task=draft, queue=queue)
+    assert "nobody listens, so it does not start" in looker.get(task).text
+
+
+# Pipelines
+
+
+@pytest.fixture
+def run(api: Api, queue: str) -> str:
+    """A pipeline that ran on the queue."""
+    arguments = {
+        "Args": {"seeds": {**DEPTH, "name": "seeds"}, "eta": ETA},
+        "Other": {"eta": {"value": "hidden"}},
+    }
+    project = api.new("project", name=f"team/.pipelines/{queue}", system_tags=["pipeline"])
+    fields = {"type": "controller", "system_tags": ["pipeline"], "project": project}
+    run = api.new("task", name=queue, hyperparams=arguments, **fields)
+    api("tasks.enqueue", task=run, queue=queue)
+    api("tasks.dequeue", task=run, new_status="in_progress")
+    api("tasks.completed", task=run)
+    return run
+
+
+def new_run(visitor: httpx.Client, run: str) -> Form:
+    page = visitor.get(f"/pipelines/*/experiments/{run}").text
+    link = re.search('href="([^"]*/new-run)"', page)[1]
+    return Form(visitor, visitor.get(link).text)
+
+
+def test_a_new_run_of_a_pipeline_begins_with_the_arguments_and_the_queue_of_the_old_one(
+    api, visitor, run, queue
+):
+    form = new_run(visitor, run)
+    assert (form.texts, form.queue) == ({"Args/eta": "0.2", "Args/seeds": "3"}, queue)
+    answer = form.send(**{"Args/seeds": "7 8"})
+    assert "The new run is enqueued." in saved(answer)
+    made = answer.url.path.split("/")[-1]
+    task = api.get("task", made)
+    assert answer.url.path == f"/pipelines/{task['project']}/experiments/{made}"
+    assert (task["name"], task["status"], made in in_queue(api, queue)) == (f"{queue} #2", "queued", True)
+    old = api.get("task", run)["hyperparams"]
+    assert task["hyperparams"]["Args"]["seeds"] == {**old["Args"]["seeds"], "value": "7 8"}
+    assert task["hyperparams"]["Args"]["eta"] == old["Args"]["eta"]
+    assert task["hyperparams"]["Other"] == old["Other"]
+
+
+def test_a_new_run_that_is_refused_makes_no_task_and_keeps_what_was_typed(api, visitor, run):
+    form = new_run(visitor, run)
+    form.queue = "gone"
+    project = [api.get("task", run)["project"]]
+    before = len(api("tasks.get_all", project=project, search_hidden=True)["tasks"])
+    back = again(form, form.send(**{"Args/seeds": "7 8"}))
+    assert "Invalid queue id" in back.page
+    assert back.texts == {"Args/eta": "0.2", "Args/seeds": "7 8"}
+    assert len(api("tasks.get_all", project=project, search_hidden=True)["tasks"]) == before
+
+
+def test_only_pipelines_have_new_runs(api, visitor, draft):
+    answer = visitor.get(f"/pipelines/*/experiments/{draft}/new-run")
+    assert answer.url.path == f"/projects/*/tasks/{draft}"
+    assert "/new-run" not in answer.text
