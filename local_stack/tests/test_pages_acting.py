@@ -1,6 +1,7 @@
 """What the pages' buttons do, what they ask before, and who may press them."""
 
 import html
+import json
 import re
 
 import httpx
@@ -179,8 +180,10 @@ def test_of_a_pipeline_that_is_deleted_the_steps_are_counted(api, visitor):
 
 def test_datasets_that_are_built_on_a_deleted_one_are_counted(api, visitor):
     dataset = api.new("task", **DATASET)
-    structure = {"Dataset Struct": {"value": f'{{"0": {{"job_id": "{dataset}"}}}}'}}
-    api.new("task", **DATASET, configuration=structure)
+    later = api.new("task", **DATASET)
+    structure = {"0": {"job_id": dataset, "parents": []}, "1": {"job_id": later, "parents": [0]}}
+    stored = {"name": "Dataset Struct", "value": json.dumps(structure)}
+    api("tasks.edit_configuration", task=later, configuration=[stored])
     asked = press(visitor, "task-delete", dataset)
     assert "1 later dataset left without the files that are here" in lost(asked)
 

@@ -186,21 +186,6 @@ def judged(api: Api, name: str, **values: float) -> tuple[str, str]:
     return training, new_model(api, f"model of {name}", training)
 
 
-def test_the_table_of_models_has_the_values_that_tell_them_apart(api, browser):
-    project = api.new("project", name="judged models")
-    for number in range(2):
-        _, model = judged(
-            api, f"training {number}", same=0.5, loss=0.25 + number, f1=0.1 + number, auc=number
-        )
-        api("models.edit", model=model, project=project)
-    _, model = judged(api, "another", other=7.0)
-    api("models.edit", model=model, project=project)
-    page = text_of(browser.get(f"/projects/{project}/models"))
-    assert re.findall(r"<th[^>]*>([^<]+)</th>", page)[3:6] == ["loss", "f1", "auc"]
-    rows = [re.findall(r'<td class="figure">([^<]*)</td>', row) for row in page.split("<tr>")[2:]]
-    assert rows == [["", "", ""], ["1.25", "1.1", "1"], ["0.25", "0.1", "0"]]
-
-
 def test_a_model_shows_the_metrics_of_its_training_and_who_judged_it(api, browser):
     training, model = judged(api, "first training", accuracy=0.875)
     table = {
