@@ -86,6 +86,7 @@ def run_up(settings: Settings, with_serving: bool) -> int:
     with ExitStack() as running:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
             stack = running.enter_context(start_stack(settings, with_serving))
+            stack.tell_pages(settings.dashboard, settings.rules)
             serving = start_serving(settings, stack) if with_serving else None
 
         def introduce() -> None:
@@ -215,7 +216,7 @@ def introduce_serving(settings: Settings, serving: Serving) -> None:
     if serving.grafana_url:
         print(f"Grafana is at {serving.grafana_url} (admin / admin).")
     else:
-        print("Grafana is not installed, so there is no dashboard.")
+        print("Grafana is not installed: the stack's pages show the dashboard, at /monitoring.")
     print()
     if settings.deployment_command and not published_models(serving):
         print("No model is published yet. When there is one, the command that deploys it appears here.\n")

@@ -28,6 +28,7 @@ from .loopback import HOST, open_loopback, without_proxies
 from .processes import GRACE_SECONDS, POLL_SECONDS, READY_SECONDS, Processes
 from .server.addresses import origin_of
 from .server.auth import PAGES, Credentials, write_private
+from .server.monitoring_file import MONITORING, Monitoring
 from .server.store import is_older
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 from .supervision import Part, Supervisor, say
@@ -138,6 +139,7 @@ class Stack:
                 self.port = listener.getsockname()[1]
                 self.url = f"http://{HOST}:{self.port}"
                 self._write_configuration()
+                self.tell_pages()  # one that was killed may have told of another
                 self.processes = cleanup.enter_context(Processes(self.home / "logs", lock))
                 command = [sys.executable, "-m", "local_stack.server", str(self.home / "server")]
                 descriptor = listener.fileno()
@@ -153,6 +155,7 @@ class Stack:
                     pass_fds=[descriptor, lock],
                 )
             note_start(self.home)
+            cleanup.callback((self.home / MONITORING).unlink, missing_ok=True)
             if self.agents:
                 leftovers = self._scratch / AGENTS_TEMPORARY  # of agents that were killed
                 shutil.rmtree(leftovers, ignore_errors=True)
@@ -189,6 +192,17 @@ class Stack:
         temporary = {"TMPDIR": str(self._scratch / AGENTS_TEMPORARY)}
         environment = self.environment() | own_settings(self.home / "agent") | temporary
         return agent_part(self.processes, name, queues, environment)
+
+    def tell_pages(
+        self,
+        dashboard: Path | None = None,
+        rules: Path | None = None,
+        prometheus: str = "",
+        alertmanager: str = "",
+    ) -> None:
+        """Let the pages know of files to show, and of addresses of the monitoring, while the stack runs."""
+        files = (str(file.resolve()) if file else "" for file in (dashboard, rules))
+        Monitoring(prometheus, alertmanager, *files).write(self.home)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a client of this stack, with nothing of another server in it."""

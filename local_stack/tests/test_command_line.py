@@ -288,7 +288,10 @@ def test_a_grafana_that_is_not_there_is_told_of(capsys):
     urls = dict.fromkeys(("url", "service_id", "prometheus_url", "alertmanager_url"), "")
     settings = SimpleNamespace(deployment_command="")
     introduce_serving(settings, SimpleNamespace(**urls, grafana_url=None))
-    assert "Grafana is not installed, so there is no dashboard.\n" in capsys.readouterr().out
+    assert (
+        "Grafana is not installed: the stack's pages show the dashboard, at /monitoring.\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_what_holds_the_credentials_is_for_its_owner_only_and_not_for_git(up, tmp_path):
