@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes clearml-serving's statistics and evaluates the alert rules."""
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -18,6 +19,8 @@ STATISTICS_JOB = "clearml-inference-stats"
 INTERVAL_SECONDS = 5
 
 REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up to it now
+BY_POST = ("query", "query_range", "series")  # whose questions may be long
+LARGEST_ANSWER = 32 * 2**20  # bytes
 
 PACKAGE = Package(
     "prometheus",
@@ -104,7 +107,7 @@ def is_ready(url: str) -> bool:
 
 def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
     """Return labels and value of each series of an expression; ValueError if Prometheus refuses it."""
-    result = ask(url, "query", query=expression)
+    result = ask(url, "query", query=expression)["result"]
     return [(series["metric"], float(series["value"][1])) for series in result]
 
 
@@ -116,24 +119,31 @@ def query_range(
     Times are in seconds since 1970. A series has no pair for the times at which it had no value. ValueError
     if Prometheus refuses the query.
     """
-    result = ask(url, "query_range", query=expression, start=start, end=end, step=step)
+    result = ask(url, "query_range", query=expression, start=start, end=end, step=step)["result"]
     return [
         (series["metric"], [(time, float(value)) for time, value in series["values"]]) for series in result
     ]
 
 
-def ask(url: str, kind: str, **parameters: object) -> list[dict[str, Any]]:
-    """Return the result of a query of Prometheus's API.
+def ask(url: str, kind: str, *, timeout: float = 30, **parameters: object) -> Any:
+    """Return the data that Prometheus's API answers to a question of some kind, such as "query".
 
-    ValueError, with its reason, if Prometheus refuses the query; OSError if it cannot answer now.
+    ValueError, with its reason, if Prometheus refuses it; OSError if it cannot answer now.
     """
-    body = urllib.parse.urlencode(parameters).encode()
+    text = urllib.parse.urlencode(parameters, doseq=True, errors="replace")
+    address, body = f"{url}/api/v1/{kind}", text.encode()
     try:
-        with open_loopback(f"{url}/api/v1/{kind}", body, timeout=30) as answer:
-            return json.load(answer)["data"]["result"]
+        by_post = kind in BY_POST
+        asked = open_loopback(address if by_post else f"{address}?{text}", body if by_post else None, timeout)
+        with asked as answer:
+            content = answer.read(LARGEST_ANSWER + 1)
     except urllib.error.HTTPError as error:
         if error.code not in REFUSALS:
             raise
-        raise ValueError(
-            f"Prometheus refuses {parameters['query']!r}: {json.load(error)['error']}"
-        ) from error
+        about = parameters.get("query") or kind
+        raise ValueError(f"Prometheus refuses {about!r}: {json.load(error)['error']}") from error
+    except http.client.HTTPException as error:  # it died while it answered
+        raise OSError(str(error)) from error
+    if len(content) > LARGEST_ANSWER:
+        raise ValueError(f"Prometheus answers with more than {LARGEST_ANSWER // 2**20} MB: ask for less.")
+    return json.loads(content)["data"]
