@@ -1,0 +1,165 @@
+"""What Prometheus answers to the expressions of a dashboard's panel, and how each series is to be shown."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ..documents import Document
+from .grafana_dashboard import Span
+from .grafana_variables import Ask, Values, documents, expression, fill, get, labelled
+from .units import PALETTE, colour
+
+MOST_TARGETS = 30  # of a panel
+
+Labels = Mapping[str, str]
+Points = list[float | None]
+
+
+class Series(NamedTuple):
+    """A value for each time, None where there is none, with its name and how it is to be shown."""
+
+    name: str
+    labels: Labels
+    values: Points
+    target: str
+    settings: Document
+    colour: str
+
+    def custom(self, name: str, default: Any) -> Any:
+        return get(self.settings, f"custom.{name}", default)
+
+
+class View(NamedTuple):
+    """A panel, and what its answers depend on."""
+
+    panel: Document
+    span: Span
+    step: float
+    values: Values
+    ask: Ask
+    dashboard: Document
+
+    def times(self) -> list[float]:
+        """Return the moments of a range: multiples of the step, so that old points stay as they were."""
+        first, last = math.ceil(self.span.start / self.step), math.floor(self.span.end / self.step)
+        return [count * self.step for count in range(first, max(first, last) + 1)]
+
+    def written(self, seconds: float) -> str:
+        """Return a time as plotly takes it, in this machine's time zone as on all pages."""
+        utc = get(self.dashboard, "timezone", "") == "utc"
+        return datetime.fromtimestamp(seconds, UTC if utc else None).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+    def option(self, name: str, default: Any) -> Any:
+        return get(self.panel, f"options.{name}", default)
+
+    def legend(self, pattern: str, labels: Labels) -> str:
+        """Return a name with labels in place of such as {{endpoint}}."""
+        found = fill(pattern, self.values)
+        return re.sub(r"\{\{\s*(\S+?)\s*\}\}", lambda label: labels.get(label[1], ""), found)
+
+    def over_time(self, asked: str) -> Iterator[tuple[Labels, Points]]:
+        """Yield labels of each series of an expression, and a value for each of the times."""
+        times = self.times()
+        found = self.ask("query_range", query=asked, start=times[0], end=times[-1], step=self.step)
+        for each in found["result"]:
+            values: Points = [None] * len(times)
+            for moment, value in each.get("values", []):
+                values[round((moment - times[0]) / self.step)] = finite(value)
+            yield each["metric"], values
+
+    def now(self, asked: str) -> Iterator[tuple[Labels, Points]]:
+        """Yield labels and the one value of each series at the end of the time."""
+        found = self.ask("query", query=asked, time=self.span.end)
+        single = found["resultType"] in ("scalar", "string")
+        for each in [{"metric": {}, "value": found["result"]}] if single else found["result"]:
+            yield each["metric"], [finite(each["value"][1])] if "value" in each else []
+
+    def series(self) -> list[Series]:
+        """Return the answers to all expressions of the panel, in their order."""
+        found: list[Series] = []
+        for target in documents(self.panel, "targets")[:MOST_TARGETS]:
+            ref, expr = get(target, "refId", "A"), get(target, "expr", "")
+            if get(target, "hide", False):
+                continue
+            if not expr.strip():
+                raise ValueError(f"Query {ref[:20]} of this panel asks something else than Prometheus.")
+            asked = fill(expr, self.values, "promql")
+            instant = get(target, "instant", False) and not get(target, "range", False)
+            legend = get(target, "legendFormat", "")
+            for labels, values in self.now(asked) if instant else self.over_time(asked):
+                plain = legend in ("", "__auto")
+                name = (labelled(labels) or asked) if plain else self.legend(legend, labels)
+                settings = settings_of(self.panel, name, ref)
+                own = PALETTE[len(found) % len(PALETTE)]
+                if get(settings, "color.mode", "") == "fixed":
+                    own = colour(get(settings, "color.fixedColor", ""), own)
+                name = get(settings, "displayName", "") or name
+                found.append(Series(name, labels, values, ref, settings, own))
+        return found
+
+
+def finite(text: object) -> float | None:
+    """Return a value of Prometheus; what is no number, or infinite, is shown as if it were not there."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def settings_of(panel: Document, name: str, target: str) -> Document:
+    """Return how a series is shown: as all of its panel, but for what is overridden for it."""
+    defaults = get(panel, "fieldConfig.defaults", {})
+    settings = {**defaults, "custom": dict(get(defaults, "custom", {}))}
+    for rule in documents(panel, "fieldConfig.overrides"):
+        kind, wanted = get(rule, "matcher.id", ""), get(rule, "matcher.options", None)
+        fits = {"byName": name == wanted, "byFrameRefID": target == wanted, "byType": wanted == "number"}
+        if kind == "byRegexp":
+            fits[kind] = bool(expression(str(wanted)).search(name))
+        for each in documents(rule, "properties") if fits.get(kind) else []:
+            key = get(each, "id", "")
+            place = settings["custom"] if key.startswith("custom.") else settings
+            place[key.removeprefix("custom.")] = each.get("value")
+    return settings
+
+
+def reduced(values: Points, kinds: list[Any]) -> float | None:
+    """Return the one value that stands for all, by the first of Grafana's names for how."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return None
+    ways: dict[Any, Callable[[], float | None]] = {
+        "last": lambda: values[-1],
+        "first": lambda: values[0],
+        "firstNotNull": lambda: there[0],
+        "mean": lambda: sum(there) / len(there),
+        "sum": lambda: sum(there),
+        "min": lambda: min(there),
+        "max": lambda: max(there),
+        "count": lambda: float(len(there)),
+        "range": lambda: max(there) - min(there),
+        "diff": lambda: there[-1] - there[0],
+    }
+    kind = kinds[0] if kinds and isinstance(kinds[0], str) else ""
+    return ways.get(kind, lambda: there[-1])()
+
+
+def alerts(ask: Ask) -> list[Document]:
+    """Return what fires and what is pending, by Prometheus' own rules: what fires first, the oldest first."""
+    found = [
+        {
+            "state": alert["state"],
+            "name": rule["name"],
+            "since": alert["activeAt"][:19] + "+00:00",
+            "labels": {name: value for name, value in alert["labels"].items() if name != "alertname"},
+            **{
+                name: alert["annotations"].get(name, "") for name in ("summary", "description", "runbook_url")
+            },
+        }
+        for group in ask("rules", type="alert")["groups"]
+        for rule in group["rules"]
+        for alert in rule.get("alerts", [])
+    ]
+    return sorted(found, key=lambda alert: (alert["state"] != "firing", alert["since"]))

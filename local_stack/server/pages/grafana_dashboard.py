@@ -1,0 +1,161 @@
+"""A Grafana dashboard file: its panels in their places, and the time that it shows."""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from ..documents import Document, parse_json
+from .grafana_variables import Value, Values, documents, fill, get
+from .rendering import moment, number
+
+LARGEST_FILE = 5 * 2**20
+COLUMNS = 24  # of Grafana's grid
+REPEATED_IN_A_ROW = 4  # at most, if the panel does not say otherwise
+POINTS = 400  # of a series
+SCRAPE_SECONDS = 15  # which Grafana takes for its data source's, if nobody says otherwise
+LENGTHS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
+STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
+MOMENT = re.compile(r"now(?:([+-]\d{1,6})([smhdwMy]))?(?:/([mhdwMy]))?")
+
+
+def read_dashboard(file: Path) -> Document:
+    """Return the dashboard in a file, also as Grafana's API exports it; ValueError says what is wrong."""
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE // 2**20} MB")
+        found = parse_json(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} cannot be read as a dashboard: {error}.") from error
+    found = get(found, "dashboard", {}) or found
+    if not isinstance(get(found, "panels", None), list):
+        raise ValueError(f"{file.name} is no dashboard of Grafana: it has no list of panels.")
+    return dict(found)
+
+
+class Span(NamedTuple):
+    """The time that is shown, in seconds since 1970."""
+
+    start: float
+    end: float
+
+    def step(self, *asked: str) -> float:
+        """Return the seconds between two points, no fewer than is `asked` for in texts such as ">10s"."""
+        least = max(map(length_of, asked), default=0) or SCRAPE_SECONDS
+        wanted = max(least, (self.end - self.start) / POINTS)
+        return next((step for step in STEPS if step >= wanted), 86400 * math.ceil(wanted / 86400))
+
+    def values(self, step: float) -> dict[str, Value]:
+        """Return Grafana's own variables."""
+        shown, rate = self.end - self.start, max(4 * SCRAPE_SECONDS, step + SCRAPE_SECONDS)
+        texts = {"interval": f"{step:g}s", "interval_ms": f"{1000 * step:g}", "rate_interval": f"{rate:g}s"}
+        texts |= {"range": f"{shown:.0f}s", "range_s": f"{shown:.0f}", "range_ms": f"{1000 * shown:.0f}"}
+        texts |= {"from": f"{1000 * self.start:.0f}", "to": f"{1000 * self.end:.0f}"}
+        return {f"__{name}": Value([text]) for name, text in texts.items()}
+
+
+def length_of(text: str) -> float:
+    """Return the seconds of a text such as 30s, and 0 for another."""
+    found = re.fullmatch(r">?\s*(\d{1,9})(ms|[smhdwMy])", text)
+    return int(found[1]) * LENGTHS[found[2]] if found else 0
+
+
+def time_span(begin: str, end: str) -> Span:
+    """Return the time between two moments such as now-30m, now/d, an ISO text or milliseconds."""
+    now = time.time()
+    span = Span(_moment(begin, now, 0), _moment(end, now, 1))
+    if not 1 <= span.end - span.start <= 100 * LENGTHS["y"]:
+        raise ValueError(f"From {begin[:50]} to {end[:50]} is no time that can be shown.")
+    return span
+
+
+def _moment(text: str, now: float, ends: int) -> float:
+    """Return a moment in seconds since 1970. A rounded one is the begin of its hour or day, or the end."""
+    if not (found := MOMENT.fullmatch(text)):
+        known = moment(int(text) / 1000 if re.fullmatch(r"\d{1,15}", text) else text)
+        if known is None:
+            raise ValueError(f"{text[:50]!r} is no time: write such as now-30m, or 2030-01-31T12:00.")
+        return known.timestamp()
+    seconds = now + (int(found[1]) * LENGTHS[found[2]] if found[1] else 0)
+    if not found[3]:
+        return seconds
+    local = moment(seconds)
+    if local is None:
+        raise ValueError(f"{text} is no time that can be shown.")
+    local, kept = local.astimezone(), "yMdhm".index(found[3].replace("w", "d")) + 1
+    fields = [*local.timetuple()[:kept], *[1] * (3 - kept)]
+    begin = datetime(*fields) - timedelta(days=local.weekday() if found[3] == "w" else 0)  # type: ignore[arg-type]
+    return begin.timestamp() + ends * LENGTHS[found[3]]
+
+
+class Panel(NamedTuple):
+    """A panel at its place. `number` is that of the file's panels, `scoped` what it is repeated for."""
+
+    number: int
+    document: Document
+    title: str
+    place: Mapping[str, int]  # x, y, w and h in cells of the grid
+    scoped: Mapping[str, str]
+
+
+class Section(NamedTuple):
+    """The panels below a row's title; the first ones may have none."""
+
+    title: str
+    collapsed: bool
+    panels: list[Panel]
+
+
+def all_panels(dashboard: Document) -> list[Document]:
+    """Return the panels in the order of the file, each row before the panels that it hides."""
+    return [each for panel in documents(dashboard, "panels") for each in (panel, *documents(panel, "panels"))]
+
+
+def sections(dashboard: Document, values: Values) -> Iterator[Section]:
+    """Yield rows and their panels as Grafana shows them: repeated ones once for each value."""
+    groups: list[tuple[Document, list[tuple[int, Document]]]] = [({}, [])]
+    for numbered in enumerate(all_panels(dashboard)):
+        if numbered[1].get("type") == "row":
+            groups.append((numbered[1], []))
+        else:
+            groups[-1][1].append(numbered)
+    for row, inside in groups:
+        for scoped in _repeats(row, values):
+            title = fill(get(row, "title", ""), {**values, **_scope(scoped)})
+            yield Section(title, get(row, "collapsed", False), list(_placed(inside, values, scoped)))
+
+
+def _repeats(document: Document, values: Values) -> list[dict[str, str]]:
+    name = get(document, "repeat", "")
+    return [{name: value} for value in values[name].values] if name in values else [{}]
+
+
+def _scope(scoped: Mapping[str, str]) -> dict[str, Value]:
+    return {name: Value([value]) for name, value in scoped.items()}
+
+
+def _cells(panel: Document, name: str, default: int, most: int) -> int:
+    found = number(get(panel, "gridPos", {}).get(name))
+    return default if found is None or not math.isfinite(found) else max(0, min(most, int(found)))
+
+
+def _placed(inside: list[tuple[int, Document]], values: Values, row: Mapping[str, str]) -> Iterator[Panel]:
+    """Yield panels from above, each as high up as there is room, which is how Grafana's grid does it."""
+    heights = [0] * COLUMNS
+    inside = sorted(inside, key=lambda each: [_cells(each[1], axis, 0, 10**6) for axis in "yx"])
+    for index, panel in inside:
+        repeats, width = _repeats(panel, values), max(1, _cells(panel, "w", 12, COLUMNS))
+        height, x = max(1, _cells(panel, "h", 8, 60)), min(_cells(panel, "x", 0, COLUMNS), COLUMNS - width)
+        in_a_row = max(1, min(get(panel, "maxPerRow", REPEATED_IN_A_ROW), len(repeats), COLUMNS))
+        across = repeats != [{}] and get(panel, "repeatDirection", "h") == "h"
+        if across:
+            x, width = 0, COLUMNS // in_a_row
+        for count, scoped in enumerate(repeats):
+            left = count % in_a_row * width if across else x
+            y = max(heights[left : left + width])
+            heights[left : left + width] = [y + height] * width
+            title = fill(get(panel, "title", ""), {**values, **_scope({**row, **scoped})})
+            yield Panel(index, panel, title, {"x": left, "y": y, "w": width, "h": height}, {**row, **scoped})
