@@ -10,8 +10,13 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// Return a figure that the server made with the page's colours in place of such as "var(--text)".
+function coloured(figure) {
+  return JSON.parse(JSON.stringify(figure), (_, value) => /^var\(--\w+\)$/.test(value) ? colour(value.slice(4, -1)) : value);
+}
+
 // Return the figure's own layout with the colours of the page and the size of its frame.
-function styled(layout) {
+function styled(layout, margin) {
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
   const kept = { ...layout };
   delete kept.width;
@@ -22,7 +27,7 @@ function styled(layout) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...kept.font, color: colour("--text") },
-    margin: { l: 56, r: 20, t: 24, b: 56 },
+    margin: margin ?? { l: 56, r: 20, t: 24, b: 56 },
     template: {
       layout: {
         colorway: COLOURS,
@@ -110,8 +115,9 @@ async function show(place, found, title) {
   if (found.figure) {
     if (!place.querySelector(".plot-container")) place.replaceChildren();
     place.classList.remove("fits");
-    const { data, layout } = found.starts ? tooled(found, look()) : found.figure;
-    await Plotly.react(place, data, styled(layout), CONFIG);
+    const own = found.margin ? coloured(found.figure) : found.figure;
+    const { data, layout } = found.starts ? tooled(found, look()) : own;
+    await Plotly.react(place, data, styled(layout, found.margin), CONFIG);
     return;
   }
   Plotly.purge(place);
@@ -128,7 +134,7 @@ async function show(place, found, title) {
     image.alt = title;
     place.replaceChildren(image);
   } else {
-    place.replaceChildren(note(found.problem || "This image is not on this server."));
+    place.replaceChildren(note(found.text || found.problem || "This image is not on this server."));
   }
 }
 
@@ -211,5 +217,5 @@ document.addEventListener("DOMContentLoaded", () => {
     wasLive = live;
     await Promise.all(due.map(draw));
     return true;
-  }, REDRAW_MILLISECONDS);
+  }, 1000 * main().dataset.seconds || REDRAW_MILLISECONDS);
 });

@@ -1,0 +1,232 @@
+"""The panels of a dashboard, with the answers of Prometheus to their own expressions, for charts.js."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...prometheus import ask
+from ..documents import Document
+from ..errors import ApiError
+from ..monitoring_file import Monitoring
+from ..store import Store
+from .charts import MOST_COLUMNS, MOST_ROWS
+from .grafana_answers import Series, View, alerts, reduced
+from .grafana_dashboard import all_panels, read_dashboard, time_span
+from .grafana_variables import documents, fill, get, panel_values
+from .rendering import number, text_moment
+from .time_panels import figure, heatmap, name_axis, plain, state_timeline, timeseries
+from .units import TEXT, faded, scale_of, shown, threshold_steps
+
+MOST_SERIES = 100
+ASK_SECONDS = 10
+AWAY = "Prometheus does not answer at the moment. It is asked again."
+ALIASES = {"graph": "timeseries", "singlestat": "stat", "status-history": "state-timeline"}
+COLUMN_PIXELS, ROW_PIXELS, NARROW = 50, 28, 350  # of the grid in a wide window; of a panel on a phone
+EMPTY = "rgba(127,138,153,0.15)"
+
+
+def panel_data(store: Store, request: Document) -> Document:
+    """Return one panel of the dashboard; its address has the time and the values of all variables."""
+    return {"later": partial(draw_panel, Monitoring.read(request["monitoring"]), request)}
+
+
+def draw_panel(monitoring: Monitoring, request: Document) -> Document:
+    """Return what charts.js draws, or in one line why there is nothing to draw."""
+    try:
+        found = _drawn(monitoring, request)
+    except ValueError as error:
+        found = {"problem": str(error)[:1000]}
+    except OSError:
+        found = {"problem": AWAY}
+    version = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+    return {"version": version} if request.get("known") == version else {"version": version, **found}
+
+
+def asking(monitoring: Monitoring) -> Callable[..., Any]:
+    """Return how to ask Prometheus; OSError if there is none."""
+    if not monitoring.prometheus:
+        raise OSError("Prometheus does not run.")
+    return partial(ask, monitoring.prometheus, timeout=ASK_SECONDS)
+
+
+def _drawn(monitoring: Monitoring, request: Document) -> Document:
+    dashboard = read_dashboard(Path(monitoring.dashboard))
+    panels, wanted, query = all_panels(dashboard), request["number"][:9], request["query"]
+    if not (wanted.isdecimal() and int(wanted) < len(panels)):
+        raise ApiError(404, 0, f"There is no panel {wanted} in the dashboard.")
+    panel = panels[int(wanted)]
+    kind = ALIASES.get(get(panel, "type", ""), get(panel, "type", ""))
+    values = panel_values(dashboard, query.getlist)
+    if kind == "text":
+        return {"text": fill(get(panel, "options.content", ""), values)}
+    if kind not in DRAW and kind != "alertlist":
+        return {"problem": f"A panel of the type “{kind[:50]}” cannot be drawn here."}
+    span = time_span(query.get("from", ""), query.get("to", ""))
+    intervals = (get(each, "interval", "") for each in (panel, *documents(panel, "targets")))
+    step = span.step(*(fill(each, values, "raw") for each in intervals))
+    view = View(panel, span, step, {**values, **span.values(step)}, asking(monitoring), dashboard)
+    if kind == "alertlist":
+        return alert_list(view)
+    there = [each for each in view.series() if any(value is not None for value in each.values)]
+    if not there:
+        return {"problem": "No data"}
+    if kind == "table":  # which says itself what it leaves out
+        return table(view, there)
+    found = DRAW[kind](view, there[:MOST_SERIES])
+    if len(there) > MOST_SERIES:
+        note = words(f"{MOST_SERIES} of {len(there)} series are shown", 1, 1, 11, xanchor="right")
+        found["figure"]["layout"].setdefault("annotations", []).append(note)
+    return found
+
+
+def words(text: str, x: float, y: float, size: float, own: str = TEXT, xanchor: str = "center") -> Document:
+    """Return a text in a place that is counted from the lower left corner, from 0 to 1."""
+    place = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": xanchor, "yanchor": "middle"}
+    return {"text": plain(text), "showarrow": False, "font": {"size": round(size), "color": own}, **place}
+
+
+# Panels of single values.
+
+
+class Single(NamedTuple):
+    """The one value of a series, and its place: from 0 to 1, with its size in pixels."""
+
+    name: str
+    value: float
+    text: str
+    colour: str
+    settings: Document
+    left: float
+    low: float
+    wide: float
+    tall: float
+    pixels: tuple[float, float]
+
+    def words(self, text: str, up: float, size: float, own: str = TEXT) -> Document:
+        """Return a text in the middle of the place, so far up."""
+        return words(text, self.left + self.wide / 2, self.low + up * self.tall, size, own)
+
+
+def singles(view: View, series: list[Series]) -> Iterator[Single]:
+    """Yield the values side by side, or one below the other where that is asked for or fits better."""
+    count = len(series)
+    width = min(NARROW, COLUMN_PIXELS * (number(get(view.panel, "gridPos.w", None)) or 12))
+    height = ROW_PIXELS * (number(get(view.panel, "gridPos.h", None)) or 8) - 40
+    below = view.option("orientation", "auto") == "horizontal" or (count > 1 and width < height)
+    for number_, each in enumerate(series):
+        value = reduced(each.values, view.option("reduceOptions.calcs", []))
+        about = (each.name, value or 0.0, *shown(value, each.settings, each.colour), each.settings)
+        if below:
+            yield Single(*about, 0, 1 - (number_ + 1) / count, 1, 1 / count, (width, height / count))
+        else:
+            yield Single(*about, number_ / count, 0, 1 / count, 1, (width / count, height))
+
+
+def stat(view: View, series: list[Series]) -> Document:
+    """Write each value large, with its name if that is asked for or there are several."""
+    mode, colours = view.option("textMode", "auto"), view.option("colorMode", "value")
+    named = mode == "value_and_name" or (mode == "auto" and len(series) > 1)
+    texts, shapes = [], []
+    for each in singles(view, series):
+        text = each.name if mode == "name" else each.text
+        size = min(40, each.pixels[1] * (0.4 if named else 0.55), 1.3 * each.pixels[0] / max(1, len(text)))
+        own = each.colour if colours == "value" else TEXT
+        texts.append(each.words(text, 0.36 if named else 0.5, max(11, size), own))
+        texts += [each.words(each.name, 0.8, 12)] if named else []
+        if colours.startswith("background"):
+            box = {"x0": each.left, "x1": each.left + each.wide, "y0": each.low, "y1": each.low + each.tall}
+            look = {"fillcolor": faded(each.colour, 0.35), "line": {"width": 0}}
+            shapes.append({"type": "rect", "xref": "paper", "yref": "paper", **box, **look})
+    axes = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+    return figure([], {**axes, "annotations": texts, "shapes": shapes}, l=8, r=8, t=4, b=8)
+
+
+def gauge(view: View, series: list[Series]) -> Document:
+    """Draw a dial for each value, with the thresholds along it."""
+    data, texts = [], []
+    for each in singles(view, series):
+        unit, least = get(each.settings, "unit", ""), number(each.settings.get("min")) or 0.0
+        most = number(each.settings.get("max"))
+        most = max(1.0 if unit == "percentunit" else 100.0, each.value) if most is None else most
+        factor, suffix = scale_of(unit, most)
+        steps = threshold_steps({**each.settings, "min": least, "max": most})
+        bounds = [*(min(most, max(least, begin)) / factor for begin, _ in steps), most / factor]
+        bands = zip(itertools.pairwise(bounds), steps, strict=True)
+        coloured = [{"range": ends, "color": faded(own, 0.25)} for ends, (_, own) in bands]
+        axis = {"range": [least / factor, most / factor], "ticksuffix": suffix, "nticks": 5}
+        dial = {"axis": axis, "bar": {"color": each.colour}, "borderwidth": 0, "steps": coloured}
+        across = [each.left + edge * each.wide for edge in (0.06, 0.94)]
+        domain = {"x": across, "y": [each.low + 0.1 * each.tall, each.low + each.tall]}
+        trace = {"type": "indicator", "mode": "gauge", "gauge": dial, "domain": domain}
+        data.append({**trace, "value": each.value / factor})
+        texts.append(each.words(each.text, 0.22, max(12, min(28, each.pixels[1] / 6)), each.colour))
+        texts += [each.words(each.name, 0.04, 11)] if len(series) > 1 else []
+    return figure(data, {"annotations": texts}, l=20, r=20, t=24, b=8)
+
+
+def bar_gauge(view: View, series: list[Series]) -> Document:
+    """Draw a bar for each value, on a background as long as the largest."""
+    found = list(singles(view, series))
+    least, most = (number(series[0].settings.get(end)) for end in ("min", "max"))
+    full, least = max(each.value for each in found) if most is None else most, least or 0.0
+    base: Document = {"type": "bar", "orientation": "h", "width": 0.6, "hoverinfo": "skip"}
+    base["y"] = list(range(len(found)))
+    texts, colours = [plain(each.text) for each in found], [each.colour for each in found]
+    behind = {**base, "x": [full] * len(found), "marker": {"color": EMPTY}, "text": texts}
+    behind |= {"textposition": "outside", "textfont": {"size": 14, "color": colours}, "cliponaxis": False}
+    bars = {**base, "x": [each.value for each in found], "marker": {"color": colours}}
+    axis = {"range": [least, least + 1.2 * ((full - least) or 1)], "visible": False}
+    layout = {"yaxis": name_axis([each.name for each in found]), "xaxis": axis, "barmode": "overlay"}
+    return figure([behind, bars], {**layout, "showlegend": False}, l=80, r=14, t=8, b=10)
+
+
+# Tables.
+
+
+def table(view: View, series: list[Series]) -> Document:
+    """Return a row for each set of labels, with the value of each expression."""
+    rows: dict[str, dict[str, str]] = {}
+    several = len({each.target for each in series}) > 1
+    for each, single in zip(series, singles(view, series), strict=True):
+        labels = {name: value for name, value in each.labels.items() if name != "__name__"}
+        row = rows.setdefault(json.dumps(labels, sort_keys=True), labels)
+        row[f"Value #{each.target}" if several else "Value"] = single.text
+    columns, names = list(dict.fromkeys(name for row in rows.values() for name in row)), {}
+    for change in documents(view.panel, "transformations"):
+        if get(change, "id", "") == "organize":
+            hidden, names = (get(change, f"options.{key}ByName", {}) for key in ("exclude", "rename"))
+            columns = [name for name in columns if not hidden.get(name)]
+    cells = [[row.get(name, "") for name in columns] for row in rows.values()]
+    return tables([str(names.get(name) or name) for name in columns], cells)
+
+
+def alert_list(view: View) -> Document:
+    """Return the alerts that fire or are pending, as Prometheus tells them."""
+    found = [
+        [each["state"], each["name"], text_moment(each["since"]), each["summary"]]
+        for each in alerts(view.ask)
+        if view.option("alertName", "") in each["name"]
+    ]
+    return tables(["State", "Alert", "Since", "Summary"], found) if found else {"problem": "No alert is on."}
+
+
+def tables(columns: list[str], rows: list[list[str]]) -> Document:
+    left_out = {"left_out": max(0, len(rows) - MOST_ROWS)}
+    left_out |= {"columns_left_out": max(0, len(columns) - MOST_COLUMNS)}
+    cells = [row[:MOST_COLUMNS] for row in rows[:MOST_ROWS]]
+    return {"tables": [{"columns": columns[:MOST_COLUMNS], "rows": cells, **left_out}]}
+
+
+DRAW: dict[str, Callable[[View, list[Series]], Document]] = {
+    "timeseries": timeseries,
+    "heatmap": heatmap,
+    "state-timeline": state_timeline,
+    "stat": stat,
+    "gauge": gauge,
+    "bargauge": bar_gauge,
+    "table": table,
+}
