@@ -29,6 +29,8 @@ from . import (
     front,
     listings,
     models,
+    monitoring,
+    panels,
     pipelines,
     tasks,
 )
@@ -79,6 +81,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("/pipelines/{project}/experiments/{task}/{tail:path}", "pipeline.html", pipelines.pipeline_page),
     ("/workers-and-queues", "queues.html", listings.queues_page),
     ("/workers-and-queues/{tail:path}", "queues.html", listings.queues_page),
+    ("/monitoring", "monitoring.html", monitoring.monitoring_page),
     ("/settings", "settings.html", lambda store, request: {}),
     ("/settings/{tail:path}", "settings.html", lambda store, request: {}),
 ]
@@ -89,6 +92,7 @@ DATA: list[tuple[str, Page]] = [
     ("/pages/plot/{task}", charts.plot_data),
     ("/pages/overlay", compare.overlay_data),
     ("/go/{id:path}", tasks.go),
+    ("/pages/panel/{number}", panels.panel_data),
 ]
 
 

@@ -158,6 +158,6 @@ document.addEventListener("DOMContentLoaded", () => {
     repeat(async () => {
       await refresh();
       return isLive();
-    }, REFRESH_MILLISECONDS);
+    }, 1000 * main().dataset.seconds || REFRESH_MILLISECONDS);
   }
 });
