@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from clearml_tools.shell_commands import auto_update_commands
-from demo.dashboard import ENDPOINT
 from demo.running import (
     REPOSITORY,
     BackgroundScript,
@@ -51,6 +50,7 @@ AGENTS = 2
 SERVING_SECONDS = 60
 REFUSAL = "Invalid request: "  # so preprocess_serving.py begins what it says to a row that it refuses
 TRAFFIC = {"normal": (1000, 100), "drifted": (2500, 50)}  # requests, and how many of them in a second
+ENDPOINT = metric_name(SERVING_ENDPOINT)
 # As the rules have it, but of all that was ever counted: increase() leaves out what a new counter begins
 # with, and here that is a good part of the normal traffic.
 COUNTED = f'endpoint_variable:observations{{endpoint="{ENDPOINT}", variable!="y"}}'

@@ -1,5 +1,6 @@
 """Draw when alarms tell a drift that grows slowly. tests/draw_alert.py simulates it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from images import style
-from images.panels import stretches
 
 LEFT, RIGHT = 150, 28  # free beside the axes
 GROWTH_HEIGHT, ROW_HEIGHT = 120, 24
@@ -103,3 +103,10 @@ def in_words(hours: float, factor: float) -> str:
     """Return how large a drift was when it was told, and how long after it began."""
     minutes = round(60 * hours)
     return f"× {factor:.2f}, {minutes // 60} h {minutes % 60:02} min" if minutes >= 0 else "before it begins"
+
+
+def stretches(values: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first and last index of each run of equal values, without those that are not numbers."""
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    bounds = [0, *changes, len(values)]
+    return [(first, end - 1) for first, end in itertools.pairwise(bounds) if not np.isnan(values[first])]

@@ -2,12 +2,11 @@
 
     python -m images.make_images                               # all of them, which takes half an hour
     python -m images.make_images diagram pipeline pages        # some, in two minutes
-    python -m images.make_images dashboard --record FILE       # from a run that is kept in FILE
     python -m tests.draw_alert                                 # one more, from simulated traffic
 
 The run is the model's whole life: the scripts, the pipeline on agents, the champion on clearml-serving, then
-27 minutes of requests with a drift and a deployment among them. --record reads the measurements from the
-file, or writes them there if it does not exist: so a drawing can be changed without another run.
+27 minutes of requests with a drift and a deployment among them. Pipeline and dashboard are photographs of
+the stack's own pages.
 """
 
 import argparse
@@ -22,11 +21,12 @@ import playwright.sync_api as playwright
 from PIL import Image
 
 from demo import life, running
+from global_config import SERVING_ENDPOINT
 from images import diagram
-from images.dashboard import draw_dashboard
 from images.page_pictures import WINDOW, photograph_pages
 from images.style import SCALE, WIDTH
-from images.traffic import Traffic, run_traffic
+from images.traffic import run_traffic
+from local_stack.endpoint_names import metric_name
 from local_stack.errors import StackError
 from local_stack.stack import Stack
 
@@ -34,6 +34,8 @@ FOLDER = Path(__file__).resolve().parent
 PICTURES = ("diagram", "pipeline", "pages", "dashboard")
 
 WINDOW_WIDTHS, WINDOW_HEIGHT = range(900, 1300, 20), 800  # CSS pixels
+DASHBOARD_WIDTH = 1000
+PLACE = "part => [part.getBoundingClientRect().top, part.getBoundingClientRect().height]"
 # Whether a part of the steps or the tables shows only when one scrolls sideways.
 CUT_OFF = """
     [...document.querySelectorAll("#graph *, #charts *")].some(
@@ -41,8 +43,8 @@ CUT_OFF = """
 """
 
 
-def live(pictures: list[str], send_traffic: bool) -> Traffic | None:
-    """Run the demo's steps, photograph their pages, and return the traffic that was sent, if any."""
+def photograph_run(pictures: list[str]) -> None:
+    """Run the demo's steps, and photograph their pages."""
     with life.fresh_stack(None) as stack:
         run = running.DemoRun(stack)
         for script in [name for name, _, step in life.STEPS if step is None]:
@@ -50,14 +52,13 @@ def live(pictures: list[str], send_traffic: bool) -> Traffic | None:
         life.run_pipeline(run)
         if "pipeline" in pictures:
             photograph_pipeline(stack)
-        traffic = None
-        if send_traffic:
+        if "dashboard" in pictures:
             life.deploy(run)
-            traffic = run_traffic(run)
+            run_traffic(run)
+            photograph_dashboard(stack)
         if "pages" in pictures:
             with open_page(*WINDOW) as page:
                 photograph_pages(page, run, FOLDER)
-        return traffic
 
 
 def photograph_pipeline(stack: Stack) -> None:
@@ -68,17 +69,24 @@ def photograph_pipeline(stack: Stack) -> None:
     photograph_page(stack.pages_link(), address, FOLDER / "pipeline.png")
 
 
-def make(pictures: list[str], record: Path | None) -> None:
+def photograph_dashboard(stack: Stack, file: Path = FOLDER / "dashboard.png") -> None:
+    """Photograph the dashboard on the page of the monitoring, with all its panels and its caption."""
+    with open_page(DASHBOARD_WIDTH, WINDOW_HEIGHT, WIDTH * SCALE / DASHBOARD_WIDTH) as page:
+        page.goto(stack.pages_link())
+        page.goto(f"{stack.url}/monitoring?var-endpoint={metric_name(SERVING_ENDPOINT)}")
+        wait_for_charts(page, page.locator("#dashboard .chart"))
+        top, height = page.locator("#dashboard").evaluate(PLACE)
+        width, height = DASHBOARD_WIDTH, height + 32
+        page.screenshot(
+            path=file, clip={"x": 0, "y": top - 16, "width": width, "height": height}, full_page=True
+        )
+
+
+def make(pictures: list[str]) -> None:
     if "diagram" in pictures:
         photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
-    drawn = "dashboard" in pictures
-    traffic = Traffic.load(record) if drawn and record and record.exists() else None
-    if {"pipeline", "pages"} & set(pictures) or (drawn and not traffic):
-        traffic = live(pictures, send_traffic=drawn and not traffic) or traffic
-    if traffic:
-        if record and not record.exists():
-            traffic.save(record)
-        draw_dashboard(traffic).save(FOLDER / "dashboard.png")
+    if {"pipeline", "pages", "dashboard"} & set(pictures):
+        photograph_run(pictures)
     for picture in pictures:
         for file in sorted(FOLDER.glob(f"{picture}*.png")):
             shrink(file)
@@ -122,11 +130,7 @@ def photograph_page(login: str, address: str, file: Path) -> None:
     with open_page(WINDOW_WIDTHS[0], WINDOW_HEIGHT) as page:
         page.goto(login)
         page.goto(address)
-        charts = page.locator("#charts .chart")
-        for number in range(charts.count()):
-            charts.nth(number).scroll_into_view_if_needed()
-            charts.nth(number).and_(page.locator("[data-drawn]")).wait_for()
-        page.evaluate("scrollTo(0, 0)")
+        wait_for_charts(page, page.locator("#charts .chart"))
         for width in WINDOW_WIDTHS:
             page.set_viewport_size({"width": width, "height": WINDOW_HEIGHT})
             if not page.evaluate(CUT_OFF):
@@ -139,19 +143,24 @@ def photograph_page(login: str, address: str, file: Path) -> None:
     picture.resize((WIDTH * SCALE, height), Image.Resampling.LANCZOS).save(file)
 
 
+def wait_for_charts(page: playwright.Page, charts: playwright.Locator) -> None:
+    """Return when all charts, which are drawn when one scrolls to them, are there."""
+    for number in range(charts.count()):
+        charts.nth(number).scroll_into_view_if_needed()
+        charts.nth(number).and_(page.locator("[data-drawn]")).wait_for()
+    page.evaluate("scrollTo(0, 0)")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help=f"{', '.join(PICTURES)} (default: all)"
     )
-    parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="measurements, to be used again or to be kept"
-    )
     arguments = parser.parse_args()
     if unknown := set(arguments.pictures).difference(PICTURES):
         parser.error(f"no such picture: {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
     try:
-        make(arguments.pictures or list(PICTURES), arguments.record)
+        make(arguments.pictures or list(PICTURES))
     except (StackError, playwright.Error) as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ PIXELS_AN_INCH = 100
 
 CARD, PANEL, EDGE = "#111a2e", "#18233b", "#33435f"
 INK, FAINT = "#e9eef8", "#a9b7d0"
-BLUE, VIOLET, PINK = "#63a8ff", "#b79bff", "#f08fc0"
+BLUE, VIOLET = "#63a8ff", "#b79bff"
 GREEN, AMBER, ORANGE, RED = "#4fd08a", "#f2cc57", "#ff9a4a", "#ff6b6b"
 
 # Sizes of letters, in the points that matplotlib counts in.

@@ -1,45 +1,20 @@
-"""Send half an hour of real traffic with a drift and a deployment in it, and record what Prometheus finds."""
+"""Send half an hour of real traffic with a drift and a deployment in it."""
 
-import json
 import shlex
 import sys
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from demo import dashboard
 from demo.running import DemoRun, run_command, run_script, say
 from global_config import CHAMPION_TAG, MODEL_NAME, SERVING_ENDPOINT
-from local_stack import prometheus
 
 REQUESTS_A_SECOND = 5
 
 # Of the first one the rules learn nothing, but a person what normal traffic looks like. Before the last one
 # another model is deployed.
 LEGS = (("normal", 6 * 60), ("major", 8 * 60), ("normal", 7 * 60), ("normal", 6.5 * 60))
-SHOWN_SECONDS = 30 * 60  # the dashboard's own range, "now-30m"
-
-Points = list[tuple[float, float]]  # times in seconds since 1970, and values
 
 
-@dataclass
-class Traffic:
-    """The answers to every expression of the dashboard, over a time in seconds since 1970."""
-
-    start: float
-    end: float
-    series: dict[str, list[tuple[dict[str, str], Points]]]  # by expression: labels and points
-
-    def save(self, file: Path) -> None:
-        file.write_text(json.dumps(asdict(self)))
-
-    @classmethod
-    def load(cls, file: Path) -> "Traffic":
-        return cls(**json.loads(file.read_text()))
-
-
-def run_traffic(run: DemoRun) -> Traffic:
-    """Send the legs one after another to the service that serves the champion, and record the answers."""
+def run_traffic(run: DemoRun) -> None:
+    """Send the legs one after another to the service that serves the champion."""
     for number, (scenario, seconds) in enumerate(LEGS, 1):
         if number == len(LEGS):
             deploy_another(run)
@@ -47,7 +22,6 @@ def run_traffic(run: DemoRun) -> Traffic:
         count = round(seconds * REQUESTS_A_SECOND)
         arguments = ["--scenario", scenario, "--rate", REQUESTS_A_SECOND, "--count", count, "--seed", number]
         run_script(run, "inference.py", "--url", run.endpoint_url, *map(str, arguments))
-    return record(run.serving.prometheus_url, time.time())
 
 
 def deploy_another(run: DemoRun) -> None:
@@ -60,13 +34,3 @@ def deploy_another(run: DemoRun) -> None:
         f"--preprocess preprocess_serving.py --model-id {other}"
     )
     run_command(run, "deploy", [sys.executable, "-m", "clearml_serving", *shlex.split(line)])
-
-
-def record(prometheus_url: str, end: float) -> Traffic:
-    """Ask Prometheus for everything that the dashboard shows, over its own time range."""
-    start = end - SHOWN_SECONDS
-    series = {
-        expression: prometheus.query_range(prometheus_url, expression, start, end)
-        for expression in dict.fromkeys(each for _, each in dashboard.expressions())
-    }
-    return Traffic(start, end, series)

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from demo import dashboard
-from demo.dashboard import COLUMNS, FEATURES, Document
+from local_stack.server.pages.grafana_dashboard import COLUMNS
 from local_stack.tests.programs import skip_outside_ci
 from local_stack.waiting import run
+from tests.support import dashboard
 from tests.support.alarms import RULES, TOOLS_CACHE
+from tests.support.dashboard import FEATURES, Document
 
 SCHEMA = Path(__file__).resolve().parent / "grafana_schema"
 GRAFANA_VERSIONS = ["9", "10", "11", "12"]

@@ -2,10 +2,7 @@
 
 import json
 import math
-import re
 import sys
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
+from starlette.datastructures import QueryParams
 
 from asteroids.drift import counted_variables
-from demo import dashboard
-from demo.dashboard import FEATURES, Document
 from global_config import LABEL_COLUMN, WATCHED_FEATURES
 from local_stack.errors import StackError
 from local_stack.processes import Processes
-from local_stack.prometheus import find_tools, is_ready, prometheus_command, query, query_range
+from local_stack.prometheus import ask, find_tools, is_ready, prometheus_command, query, query_range
+from local_stack.server.monitoring_file import Monitoring
+from local_stack.server.pages.grafana_dashboard import all_panels
+from local_stack.server.pages.grafana_variables import ALL, variables
+from local_stack.server.pages.panels import draw_panel
 from local_stack.serving import accepts, take_port
 from local_stack.serving_programs import check_packages
 from local_stack.tests.programs import skip_outside_ci
@@ -31,7 +31,9 @@ from model_training import save_model
 from preprocess_serving import FEATURES as MODEL_FEATURES
 from preprocess_serving import RANK_EDGES, RAW_COLUMNS, Preprocess, build_features
 from tests.monitoring.test_dashboard import alerts, heatmap_of, targets_of
+from tests.support import dashboard
 from tests.support.alarms import RULES, TOOLS_CACHE
+from tests.support.dashboard import FEATURES, Document
 from tests.support.simulated_traffic import table, training_reference
 
 pytestmark = pytest.mark.e2e
@@ -80,15 +82,6 @@ def without_a_value(prometheus_url: str) -> list[str]:
         if (title, expression) != ("Alarms raised", *targets_of("Alarms raised", NORMAL))
         and not any(math.isfinite(value) for _, value in query(prometheus_url, expression))
     ]
-
-
-def label_values(prometheus_url: str, selector: str, label: str) -> list[str]:
-    """Return the values that a label has in the series of a selector, as Grafana's label_values does."""
-    parameters = urllib.parse.urlencode({"match[]": selector})
-    address = f"{prometheus_url}/api/v1/label/{label}/values?{parameters}"
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        values: list[str] = json.load(answer)["data"]
-    return values
 
 
 def made_up_traffic(model_file: Path) -> Document:
@@ -142,13 +135,24 @@ def reported(hook: Preprocess, row: dict[str, float]) -> Document:
 
 
 def test_the_endpoints_and_features_to_choose_from_are_those_that_are_counted(prometheus_url):
-    choices = {}
-    for variable in dashboard.load()["templating"]["list"]:
-        if variable["type"] == "query":
-            query = variable["query"]["query"].replace("${endpoint}", DRIFTED)
-            selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", query).groups()
-            choices[variable["name"]] = label_values(prometheus_url, selector, label)
-    assert choices == {"endpoint": [DRIFTED, NORMAL], "feature": sorted(FEATURES)}
+    chosen = {"var-endpoint": [DRIFTED]}
+    found = variables(dashboard.load(), lambda name: chosen.get(name, []), partial(ask, prometheus_url))
+    choices = {each.name: list(each.options) for each in found if not each.hidden}
+    assert choices == {"endpoint": [DRIFTED, NORMAL], "feature": [ALL, *sorted(FEATURES)]}
+
+
+def test_the_pages_draw_every_panel(prometheus_url):
+    query = {"from": "now-30m", "to": "now", "var-endpoint": DRIFTED, "var-feature": FEATURES[0]}
+    monitoring = Monitoring(prometheus=prometheus_url, dashboard=str(dashboard.DASHBOARD))
+
+    def problems() -> list[str]:
+        """What panels say that are not drawn; at first some have no data, as their points are 15 s apart."""
+        numbers = map(str, range(len(all_panels(dashboard.load()))))
+        asked = ({"number": number, "query": QueryParams(query)} for number in numbers)
+        answers = [draw_panel(monitoring, request) for request in asked]
+        return [answer["problem"] for answer in answers if "figure" not in answer]
+
+    wait_until(lambda: not problems(), "a drawing of every panel", lambda: "\n".join(problems()))
 
 
 def rows_of_heatmap(feature: str, endpoint: str, prometheus_url: str) -> dict[str, float]:
