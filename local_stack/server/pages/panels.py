@@ -159,6 +159,7 @@ def gauge(view: View, series: list[Series]) -> Document:
         coloured = [{"range": ends, "color": faded(own, 0.25)} for ends, (_, own) in bands]
         axis = {"range": [least / factor, most / factor], "ticksuffix": suffix, "nticks": 5}
         dial = {"axis": axis, "bar": {"color": each.colour}, "borderwidth": 0, "steps": coloured}
+        dial["bgcolor"] = EMPTY
         across = [each.left + edge * each.wide for edge in (0.06, 0.94)]
         domain = {"x": across, "y": [each.low + 0.1 * each.tall, each.low + each.tall]}
         trace = {"type": "indicator", "mode": "gauge", "gauge": dial, "domain": domain}

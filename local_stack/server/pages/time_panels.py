@@ -11,6 +11,7 @@ from .rendering import number
 from .units import TEXT, colour, faded, scale_of, shown, threshold_steps
 
 MOST_STRETCHES, MOST_MARKS, LONGEST_NAME = 2000, 20, 100
+ON_THE_RIGHT = {"side": "right", "overlaying": "y", "tickmode": "auto", "showgrid": False}
 DASHES = {"dash": "dash", "dot": "dot"}
 SHAPES = {"stepAfter": "hv", "stepBefore": "vh", "smooth": "spline"}
 SCHEMES = {"Oranges": "orange", "Reds": "red", "Greens": "green", "Blues": "blue", "Purples": "purple"}
@@ -52,7 +53,7 @@ def timeseries(view: View, series: list[Series]) -> Document:
     for axis, same in (("y", True), ("y2", False)):
         if members := [each for each in series if (each.settings.get("unit") == unit) is same]:
             made, factor = _value_axis(members)
-            layout[f"yaxis{axis[1:]}"] = made if same else {**made, "side": "right", "overlaying": "y"}
+            layout[f"yaxis{axis[1:]}"] = made if same else {**made, **ON_THE_RIGHT}
             layout["shapes"] += _threshold_shapes(members[0], made, factor)
             data += _lines(view, members, axis, factor)
     data += _marks(view)
