@@ -97,13 +97,13 @@ def test_every_page_of_the_chain_shows_it_whole_and_marks_itself(api, browser, c
 
 def test_requests_of_a_canary_go_to_its_endpoints_and_not_to_a_model_of_its_own():
     service = {"configuration": {"endpoints": {"value": endpoint("auto", "m")}, "canary": {"value": CANARY}}}
-    assert endpoints_of(service) == {"auto": {"model": "m", "sends_to": []}}
+    assert endpoints_of(service) == {"auto": {"model": "m", "sends_to": {}}}
     versions = "".join(endpoint(f"auto/{number}", "m") for number in (9, 10, 8))
     service["configuration"]["model_monitoring_eps"] = {"value": versions}
-    assert endpoints_of(service)["auto"] == {"model": None, "sends_to": ["auto/9", "auto/10"]}
+    assert endpoints_of(service)["auto"] == {"model": None, "sends_to": {"auto/10": 0.9, "auto/9": 0.1}}
     named = CANARY.replace("[]", '["auto/8", "gone"]')
     service["configuration"]["canary"] = {"value": named}
-    assert endpoints_of(service)["auto"]["sends_to"] == ["auto/8"]
+    assert endpoints_of(service)["auto"]["sends_to"] == {"auto/8": 0.9}
 
 
 @pytest.mark.parametrize(

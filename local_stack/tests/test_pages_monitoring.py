@@ -192,7 +192,7 @@ def test_endpoints_are_told_with_their_models_tags_weights_and_requests(api, ser
         return {"result": [{"metric": {"name": "plain_1"}, "value": [1, value]}]}
 
     page = text_of(show(query=counted))
-    assert f"auto follows M, P, tagged champion – – auto/10 model 0 {models[0][:8]} champion" in page
+    assert f"auto follows M, P, champion – – auto/10 model 0 {models[0][:8]} champion" in page
     newest, older = f"model 0 {models[0][:8]} champion", f"model 1 {models[1][:8]} former"
     assert f"plain/1 model 1 {models[1][:8]} former 1 requests/s" in page
     assert f"mixed canary 75 % auto/10: {newest} 25 % auto/9: {older}" in page

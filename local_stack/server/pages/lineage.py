@@ -10,11 +10,13 @@ from ..references import ENDPOINTS, named_ids, structure_of
 from ..store import Store
 from . import views
 from .graph import WIDE, Node, draw_graph
+from .rendering import number
 
 MOST_BRANCHES = 8  # of one box, the newest ones
 MOST_USERS = 200  # of one box, the newest ones: where branches are looked for
 MOST_BOXES = 24  # before it, and as many after it
 ROOM, NARROW = 1200, 160  # pixels: the boxes of a wider drawing are narrower, but not than that
+LISTED = "load_endpoints"
 FIELD = re.compile(r"  (\w+) = (.*)")
 
 
@@ -41,23 +43,24 @@ def users_of(store: Store, key: str) -> list[Document]:
 
 
 def endpoints_of(service: Document) -> dict[str, Document]:
-    """Return the endpoints of a serving service, by address: its model, or where it sends requests."""
-    fixed = {url: block for name in ENDPOINTS for url, block in _blocks(service, name).items()}
+    """Return the endpoints of a serving service, by address: its model, or the shares that it sends on."""
+    fixed = {url: block for name in ENDPOINTS for url, block in blocks_of(service, name).items()}
     found: dict[str, Document] = {
-        url: {"model": block.get("model_id"), "sends_to": []} for url, block in fixed.items()
+        url: {"model": block.get("model_id"), "sends_to": {}} for url, block in fixed.items()
     }
-    for url, canary in _blocks(service, "canary").items():
-        prefix, weights = canary.get("load_endpoint_prefix"), canary.get("weights")
+    for url, canary in blocks_of(service, "canary").items():
+        prefix, weights, named = (canary.get(name) for name in ("load_endpoint_prefix", "weights", LISTED))
         versions = [other for other in fixed if isinstance(prefix, str) and other.startswith(prefix)]
         versions.sort(key=lambda other: other.rpartition("/")[2].zfill(9), reverse=True)
-        versions = versions[: len(weights) if isinstance(weights, list) else 0]
-        named = canary.get("load_endpoints") or versions
-        if sends_to := [other for other in fixed if isinstance(named, list) and other in named]:
+        named, weights = (each if isinstance(each, list) else [] for each in (named or versions, weights))
+        shares = [number(weight) or 0.0 for weight in weights]
+        parts = zip(named, (share / (sum(shares) or 1) for share in shares), strict=False)
+        if sends_to := {other: part for other, part in parts if isinstance(other, str) and other in fixed}:
             found[url] = {"model": None, "sends_to": sends_to}  # requests do not reach its own model
     return found
 
 
-def _blocks(task: Document, name: str) -> dict[str, Document]:
+def blocks_of(task: Document, name: str) -> dict[str, Document]:
     """Read a configuration object as the SDK writes it: lines of `name {`, `  key = value` and `}`."""
     blocks: dict[str, Document] = {}
     inner: Document = {}
