@@ -83,10 +83,11 @@ def photograph_dashboard(stack: Stack, file: Path = FOLDER / "dashboard.png") ->
 
 
 def make(pictures: list[str]) -> None:
-    if "diagram" in pictures:
-        photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
+    # The run comes first: agents would refuse a checkout in which a picture was edited.
     if {"pipeline", "pages", "dashboard"} & set(pictures):
         photograph_run(pictures)
+    if "diagram" in pictures:
+        photograph_svg(diagram.svg(), WIDTH, diagram.HEIGHT, FOLDER / "diagram.png")
     for picture in pictures:
         for file in sorted(FOLDER.glob(f"{picture}*.png")):
             shrink(file)
