@@ -146,6 +146,13 @@ def test_numbers_are_sorted_as_numbers_also_in_texts_and_what_is_missing_comes_l
     assert table.column("score")[:4] == ["-1", "9.5", "10", "–"]
 
 
+def test_versions_are_no_numbers_so_1_10_comes_after_1_9(api, pages, project):
+    for version in ("1.10", "1.9", "1.9.1"):
+        api.new("task", name="versioned", project=project, runtime={"version": version})
+    table = Table(pages, f"/projects/{project}", sort="version")
+    assert table.column("Version") == ["1.9", "1.9.1", "1.10"]
+
+
 @pytest.mark.parametrize("kind", ["task", "model"])
 def test_every_column_can_be_chosen_and_sorted_by_whatever_is_stored(api, pages, project, kind):
     task = api.new("task", name="plain", project=project)
