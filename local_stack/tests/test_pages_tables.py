@@ -55,7 +55,7 @@ class Table:
             if found := re.search('aria-sort="(.*?)"', attributes):
                 self.sorted[title] = found[1]
         self.heads = list(self.links)
-        rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", self.page, re.DOTALL)
+        rows = re.findall(r"<th scope=\"row\".*?</tr>", self.page, re.DOTALL)
         self.rows = [[text(cell) for cell in re.findall("<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
         self.names = [text(name) for name in re.findall('scope="row".*?<a [^>]*>(.*?)</a>', self.page)]
         self.offered = [
@@ -87,7 +87,6 @@ def test_runs_are_told_apart_by_parameters_that_differ_and_metrics_that_do_with_
     chosen = ["Args/seed", "validation F1", "loss / val", "train F1"]
     assert table.heads == ["Name", "Status", "Type", "Started", "Duration", *chosen]
     assert table.rows[1] == ["run 3", "draft", "training", "–", "–", "3", "0.42857", "0.33333", "3"]
-    assert "shown: 1 of 6 parameters, 3 of 6 metrics" in text(table.page)
 
 
 def test_a_run_that_is_alone_shows_its_metrics_and_no_parameters(api, pages, project):
@@ -147,6 +146,13 @@ def test_numbers_are_sorted_as_numbers_also_in_texts_and_what_is_missing_comes_l
     assert table.column("score")[:4] == ["-1", "9.5", "10", "–"]
 
 
+def test_versions_are_no_numbers_so_1_10_comes_after_1_9(api, pages, project):
+    for version in ("1.10", "1.9", "1.9.1"):
+        api.new("task", name="versioned", project=project, runtime={"version": version})
+    table = Table(pages, f"/projects/{project}", sort="version")
+    assert table.column("Version") == ["1.9", "1.9.1", "1.10"]
+
+
 @pytest.mark.parametrize("kind", ["task", "model"])
 def test_every_column_can_be_chosen_and_sorted_by_whatever_is_stored(api, pages, project, kind):
     task = api.new("task", name="plain", project=project)
@@ -191,16 +197,15 @@ def test_filters_narrow_the_rows_together_and_every_link_keeps_them(api, pages, 
             type="training" if number % 2 else "testing",
             tags=["a&b"] if number < 6 else ["other"],
         )
-    query = {"type": "training", "tag": "a&b", "status": "created", "name": "NUMBER", "sort": "name"}
+    query = {"type": "training", "tags": "a&b", "status": "created", "name": "NUMBER", "sort": "name"}
     table = Table(pages, f"/projects/{project}", **query)
     assert table.names == ["number 1", "number 3", "number 5"]
     assert Table(pages, table.links["Name"]).names == ["number 5", "number 3", "number 1"]
-    columns = html.unescape(re.search('class="button" href="(.*?)"', table.page)[1])
-    opened = Table(pages, columns)
+    opened = Table(pages, html.unescape(re.search('class="button" href="(.*?)"', table.page)[1]))
     assert opened.names == table.names
     hidden = re.findall('type="hidden" name="(.*?)" value="(.*?)"', opened.page.partition('id="chooser"')[2])
     assert {name: html.unescape(value) for name, value in hidden} == query
-    assert Table(pages, f"/projects/{project}", tag=["a&b", "other"]).names[0] == "number 7"
+    assert Table(pages, f"/projects/{project}", tags=["a&b", "other"]).names[0] == "number 7"
     nothing = pages.get(f"/projects/{project}", params={"status": "failed"}).text
     assert "Nothing here is as chosen" in nothing
 
@@ -257,7 +262,7 @@ def test_columns_are_chosen_and_sorted_by_keyboard_and_a_reader_finds_nothing_wr
     page.get_by_role("link", name="validation F1").press("Enter")
     expect(page.get_by_role("columnheader", name="validation F1")).to_have_attribute("aria-sort", "ascending")
     assert page.locator("tbody a").all_inner_texts() == ["run 0", "run 1", "run 2"]
-    assert "find=" not in page.url and "type=training" in page.url
+    assert "type=training" in page.url
     assert window.flaws() == []
 
 

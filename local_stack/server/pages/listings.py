@@ -51,30 +51,34 @@ def _parents(store: Store, found: Document | None) -> list[tuple[str, str]]:
     return parents
 
 
-def _of_kind(store: Store, request: Document, belongs: Callable[[Document], bool], *columns: str) -> Document:
-    """List the tasks of a kind, in the project and below it if the request names one."""
-    found = _project_of(store, request)
-    ids = {inner["id"] for inner in with_subprojects(store, found)} if found else None
-    tasks = [
-        task for task in store.all("task") if belongs(task) and (ids is None or task.get("project") in ids)
-    ]
-    return {"project": found, "found": table(store, request, "task", tasks, *columns), "live": True}
-
-
 def datasets_page(store: Store, request: Document) -> Document:
     columns = ("version", "status", "files", "size", "created", "project")
-    return _of_kind(store, request, views.is_dataset, *columns)
+    return _listing(store, request, "Datasets", "task", views.is_dataset, *columns)
 
 
 def pipelines_page(store: Store, request: Document) -> Document:
-    return _of_kind(store, request, views.is_pipeline, "status", "project", "started", "duration")
+    columns = ("status", "project", "started", "duration")
+    return _listing(store, request, "Pipelines", "task", views.is_pipeline, *columns)
 
 
 def models_page(store: Store, request: Document) -> Document:
-    found = _project_of(store, request)
-    inside = [model for model in store.all("model") if not found or model.get("project") == found["id"]]
     columns = ("id", "published", "framework", "task", "created")
-    return {"project": found, "found": table(store, request, "model", inside, *columns)}
+    return _listing(store, request, "Models", "model", lambda model: True, *columns)
+
+
+def _listing(
+    store: Store, request: Document, place: str, kind: str, belongs: Callable[[Document], bool], *columns: str
+) -> Document:
+    """List the tasks or models that belong there, in the project and below it if the request names one."""
+    project = _project_of(store, request)
+    ids = {inner["id"] for inner in with_subprojects(store, project)} if project else None
+    inside = [
+        document
+        for document in store.all(kind)
+        if belongs(document) and (ids is None or document.get("project") in ids)
+    ]
+    found = table(store, request, kind, inside, *columns)
+    return {"place": place, "project": project, "found": found, "live": True}
 
 
 def queues_page(store: Store, request: Document) -> Document:

@@ -1,17 +1,20 @@
 """Tables of tasks and models: the columns, the order and the filters that an address names.
 
-An address with all of them: ?column=status&column=parameter:Args/eta&sort=-metric:validation+F1&tag=best
+An address with all of them: ?column=status&column=parameter:Args/eta&sort=-metric:validation+F1&tags=best
 """
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
+from .. import lists
 from ..documents import Document
 from ..events.ingest import metric_key
-from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
+from ..events.state import MONITOR_PREFIX
 from ..ordering import Order, sort_by_values
 from ..paths import value_at
 from ..store import Store
@@ -21,10 +24,8 @@ from .rendering import moment, number, text_duration, text_number, text_size
 MOST_COLUMNS = 40  # beside the name
 MOST_OPTIONS = 200  # of a filter, and names of parameters or metrics that are offered
 MOST_READ = 20_000  # parameters or metrics of rows, to learn their names
-LONGEST_NAME, LONGEST_TITLE, LONGEST_CELL, LONGEST_NUMBER = 300, 60, 80, 40  # characters
-NUMBERS_BEGIN = frozenset("+-.0123456789")
+LONGEST_NAME = 300  # characters
 TELLING_PARAMETERS, TELLING_METRICS = 3, 4
-STATES = ("created", "queued", "in_progress", "stopped", "failed", "completed", "closed", "published")
 VALIDATION = re.compile("(?<![a-z])e?val(id(ation)?)?(?![a-z])", re.IGNORECASE)
 # In this section the SDK keeps the version of a dataset or pipeline, which has a column of its own.
 PROPERTIES = "properties/"
@@ -39,42 +40,29 @@ def _at(path: str) -> Value:
     return lambda store, document: value_at(document, keys)
 
 
-def _named(kind: str, path: str) -> Value:
-    at = _at(path)
-    return lambda store, document: (store.get(kind, at(store, document)) or {}).get("name")
-
-
-def _task(field: str) -> Value:
-    return lambda store, document: views.reference(store, document.get(field))
-
-
 # Names in addresses, which are the titles too: how the cells look, and where the values are.
 COMMON: dict[str, tuple[str, str | Value]] = {
-    "name": ("text", "name"), "project": ("link", views.project_of), "tags": ("tags", "tags"),
-    "created": ("when", "created"), "updated": ("when", "last_update"),
-    "user": ("text", _named("user", "user")), "comment": ("text", "comment"), "id": ("id", "id"),
+    "name": ("text", "name"), "project": ("link", views.project_of), "created": ("when", "created"),
+    "updated": ("when", "last_update"), "comment": ("text", "comment"), "id": ("id", "id"),
 }  # fmt: skip
 COLUMNS: dict[str, dict[str, tuple[str, str | Value]]] = {
     "task": {
-        "status": ("status", "status"), "type": ("type", "type"), "started": ("when", "started"),
-        "ended": ("when", "completed"), "duration": ("duration", lambda store, task: views.seconds_run(task)),
+        "status": ("status", "status"), "type": ("text", lambda store, task: task["type"].replace("_", " ")),
+        "started": ("when", "started"), "ended": ("when", "completed"),
+        "duration": ("duration", lambda store, task: views.seconds_run(task)),
         "iteration": ("number", "last_iteration"), "worker": ("text", "last_worker"),
-        "queue": ("text", _named("queue", "execution.queue")), "parent": ("link", _task("parent")),
+        "parent": ("link", lambda store, task: views.reference(store, task.get("parent"))),
         "version": ("text", "runtime.version"), "files": ("number", "runtime.ds_file_count"),
         "size": ("size", "runtime.ds_total_size"), **COMMON,
     },
     "model": {
-        "published": ("published", "ready"), "framework": ("text", "framework"),
-        "task": ("link", _task("task")), **COMMON,
+        "published": ("status", lambda store, model: "published" if model["ready"] else None),
+        "framework": ("text", "framework"),
+        "task": ("link", lambda store, model: views.reference(store, model.get("task"))), **COMMON,
     },
 }  # fmt: skip
-NAMED = {"parameter": "Parameters", "metric": "Metrics"}  # more columns, such as metric:loss
-HELD_IN = {"parameter": "hyperparams", "metric": "last_metrics"}
-FILTERS = {
-    "task": {"status": "status", "type": "type", "tag": "tags"},
-    "model": {"framework": "framework", "tag": "tags"},
-}
-ALIKE = {"task": "type", "model": "framework"}  # rows that have this in common are compared
+HELD_IN = {"parameter": "hyperparams", "metric": "last_metrics"}  # more columns, such as metric:loss
+FILTERS = {"task": ("status", "type", "tags"), "model": ("framework", "tags")}
 
 
 class Column(NamedTuple):
@@ -99,32 +87,18 @@ def table(store: Store, request: Document, kind: str, documents: list[Document],
         found.sort(key=lambda document: document["created"], reverse=True)
     page = views.paged(found, request)
     rows = page.pop("items")
-    wanted = [*filter(None, query.getlist("column"))] or [*standard, *_telling(store, kind, rows)]
-    keys = dict.fromkeys([*wanted[:MOST_COLUMNS], order])  # what it is sorted by is shown in any case
-    columns = {key: column for key in keys if key != "name" and (column := _column(kind, key))}
-    cells = {key: [_cell(store, column, row) for row in rows] for key, column in columns.items()}
-    direction = {order: "descending" if descending else "ascending"}
-    heads = {"name": Column("Name", "text", _at("name")), **columns}
+    wanted = [*filter(None, query.getlist("column"))] or [*standard, *_telling(store, rows)]
+    keys = dict.fromkeys(["name", *wanted[:MOST_COLUMNS], order])  # what it is sorted by is always shown
+    columns = {key: column for key in keys if (column := _column(kind, key))}
     return {
         **page,
         "kind": kind,
         "filters": filters,
         "filtered": any(query.get(name) for name in ("name", "archived", *FILTERS[kind])),
-        "heads": [_head(key, head, cells.get(key, []), direction.get(key)) for key, head in heads.items()],
+        "heads": [_head(key, column, sort) for key, column in columns.items()],
         "rows": [
-            {
-                "id": row["id"],
-                "name": row["name"],
-                "path": views.page_path(row) if kind == "task" else views.model_path(row),
-                "tags": [] if "tags" in columns else row["tags"],
-                "cells": [column[place] for column in cells.values()],
-            }
-            for place, row in enumerate(rows)
-        ],
-        "counts": [
-            (title.lower(), sum(key.startswith(f"{prefix}:") for key in columns), count)
-            for prefix, title in NAMED.items()
-            if (count := len(_held_by_name(store, prefix, rows)))
+            (row, views.PATHS[kind](row), [_cell(store, column, row) for column in columns.values()])
+            for row in rows
         ],
         "left_out": len(wanted) - MOST_COLUMNS,
         "groups": _groups(store, kind, found, columns, query.get("find", "")) if query.get("choose") else [],
@@ -132,23 +106,21 @@ def table(store: Store, request: Document, kind: str, documents: list[Document],
 
 
 def _filtered(
-    documents: list[Document], query: Any, fields: dict[str, str]
+    documents: list[Document], query: Any, fields: tuple[str, ...]
 ) -> tuple[list[Document], list[Document]]:
     """Return the filters with their options, and the documents that all of them fit."""
     archived, text = bool(query.get("archived")), query.get("name", "").strip().casefold()
     inside = [document for document in documents if ("archived" in document["system_tags"]) == archived]
     found = [document for document in inside if not text or text in document["name"].casefold()]
     filters = []
-    for name, field in fields.items():
-        chosen = set(filter(None, query.getlist(name)))
-        held = [document[field] for document in inside]
-        others = (set().union(*held) if field == "tags" else set(held)) - chosen - {"", None}
+    for field in fields:
+        chosen = set(filter(None, query.getlist(field)))
+        values = [document[field] for document in inside]
+        others = (set().union(*values) if field == "tags" else set(values)) - chosen - {"", None}
         options = [*sorted(chosen), *sorted(others)[:MOST_OPTIONS]]
-        filters.append({"name": name, "options": options, "chosen": chosen})
-        if chosen and field == "tags":
-            found = [document for document in found if not chosen.isdisjoint(document[field])]
-        elif chosen:
-            found = [document for document in found if document[field] in chosen]
+        filters.append({"name": field, "options": options, "chosen": chosen})
+        if chosen:
+            found = [document for document in found if not chosen.isdisjoint(lists.held(document[field]))]
     return filters, found
 
 
@@ -158,13 +130,12 @@ def _column(kind: str, key: str) -> Column | None:
     if key in COLUMNS[kind]:
         look, where = COLUMNS[kind][key]
         return Column(key.capitalize(), look, where if callable(where) else _at(where))
-    if prefix not in NAMED or not 0 < len(name) <= LONGEST_NAME:
+    if prefix not in HELD_IN or not 0 < len(name) <= LONGEST_NAME:
         return None
     places = _metric_places(name) if prefix == "metric" else _parted(name, "/")
-    field = HELD_IN[prefix]
 
     def value(store: Store, document: Document) -> Any:
-        held = document.get(field) or _held(store, prefix, document)  # mostly without another call
+        held = document.get(HELD_IN[prefix]) or _held(store, prefix, document)  # mostly without another call
         for outer, inner in places:
             if outer in held and inner in held[outer]:
                 return held[outer][inner].get("value")
@@ -210,105 +181,87 @@ def _sort_key(look: str, value: Any) -> Any:
         return value if type(value) is float else number(value)
     if look == "when":
         return (time := moment(value)) and time.timestamp()
-    if look == "status":
-        return STATES.index(value) if value in STATES else None
     if look == "link":
         return value and value["name"]
-    if look == "tags":
-        return ", ".join(value) or None
-    if isinstance(value, str):
-        return value or None if (found := number_in(value)) is None else found
-    return number(value)
-
-
-def number_in(text: str) -> float | None:
-    """Return the finite number that a short text is, or None."""
-    if len(text) > LONGEST_NUMBER or text[:1] not in NUMBERS_BEGIN:  # most texts, and quicker than a try
-        return None
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+    if look == "parameter":
+        with suppress(TypeError, ValueError, OverflowError):
+            if math.isfinite(found := float(value)):
+                return found
+    return (value or None) if isinstance(value, str) else None
 
 
 def _cell(store: Store, column: Column, document: Document) -> Any:
-    """Return what the template makes a cell of: a text, a link, or what its look needs."""
+    """Return the text of a cell, or what its look makes a link of."""
     value = column.value(store, document)
     if column.look in NUMBERS:
         return None if number(value) is None else NUMBERS[column.look](value)
-    if value is None or column.look in ("link", "tags", "published"):
+    if value is None or column.look == "link":
         return value
-    text = str(value) if isinstance(value, str | int | float) else "…"
-    if column.look == "parameter" and (task := views.reference(store, text)):
-        return {**task, "name": text}
-    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+    return str(value) if isinstance(value, str | int | float) else "…"
 
 
-def _head(key: str, column: Column, cells: list[Any], direction: str | None) -> Document:
+def _head(key: str, column: Column, sort: str) -> Document:
     """Return what a column's head says, and the order that a click on it asks for."""
-    plain = column.look in (*NUMBERS, "text", "link", "parameter")
-    right = column.look in NUMBERS
-    if column.look == "parameter":
-        right = all(isinstance(cell, str) and number_in(cell) is not None for cell in cells if cell)
-    descends = direction == "ascending" or (not direction and column.look == "when")
+    descending = sort == f"-{key}"
+    descends = sort == key or (not descending and column.look == "when")
     return {
-        "title": column.title if len(column.title) <= LONGEST_TITLE else f"{column.title[:LONGEST_TITLE]}…",
+        "title": column.title,
         "look": column.look,
-        "plain": plain,
-        "class": "right nowrap" if right else "" if plain else "nowrap",
-        "sorted": direction,
+        "class": "right nowrap" if column.look in NUMBERS else "",
+        "sorted": "descending" if descending else "ascending" if sort == key else None,
         "sort": f"-{key}" if descends else key,
     }
 
 
-def _telling(store: Store, kind: str, rows: list[Document]) -> list[str]:
-    """Return the columns that tell the rows of a page apart: parameters, then metrics that most of them have.
+def _telling(store: Store, rows: list[Document]) -> list[str]:
+    """Return the columns that tell rows apart: parameters that differ, then metrics, validation's first.
 
-    Rows are compared with those of their type; where any have metrics, those without count for nothing. A
-    metric should differ nearly as often as any other does.
+    Rows that have metrics are compared, if any do, and of them the type that is the most frequent. A metric
+    should differ nearly as often as any other does.
     """
-    alike: dict[str, list[Document]] = {}
-    for row in rows:
-        alike.setdefault(row[ALIKE[kind]], []).append(row)
-    measured = [group for group in alike.values() if any(_held(store, "metric", row) for row in group)]
-    parameters: list[tuple[Any, ...]] = []
-    metrics: list[tuple[Any, ...]] = []
-    for group in measured or alike.values():
-        for name, held in _held_by_name(store, "parameter", group).items():
-            texts = {str(each.get("value")) for each in held}
-            hidden = name.startswith(PROPERTIES) or any(map(ID_PATH_OR_LONG.search, texts))
-            if len(texts) > 1 and 2 * len(held) >= len(group) and not hidden:
-                parameters.append((-len(held), -len(texts), f"parameter:{name}"))
-        named = _held_by_name(store, "metric", group)
-        differ = {
-            name: len({text_number(each.get("value")) for each in held}) for name, held in named.items()
-        }
-        common, most = max(map(len, named.values()), default=0), max(differ.values(), default=0)
-        for name, held in named.items():
-            if 2 * len(held) >= common and 2 * differ[name] > most and not name.startswith(MONITOR_PREFIX):
-                single = held[0]["iteration"] == SINGLE_VALUE_ITERATION
-                metrics.append((-common, not VALIDATION.search(name), not single, f"metric:{name}"))
+    measured = [row for row in rows if _held(store, "metric", row)] or rows
+    types = Counter(row.get("type") for row in measured).most_common(1)
+    alike = [row for row in measured if row.get("type") == types[0][0]]
+    parameters = {
+        name: values
+        for name, values in _common(store, "parameter", alike).items()
+        if len(values) > 1
+        and not name.startswith(PROPERTIES)
+        and not any(map(ID_PATH_OR_LONG.search, values))
+    }
+    metrics = _common(store, "metric", alike)
+    most = max(map(len, metrics.values()), default=0)
+    differing = [
+        name for name in metrics if 2 * len(metrics[name]) > most and not name.startswith(MONITOR_PREFIX)
+    ]
     # The sorts keep the order in which the programs have reported them.
-    chosen = sorted(parameters, key=lambda found: found[:-1])[:TELLING_PARAMETERS]
-    chosen += sorted(metrics, key=lambda found: found[:-1])[:TELLING_METRICS]
-    return [key for *_, key in chosen]
+    shown = sorted(parameters, key=lambda name: -len(parameters[name]))[:TELLING_PARAMETERS]
+    judged = sorted(differing, key=lambda name: not VALIDATION.search(name))[:TELLING_METRICS]
+    return [*(f"parameter:{name}" for name in shown), *(f"metric:{name}" for name in judged)]
+
+
+def _common(store: Store, prefix: str, rows: list[Document]) -> dict[str, set[str]]:
+    """Return the names that at least half of the rows have, with their different values."""
+    return {
+        name: {text_number(each.get("value")) for each in held}
+        for name, held in _held_by_name(store, prefix, rows).items()
+        if 2 * len(held) >= len(rows)
+    }
 
 
 def _groups(
     store: Store, kind: str, documents: list[Document], columns: dict[str, Column], find: str
 ) -> list[Document]:
     """Return the columns that can be chosen, in groups: of those with names, the ones that hold a text."""
-    find = find.strip().casefold()
+    text = find.strip().casefold()
     fixed = [(key, key.capitalize(), key in columns) for key in COLUMNS[kind] if key != "name"]
     groups = [{"title": kind.capitalize(), "options": fixed, "left_out": 0}]
-    for prefix, title in NAMED.items():
-        names = _held_by_name(store, prefix, documents)
+    for prefix in HELD_IN:
         chosen = [column.title for key, column in columns.items() if key.startswith(f"{prefix}:")]
-        fitting = [
-            name for name in names if name not in chosen and find.strip().casefold() in name.casefold()
-        ]
-        fitting.sort(key=str.casefold)
+        names = {*_held_by_name(store, prefix, documents)}.difference(chosen)
+        fitting = sorted((name for name in names if text in name.casefold()), key=str.casefold)
         options = [(f"{prefix}:{name}", name, name in chosen) for name in (*chosen, *fitting[:MOST_OPTIONS])]
-        groups.append({"title": title, "options": options, "left_out": len(fitting) - MOST_OPTIONS})
+        groups.append(
+            {"title": f"{prefix.capitalize()}s", "options": options, "left_out": len(fitting) - MOST_OPTIONS}
+        )
     return groups

@@ -140,12 +140,6 @@ document.addEventListener("change", (event) => {
   else all.checked = rows.every((row) => row.checked);
 });
 
-// Fields that are empty would only make the address longer.
-document.addEventListener("formdata", (event) => {
-  if (event.target.method !== "get") return;
-  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
-});
-
 document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", followBeside);
   addEventListener("popstate", showBeside);
