@@ -55,6 +55,8 @@ def act(word: str, kind: str, store: Store, form: Form, caller: Caller) -> Docum
 
 def _losses(kind: str, word: str, store: Store, found: list[Document]) -> list[str]:
     """Return lines on what cannot be undone of a button's work; none, if it loses nothing."""
+    if not found:
+        return []
     if kind == "model":
         lines = {"delete": "Files of the models are deleted along."}
         if not all(model["ready"] for model in found):
@@ -70,7 +72,7 @@ def _losses(kind: str, word: str, store: Store, found: list[Document]) -> list[s
             return [f"{_counted(len(running), 'run')} cut off, steps of pipelines included"]
         case "reset" if any(_has_results(store, task) for task in not_published):
             return [RESULTS]
-        case "delete" if found:
+        case "delete":
             steps = len(whole) - len(found)
             along = f", {_counted(steps, 'step')} of pipelines along" if steps else ""
             built_on = any(map(views.is_dataset, found))
@@ -119,15 +121,9 @@ def _call(word: str, kind: str, store: Store, ids: list[str], caller: Caller) ->
 def edit_tags(change: str, kind: str, store: Store, form: Form, caller: Caller) -> Document:
     """Add or remove a tag. `change` is the API's field for it, or "" to show the page that asks for one."""
     page, found = _chosen(kind, store, form)
-    held = {tag for each in found for tag in each["tags"]}
     if not change:
-        return {**page, "tags": sorted(held)}
-    tag = _as_read(form.get("tag", ""))
-    # What is no Unicode, or has line ends, comes back from a page as another text.
-    same = [other for other in held if _as_read(other) == tag]
-    tags = same if change == "remove_tags" else [tag] * bool(tag)
-    if not tags:
-        return {"redirect": page["back"], "said": "There is no such tag."}
+        return {**page, "tags": sorted({tag for each in found for tag in each["tags"]})}
+    tags = list(filter(None, [form.get("tag", "").strip()]))
     answer_call(store, f"{kind}s.update_tags", {"ids": page["ids"], change: tags}, caller)
     done = "tagged" if change == "add_tags" else "no longer tagged so"
     return {"redirect": page["back"], "said": f"{page['count']} {done}."}
@@ -142,10 +138,6 @@ ACTS = {
         *((name, partial(edit_tags, change, kind)) for name, change in CHANGES.items()),
     ]
 }
-
-
-def _as_read(tag: str) -> str:
-    return " ".join(tag.encode(errors="replace").decode().split())
 
 
 def _chosen(kind: str, store: Store, form: Form) -> tuple[Document, list[Document]]:

@@ -152,7 +152,7 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
         act = ACTS.get(request.path_params["name"])
         if act is None:
             raise ApiError(404, 0, f"No form does {request.path_params['name']!r}.")
-        found = act(store, form, visitor.caller)
+        found = act(store, form, visitor)
     except PageForbidden as error:
         return forbidden_page(request, error)
     except ApiError as error:
@@ -199,8 +199,8 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
         "files": _page_request(request)["files"],
         "path": request.url.path,
         "query": request.query_params,
-        "key": visitor.key if visitor else "",
-        "session": visitor and visitor.caller,
+        "key": visitor.form_key if visitor else "",
+        "session": visitor,
         "said": unquote(request.cookies.get(_said_name(request), "")) if visitor else "",
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS

@@ -96,7 +96,8 @@ def seconds_run(task: Document) -> float | None:
 
 def heading(store: Store, task: Document) -> Document:
     """Return what every page of a task begins with."""
-    queue = store.get("queue", task["execution"].get("queue")) if task["status"] == "queued" else None
+    queue = store.get("queue", task["execution"].get("queue"))
+    waits_unheard = queue and task["status"] == "queued" and not is_watched(store, queue["id"])
     return {
         "task": task,
         "task_path": task_path(task),
@@ -104,7 +105,7 @@ def heading(store: Store, task: Document) -> Document:
         "seconds": seconds_run(task),
         "live": is_live(task),
         "new_run_path": f"{page_path(task)}/new-run" if is_pipeline(task) else None,
-        "waits_in": queue and {**queue, "is_watched": is_watched(store, queue["id"])},
+        "unheard_queue": queue if waits_unheard else None,
     }
 
 
