@@ -4,7 +4,6 @@ import hmac
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
@@ -37,14 +36,6 @@ class PageForbidden(ApiError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Visitor:
-    """Who looks at a page. `key` proves that a form comes from a page of this session; "" shows only."""
-
-    caller: Caller
-    key: str
-
-
 class PageAccess:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
@@ -59,22 +50,23 @@ class PageAccess:
         self.visitor(request)
         return None
 
-    def visitor(self, request: Request) -> Visitor:
+    def visitor(self, request: Request) -> Caller:
         """Return whose session the cookie is of; PageForbidden if there is none."""
         session = request.cookies.get(cookie_name(request), "")
         try:
             caller = self._callers.by_token(session, PAGES)
         except ApiError as error:
             raise PageForbidden(401) from error
-        return Visitor(caller, "" if caller.only_shows else caller.credentials.signature(session))
+        caller.form_key = "" if caller.only_shows else caller.credentials.signature(session)
+        return caller
 
-    def check_form(self, request: Request, visitor: Visitor, key: str) -> None:
+    def check_form(self, request: Request, visitor: Caller, key: str) -> None:
         """Raise PageForbidden unless a form with this key comes from a page of the visitor's session."""
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             raise PageForbidden(403, "Only the stack's own pages may send this form.")
-        if not visitor.key:
+        if not visitor.form_key:
             raise PageForbidden(403, "This browser came by a link that shows only: it may change nothing.")
-        if not hmac.compare_digest(visitor.key.encode(), key.encode()):
+        if not hmac.compare_digest(visitor.form_key.encode(), key.encode()):
             raise PageForbidden(
                 403, "This form is not of this session: go back, load its page again, and send it once more."
             )

@@ -79,38 +79,30 @@ def test_a_training_is_cloned_edited_and_enqueued_by_keyboard_alone_and_its_page
     expected = stack_api.get("task", ended)["hyperparams"]
     expected["Args"]["max_depth"]["value"] = "5"
     assert stack_api.get("task", clone)["hyperparams"] == expected  # all odd values are what they were
-    window.tab_to("Edit", role="link")
+    window.tab_to("Edit and enqueue", role="link")
     page.keyboard.press("Enter")
     window.tab_to("Queue", role="combobox")
     page.keyboard.type(QUEUE)
     window.tab_to("Save and enqueue")
     page.keyboard.press("Space")
-    expect(page.locator("#acts")).to_contain_text(f"Waits in the queue {QUEUE}, 1 of 1: 1 worker listens.")
+    expect(page.locator("#heading .status")).to_have_text("queued")
     assert stack_api.get("queue", queue)["entries"][0]["task"] == clone
     assert window.flaws() == []
     start(stack_api, clone)
     expect(page.locator("#heading .status")).to_have_text("running")
-    expect(page.get_by_role("button", name="Dequeue")).to_have_count(0)
 
 
-def test_a_draft_is_edited_enqueued_and_dequeued_without_scripts(plain: Window, stack_api, queue):
-    draft = stack_api.new("task", name="a plain draft", hyperparams={"Args": {"gone": {"value": "1"}}})
+def test_a_draft_is_edited_and_enqueued_without_scripts(plain: Window, stack_api, queue):
+    draft = stack_api.new("task", name="a plain draft", hyperparams={"Args": {"depth": {"value": "1"}}})
     page = plain.open(f"/projects/*/tasks/{draft}")
-    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("link", name="Edit and enqueue").click()
     page.get_by_label("Tags").fill("one\ntwo")
-    page.get_by_label("Remove gone").check()
-    page.get_by_text("Add parameters").click()
-    page.get_by_label("Name", exact=True).nth(1).fill("added")
-    page.get_by_label("Value").first.fill("a\n b ")
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_label("depth").fill("2")
+    page.get_by_label("Queue").select_option(f"{QUEUE}: nobody listening, 0 waiting")
+    page.get_by_role("button", name="Save and enqueue").click()
     task = stack_api.get("task", draft)
-    added = {"section": "Args", "name": "added", "value": "a\n b "}
-    assert (task["tags"], task["hyperparams"]) == (["one", "two"], {"Args": {"added": added}})
-    page.get_by_label("Queue").select_option(f"{QUEUE}: nobody listens")
-    page.get_by_role("button", name="Enqueue").click()
-    expect(page.locator("#acts .trouble")).to_contain_text("nobody listens, so it does not start")
-    page.get_by_role("button", name="Dequeue").click()
-    expect(page.locator("#heading .status")).to_have_text("draft")
+    assert (task["tags"], task["hyperparams"]["Args"]["depth"]["value"]) == (["one", "two"], "2")
+    expect(page.locator("#acts .trouble")).to_contain_text(f"Nobody listens to the queue {QUEUE}")
 
 
 def test_two_windows_edit_one_draft_and_neither_loses_a_word(window: Window, plain: Window, stack_api):
@@ -148,7 +140,7 @@ def test_a_pipeline_is_run_again_with_other_parameters_and_its_page_is_live(wind
     expect(page.get_by_role("heading", level=1)).to_have_text("again #2")
     made = task_of(page)
     assert stack_api.get("task", made)["hyperparams"]["Args"]["seeds"]["value"] == "7 8 9"
-    expect(page.locator("#acts")).to_contain_text(f"Waits in the queue {QUEUE}, 1 of 1")
+    expect(page.locator("#acts")).to_contain_text(f"Nobody listens to the queue {QUEUE}")
     start(stack_api, made)
     expect(page.locator("#heading .status")).to_have_text("running")
 
@@ -158,7 +150,5 @@ def test_a_reader_finds_nothing_amiss_on_the_pages_of_a_draft(window: Window, st
     for path in ("", "/edit"):
         page = window.open(f"/projects/*/tasks/{draft}{path}")
         assert window.flaws() == []
-    page.get_by_text("Add parameters").click()
-    assert window.flaws() == []
     page.get_by_role("button", name="Save and enqueue").click()
     assert window.flaws() == []

@@ -31,6 +31,7 @@ class Caller:
     expires: int | None = None  # when the token runs out that came with the call, in seconds since 1970
     cookie: str | None = None  # handlers set it: a token, or "" to end the session
     only_shows: bool = False  # the pages let this caller change nothing
+    form_key: str = ""  # proves that a form comes from a page of the caller's session
 
 
 class Callers:

@@ -5,7 +5,7 @@ stays as it is stored, and who saves learns what somebody else changed meanwhile
 """
 
 import json
-from typing import NamedTuple
+from collections import Counter
 
 from starlette.datastructures import ImmutableMultiDict
 
@@ -15,22 +15,14 @@ from ..login.callers import Caller
 from ..pipelines.endpoints import ARGUMENTS
 from ..services import answer_call
 from ..store import Store
+from ..workers.state import alive_workers
 from . import views
-from .queue_choice import queue_choices
 
 Form = ImmutableMultiDict[str, str]
 Texts = dict[tuple[str, str], str | None]  # by section and name; the section "" has fields of the task itself
 
 # In one form, as JSON: whatever the characters are, it is smaller than the largest that routes.py takes.
 MOST_ROWS, MOST_CHARACTERS = 1000, 300_000
-NEW_ROWS = 3
-
-
-class Edits(NamedTuple):
-    before: Texts  # as the form was made; None where nothing was stored
-    typed: Texts  # those that the visitor changed
-    removed: list[tuple[str, str]]
-    new: list[tuple[str, str, str]]  # section, name and value
 
 
 def _shown(text: str) -> str:
@@ -59,42 +51,34 @@ def _texts(task: Document, new_run: bool) -> tuple[Texts, int]:
     return kept, len(found) - len(kept)
 
 
-def _edits(form: Form) -> Edits:
-    def all_of(name: str) -> list[str]:
-        return [text.replace("\r\n", "\n") for text in form.getlist(name)]
-
+def _edits(form: Form) -> tuple[Texts, dict[tuple[str, str], str]]:
+    """Return the texts as the form was made, and those that the visitor changed."""
     try:
         held = json.loads(form.get("before", ""))
         before: Texts = {(str(section), str(name)): text for section, name, text in held}
-        typed: Texts = dict(zip(before, all_of("text"), strict=True))
-        changed = {place: text for place, text in typed.items() if _shown(text or "") != before[place]}
-        removed = [list(before)[int(number)] for number in form.getlist("remove")]
-        rows = zip(all_of("section"), all_of("parameter"), all_of("value"), strict=True)
-        new = [(section.strip(), name.strip(), value) for section, name, value in rows]
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        typed = zip(before, map(_shown, form.getlist("text")), strict=True)
+        return before, {place: text for place, text in typed if text != before[place]}
+    except (ValueError, TypeError, RecursionError) as error:
         raise validation_error(f"this is no form of a task: {error}") from error
-    return Edits(before, changed, removed, [row for row in new if row[1] or row[2]])
 
 
 def _filled(
-    store: Store, task: Document, new_run: bool, form: Form | None = None, problem: str = ""
+    store: Store, task: Document, new_run: bool, request: Document | Form, problem: str = ""
 ) -> Document:
     """Return what the template shows: the texts as they are stored, or as the visitor has typed them."""
     now, left_out = _texts(task, new_run)
-    edits = _edits(form) if form else Edits(now, {}, [], [])
-    places = sorted(now | edits.typed, key=lambda place: place[0])  # as the template groups them
+    before, typed = _edits(request) if isinstance(request, ImmutableMultiDict) else (now, {})
     rows = [
         {
             "number": number,
-            "section": place[0],
-            "name": place[1],
-            "now": now.get(place),
-            "text": edits.typed.get(place, now.get(place)),
-            "removed": place in edits.removed,
-            "is_news": edits.before.get(place) != now.get(place),
-            "description": task["hyperparams"].get(place[0], {}).get(place[1], {}).get("description"),
+            "section": section,
+            "name": name,
+            "now": now.get((section, name)),
+            "text": typed.get((section, name), now.get((section, name))),
+            "is_news": before.get((section, name)) != now.get((section, name)),
+            "description": task["hyperparams"].get(section, {}).get(name, {}).get("description"),
         }
-        for number, place in enumerate(places)
+        for number, (section, name) in enumerate(sorted(now | typed, key=lambda place: place[0]))
     ]
     return {
         **views.heading(store, task),
@@ -103,49 +87,45 @@ def _filled(
         "new_run": new_run,
         "rows": rows,
         "before": json.dumps([(row["section"], row["name"], row["now"]) for row in rows]),
-        "new": [*edits.new, *[(min(task["hyperparams"], default="Args"), "", "")] * NEW_ROWS],
-        "gone": [place for place in edits.before if place not in places],
         "left_out": left_out,
         "problem": problem,
-        "queues": queue_choices(store, task, form.get("queue") if form else None),
+        "queues": _queues(store, request.get("queue") or task["execution"].get("queue")),
     }
 
 
+def _queues(store: Store, wanted: str | None) -> list[Document]:
+    """Return the queues by name; the wanted one is chosen, or the one that most workers listen to."""
+    listening = Counter(key for worker in alive_workers(store) for key in set(worker["queues"]))
+    queues = sorted(store.all("queue"), key=lambda queue: queue["name"].casefold())
+    chosen = max(queues, key=lambda queue: (queue["id"] == wanted, listening[queue["id"]]), default=None)
+    return [{**queue, "listening": listening[queue["id"]], "chosen": queue is chosen} for queue in queues]
+
+
 def edit_page(store: Store, request: Document) -> Document:
-    return _filled(store, views.found_task(store, request), new_run=False)
+    task = views.found_task(store, request)
+    if task["status"] != "created":
+        return {"redirect": views.page_path(task)}
+    return _filled(store, task, False, request)
 
 
 def new_run_page(store: Store, request: Document) -> Document:
     task = views.found_task(store, request)
     if not views.is_pipeline(task):
         return {"redirect": views.task_path(task)}
-    return _filled(store, task, new_run=True)
+    return _filled(store, task, True, request)
 
 
 def clone(store: Store, form: Form, caller: Caller) -> Document:
-    task = views.found_task(store, form)
+    """Open the edit page of a clone, with the queue that the task itself ran on."""
+    task = views.found_task(store, {"task": form.get("id")})
     request = {"task": task["id"], "new_task_name": f"Clone of {task['name']}"}
-    made = answer_call(store, "tasks.clone", request, caller)["id"]
-    return {"redirect": f"{views.task_path(store.get_required('task', made))}/edit"}
-
-
-def enqueue(store: Store, form: Form, caller: Caller) -> Document:
-    task = views.found_task(store, form)
-    answer_call(store, "tasks.enqueue", {"task": task["id"], "queue": form.get("queue")}, caller)
-    return {"redirect": views.page_path(task), "said": "Enqueued."}
-
-
-def dequeue(store: Store, form: Form, caller: Caller) -> Document:
-    task = views.found_task(store, form)
-    if task["status"] != "queued":  # the API takes a running task to be one that lost its worker
-        raise invalid_task_status(f"task {task['id']} is {task['status']}: it waits in no queue")
-    answer_call(store, "tasks.dequeue", {"task": task["id"]}, caller)
-    return {"redirect": views.page_path(task), "said": "Taken out of its queue."}
+    made = store.get_required("task", answer_call(store, "tasks.clone", request, caller)["id"])
+    return {"redirect": f"{views.task_path(made)}/edit?queue={task['execution'].get('queue') or ''}"}
 
 
 def start_run(store: Store, form: Form, caller: Caller) -> Document:
     task = views.found_task(store, form)
-    arguments = [{"name": name, "value": text} for (_, name), text in _edits(form).typed.items()]
+    arguments = [{"name": name, "value": text} for (_, name), text in _edits(form)[1].items()]
     request = {"task": task["id"], "queue": form.get("queue"), "args": arguments}
     try:
         made = answer_call(store, "pipelines.start_pipeline", request, caller)["pipeline"]
@@ -156,47 +136,34 @@ def start_run(store: Store, form: Form, caller: Caller) -> Document:
 
 def edit(store: Store, form: Form, caller: Caller) -> Document:
     """Save what the visitor changed, and enqueue the draft if asked: all of it or nothing."""
-    task, edits = views.found_task(store, form), _edits(form)
+    task, (before, typed) = views.found_task(store, form), _edits(form)
+    enqueue = {"queue": form.get("queue")} if "enqueue" in form else {}
+    fields: Document = {name: text for (section, name), text in typed.items() if not section}
+    if "tags" in fields:
+        fields["tags"] = [tag for tag in fields["tags"].split("\n") if tag.strip()]
+    held = task["hyperparams"]
+    given = [
+        {**held.get(section, {}).get(name, {}), "section": section, "name": name, "value": text}
+        for (section, name), text in typed.items()
+        if section
+    ]
+    calls = {
+        "tasks.edit": fields,
+        "tasks.edit_hyper_params": {"hyperparams": given} if given else {},
+        "tasks.enqueue": enqueue,
+    }
     try:
         if task["status"] != "created":
             raise invalid_task_status(f"it is no draft any more, but {task['status']}")
-        before = {place: text for place, text in edits.before.items() if text is not None}
-        if before != _texts(task, new_run=False)[0]:
+        if {place: text for place, text in before.items() if text is not None} != _texts(task, False)[0]:
             raise ApiError(400, 0, "somebody changed this draft meanwhile; see below, and save again")
         with store.transaction():
-            _save(store, task, edits, caller)
-            if "enqueue" in form:
-                return enqueue(store, form, caller)
+            for call, request in calls.items():
+                if request:
+                    answer_call(store, call, {**request, "task": task["id"]}, caller)
     except ApiError as error:
         return {"template": "edit.html", **_filled(store, task, False, form, str(error))}
-    return {"redirect": views.page_path(task), "said": "Saved."}
+    return {"redirect": views.page_path(task), "said": "Enqueued." if enqueue else "Saved."}
 
 
-def _save(store: Store, task: Document, edits: Edits, caller: Caller) -> None:
-    held = task["hyperparams"]
-    fields: Document = {name: text for (section, name), text in edits.typed.items() if not section}
-    if "tags" in fields:
-        known = {_shown(tag): tag for tag in task["tags"]}
-        fields["tags"] = [known.get(tag, tag) for tag in fields["tags"].split("\n") if tag.strip()]
-    items = {
-        place: {**held.get(place[0], {}).get(place[1], {}), "value": text}
-        for place, text in edits.typed.items()
-        if place[0]
-    }
-    for section, name, value in edits.new:
-        if name in held.get(section, {}) or (section, name) in items:
-            raise validation_error(f"{section} has a parameter {name} already")
-        items[section, name] = {"value": value}
-    given = [{**item, "section": section, "name": name} for (section, name), item in items.items()]
-    # Without a name, the call would delete the whole section.
-    removed = [{"section": section, "name": name} for section, name in edits.removed if section and name]
-    for call, request in (
-        ("tasks.edit", fields),
-        ("tasks.edit_hyper_params", {"hyperparams": given} if given else {}),
-        ("tasks.delete_hyper_params", {"hyperparams": removed} if removed else {}),
-    ):
-        if request:
-            answer_call(store, call, {**request, "task": task["id"]}, caller)
-
-
-ACTS = {"clone": clone, "dequeue": dequeue, "edit": edit, "enqueue": enqueue, "start-run": start_run}
+ACTS = {"task-clone": clone, "edit": edit, "start-run": start_run}

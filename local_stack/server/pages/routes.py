@@ -94,8 +94,6 @@ DATA: list[tuple[str, Page]] = [
     ("/go/{id:path}", tasks.go),
     ("/pages/panel/{number}", panels.panel_data),
 ]
-
-
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,
 # with what is `said` there; or it has a `template`, which asks once more.
 ACTS: dict[str, Act] = {
@@ -154,7 +152,7 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
         act = ACTS.get(request.path_params["name"])
         if act is None:
             raise ApiError(404, 0, f"No form does {request.path_params['name']!r}.")
-        found = act(store, form, visitor.caller)
+        found = act(store, form, visitor)
     except PageForbidden as error:
         return forbidden_page(request, error)
     except ApiError as error:
@@ -162,9 +160,8 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
     if "template" in found:  # it asks before it acts
         return _html(request, found.pop("template"), {**found, "path_of": partial(path_of, store)})
     answer = RedirectResponse(found["redirect"], status_code=303, headers={**HEADERS, **NO_STORE})
-    if said := found.get("said"):
-        text = quote(said[:300], errors="replace")  # browsers keep no cookie of more than 4 kB
-        answer.set_cookie(_said_name(request), text, max_age=60, httponly=True, samesite="strict")
+    if said := quote(found.get("said", "")):
+        answer.set_cookie(_said_name(request), said, max_age=60, httponly=True, samesite="strict")
     return answer
 
 
@@ -202,8 +199,8 @@ def _html(request: Request, template: str, context: dict[str, Any], status: int 
         "files": _page_request(request)["files"],
         "path": request.url.path,
         "query": request.query_params,
-        "key": visitor.key if visitor else "",
-        "session": visitor and visitor.caller,
+        "key": visitor.form_key if visitor else "",
+        "session": visitor,
         "said": unquote(request.cookies.get(_said_name(request), "")) if visitor else "",
     }
     headers = CHART_HEADERS if context.get("charts") else HEADERS

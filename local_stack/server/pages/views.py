@@ -10,9 +10,9 @@ from ..documents import stored_json as stored_json
 from ..errors import ApiError
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
+from ..queues.state import is_watched
 from ..store import Store
 from ..tasks.state import ENDED
-from .queue_choice import queue_choices, waits_in
 from .rendering import moment
 
 SUMMARY = "Summary"  # the metric that the SDK gives all single values
@@ -96,6 +96,8 @@ def seconds_run(task: Document) -> float | None:
 
 def heading(store: Store, task: Document) -> Document:
     """Return what every page of a task begins with."""
+    queue = store.get("queue", task["execution"].get("queue"))
+    waits_unheard = queue and task["status"] == "queued" and not is_watched(store, queue["id"])
     return {
         "task": task,
         "task_path": task_path(task),
@@ -103,8 +105,7 @@ def heading(store: Store, task: Document) -> Document:
         "seconds": seconds_run(task),
         "live": is_live(task),
         "new_run_path": f"{page_path(task)}/new-run" if is_pipeline(task) else None,
-        "queues": queue_choices(store, task) if task["status"] == "created" else [],
-        "waits_in": waits_in(store, task),
+        "unheard_queue": queue if waits_unheard else None,
     }
 
 
