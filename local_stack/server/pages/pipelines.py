@@ -98,20 +98,6 @@ def _executed(
     return status if status in known else "pending", None, None
 
 
-def runs_that_reuse(store: Store, task: Document) -> list[Document]:
-    """Return links to the pipeline runs that took this task in place of running a step, newest first."""
-    runs = (
-        run
-        for run in reversed(store.all("task"))
-        if views.is_pipeline(run) and task["id"] in (run["configuration"].get(SECTION) or {}).get("value", "")
-    )
-    return [
-        views.link_to(run)
-        for run in runs
-        if any(step["reused"] and step["task"] is task for step in steps_of(store, run))
-    ]
-
-
 def _opened(store: Store, step: Document) -> Document:
     """Return a step with what the page shows beside the graph: of its parameters, those that were given."""
     task = step["task"]

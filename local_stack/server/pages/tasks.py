@@ -3,13 +3,11 @@
 from collections.abc import Callable
 
 from ..documents import Document
-from ..errors import ApiError
 from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
 from . import views
 from .charts import plot_names
 from .lineage import lineage
-from .pipelines import runs_that_reuse
 from .rendering import picture, safe_link
 
 MOST_CHILDREN = 200
@@ -71,19 +69,11 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
             for child in children[:MOST_CHILDREN]
         ],
         "more_children": len(children) - MOST_CHILDREN,
-        "reused_by": runs_that_reuse(store, task),
         "queue": queue and {"name": queue["name"], "path": views.path_of(store, queue["id"])},
         "values": views.last_values(task),
         "drawing": lineage(store, task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),
     }
-
-
-def go(store: Store, request: Document) -> Document:
-    """Lead to the page of whatever has the id."""
-    if path := views.path_of(store, request["id"]):
-        return {"redirect": path}
-    raise ApiError(404, 0, f"Nothing here has the id {request['id']}.")
 
 
 def _scalars(store: Store, task: Document, request: Document) -> Document:
