@@ -69,7 +69,7 @@ def _backwards(store: Store, task_id: str, place: str | None = None) -> Iterator
 def _find(lines: Iterator[Line], text: str) -> Document:
     """Return those of the lines that have the text, in any case, and the place `before` which to search on.
 
-    They come in pieces: what was found is the second one. Before its `place` are the line and so many `after`.
+    They come in pieces: what was found is the second one. Before its `place` are it and so many `after` it.
     """
     pattern = re.compile(re.escape(text), re.IGNORECASE)
     found: list[Document] = []
