@@ -35,7 +35,7 @@ def console_data(store: Store, request: Document) -> Document:
     if request.get("find"):
         return _find(_backwards(store, task["id"], request.get("before")), request["find"])
     if "after" in request:
-        found |= _lines_since(store, task["id"], _number(request["after"]))
+        found |= _lines_since(store, task["id"], *_numbers(request["after"], 1))
     else:
         read = list(islice(_backwards(store, task["id"], request.get("before")), LINES + 1))
         earlier = read[LINES][0] if len(read) > LINES else None
@@ -57,7 +57,7 @@ def tail(store: Store, task_id: str, count: int) -> list[str]:
 
 def _backwards(store: Store, task_id: str, place: str | None = None) -> Iterator[Line]:
     """Yield the lines before a place, the last one first."""
-    timestamp, seq, taken = _place(place) if place else (2**63 - 1, 2**63 - 1, 0)
+    timestamp, seq, taken = _numbers(place, 3) if place else (2**63 - 1, 2**63 - 1, 0)
     while events := lines_before(store, task_id, (timestamp, seq), EVENTS):
         for timestamp, seq, text in events:
             lines = _split(text)
@@ -121,15 +121,8 @@ def _shortened(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " … (shortened)"
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise validation_error(f"{text!r} is not a place in a console")
-    return int(text)
-
-
-def _place(text: str) -> tuple[int, int, int]:
+def _numbers(text: str, count: int) -> list[int]:
     parts = text.split("_")
-    if len(parts) != 3:
+    if len(parts) != count or not all(part.isdecimal() and len(part) <= 18 for part in parts):
         raise validation_error(f"{text!r} is not a place in a console")
-    timestamp, seq, taken = map(_number, parts)
-    return timestamp, seq, taken
+    return list(map(int, parts))

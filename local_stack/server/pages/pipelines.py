@@ -36,7 +36,12 @@ def pipeline_page(store: Store, request: Document) -> Document:
             for section in views.parameters_of(task)
             if section["name"] not in ("properties", "pipeline")
         ],
-        "models": _models(store, steps),
+        "models": [
+            {**model, "step": step["name"]}
+            for step in steps
+            if step["task"]
+            for model in views.models_of(store, step["task"], "output")
+        ],
         "console": tail(store, task["id"], LAST_LINES),
     }
 
@@ -114,14 +119,3 @@ def _opened(store: Store, step: Document) -> Document:
         "last_values": [(value["name"], text_number(value["value"])) for value in views.last_values(task)],
         "lines": tail(store, task["id"], LAST_LINES),
     }
-
-
-def _models(store: Store, steps: list[Document]) -> list[Document]:
-    """Return the models that the steps made."""
-    made = [
-        (step, store.get("model", item["model"]))
-        for step in steps
-        if step["task"]
-        for item in step["task"]["models"]["output"]
-    ]
-    return [{**views.model_row(store, model), "step": step["name"]} for step, model in made if model]

@@ -43,8 +43,7 @@ def task_page(store: Store, request: Document) -> Document:
     section = section_of(request.get("tail", ""))
     return {
         **views.heading(store, task),
-        "special": views.page_path(task) if views.is_dataset(task) or views.is_pipeline(task) else None,
-        "special_kind": "dataset" if views.is_dataset(task) else "pipeline",
+        "special": path if (path := views.page_path(task)) != views.task_path(task) else None,
         "section": section,
         "charts": section in ("scalars", "plots"),
         "tabs": [
@@ -94,10 +93,8 @@ def _plots(store: Store, task: Document, request: Document) -> Document:
 
 def _samples(store: Store, task: Document, request: Document) -> Document:
     """Return debug samples by iteration, newest first."""
-    place = request.get("from", "")
-    place = place if place.isdecimal() and len(place) < 10 else ""
-    first = int(place or 0)
-    found = events_by_iteration(store, task["id"], IMAGE, [], IMAGE_ITERATIONS, first)
+    page = views.chosen_page(request)
+    found = events_by_iteration(store, task["id"], IMAGE, [], IMAGE_ITERATIONS, page * IMAGE_ITERATIONS)
     return {
         "iterations": [
             {
@@ -107,8 +104,8 @@ def _samples(store: Store, task: Document, request: Document) -> Document:
             }
             for group in found
         ],
-        "newer": str(max(0, first - IMAGE_ITERATIONS)) if first else None,
-        "older": str(first + IMAGE_ITERATIONS) if len(found) == IMAGE_ITERATIONS else None,
+        "newer": page,  # pages count from 1 in addresses
+        "older": page + 2 if len(found) == IMAGE_ITERATIONS else None,
     }
 
 
@@ -121,11 +118,8 @@ def _image(event: Document, files: str) -> Document:
 
 
 def _artifacts(store: Store, task: Document, request: Document) -> Document:
-    found = {}
-    for kind in ("input", "output"):
-        held = [(item["name"], store.get("model", item["model"])) for item in task["models"][kind]]
-        found[kind] = [{**views.model_row(store, model), "as": name} for name, model in held if model]
-    return {"artifacts": views.artifacts_of(task), "models": found}
+    models = {kind: views.models_of(store, task, kind) for kind in ("input", "output")}
+    return {"artifacts": views.artifacts_of(task), "models": models}
 
 
 def _configuration(store: Store, task: Document, request: Document) -> Document:
