@@ -127,12 +127,13 @@ async function show(place, found, title) {
 // Bring the chart up to date. If that fails, the old drawing stays, and the next round tries again.
 async function draw(chart) {
   const wanted = JSON.stringify(look());
+  const axis = look().x ? `&x=${look().x}` : "";
   const place = chart.querySelector(".drawing");
   const known = chart.dataset.version;
   let found = chart.dataset.figure && JSON.parse(chart.dataset.figure);
   try {
     const query = known === undefined ? "" : `&known=${encodeURIComponent(known)}`;
-    found ??= await (await get(`${chart.dataset.source}${query}&x=${look().x}`)).json();
+    found ??= await (await get(chart.dataset.source + query + axis)).json();
   } catch (error) {
     if (known === undefined || error instanceof Gone) await show(place, { problem: error.message });
     chart.toggleAttribute("data-drawn", error instanceof Gone);
