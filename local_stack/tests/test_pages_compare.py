@@ -88,9 +88,9 @@ def single(task: str, name: str, value: float) -> dict:
     ("given", "said"),
     [
         ([], "Choose two to ten tasks"),
-        (["", " "], "Choose two to ten tasks"),
+        ([""], "Choose two to ten tasks"),
         (["{0}"], "So far only chosen 0 draft was chosen. Choose two to ten tasks"),
-        (["{0}", "{0}"], "chosen 0 was chosen twice. It is shown once. So far only"),
+        (["{0}", "{0}"], "So far only chosen 0 draft was chosen."),
         (
             ["{0}", "gone"],
             "There is no task gone. It may have been deleted, or it is on another server. So far",
@@ -107,7 +107,7 @@ def test_a_choice_of_less_than_two_tasks_is_answered_by_what_to_do(api, browser,
 def test_of_more_than_ten_tasks_the_first_are_compared_and_one_that_is_removed_makes_room(api, browser):
     ids = [api.new("task", name=f"chosen {i}") for i in range(11)]
     page = page_of(browser, *ids)
-    assert "11 tasks were chosen. The first 10 are compared: remove some of them." in text_of(page)
+    assert "11 tasks were chosen. The first 10 are compared: remove some." in text_of(page)
     assert [text.split()[2] for text in heads_of(page)] == list("0123456789")
     fewer = page_of(browser, *query_of(page, "Remove 3 chosen 2"))
     assert [text.split()[2] for text in heads_of(fewer)] == [*"013456789", "10"]
@@ -124,15 +124,6 @@ def test_the_columns_are_in_the_order_of_the_address_and_lead_to_the_tasks(brows
     page = page_of(browser, *reversed(pair))
     assert heads_of(page) == ["1 second draft Remove", "2 first draft Remove"]
     assert re.findall(r'href="/projects/\*/tasks/(\w+)"', page) == [*reversed(pair)]
-
-
-def test_one_may_be_added_by_its_id_or_the_address_of_its_page(api, browser, pair):
-    third = api.new("task", name="third")
-    pages = (f"/projects/*/tasks/{third}/output/log", f"/datasets/simple/*/experiments/{third}?a=b")
-    for text in (third, f" {third}\n", *(f"http://127.0.0.1:8008{page}" for page in pages)):
-        assert heads_of(page_of(browser, *pair, text))[2] == "3 third draft Remove"
-    hidden = re.findall('type="hidden" name="id" value="(.*?)"', page_of(browser, *pair))
-    assert hidden == pair  # the form that adds one keeps the others
 
 
 # Tables
@@ -168,7 +159,7 @@ def test_facts_and_the_origin_of_the_code_are_compared_like_parameters(api, brow
         ("val_RMSE", (2, 1), ["2", "1 lowest"]),
         ("sentiment", (2, 1), ["2 highest", "1"]),
         ("training time", (2, 1), ["2", "1 lowest"]),
-        ("PR-AUC", (0.12345678, 0.12345679), ["0.12345678", "0.12345679 highest"]),
+        ("PR-AUC", (0.12345, 0.123456), ["0.12345", "0.12346 highest"]),
         ("only one has", (1, None), ["1", "–"]),
         ("threshold", (0.5, 0.5), None),
     ],
@@ -319,8 +310,6 @@ def test_a_long_difference_is_cut_and_says_so(api, browser):
     texts = ["x" * views.MOST_TEXT + letter for letter in "ab"]
     first, second = (api.new("task", configuration={"c": {"value": text}}) for text in texts)
     assert "It differs, but not in its first 200000 characters." in page_of(browser, first, second)
-    third = api.new("task")
-    assert "-" + "x" * (compare.LONGEST_LINE - 1) + " …" in page_of(browser, first, third)
 
 
 def test_texts_that_would_take_long_to_compare_are_not(api, browser, monkeypatch):

@@ -49,8 +49,7 @@ def test_ten_tasks_are_readable_by_everybody_in_windows_of_any_size(window, runs
     expect(page.locator(".chart")).to_have_attribute("data-drawn", "")
     assert page.locator("img[src=x], [onerror], main script").count() == 0
     assert HOSTILE in page.locator("#parameters").inner_text()
-    for details in page.locator("details:not([open]) > summary").all():
-        details.click()
+    page.locator("details").evaluate_all("all => all.forEach((details) => { details.open = true; })")
     assert window.flaws() == []
 
 
@@ -94,17 +93,13 @@ def test_a_curve_grows_while_one_of_the_tasks_runs(window, stack_api):
     assert page.locator("#tasks").get_by_text("completed").count() == 2
 
 
-def test_tasks_are_removed_and_added_and_rows_unfolded_by_the_keyboard(window, runs):
+def test_tasks_are_removed_and_rows_unfolded_by_the_keyboard(window, runs):
     page = window.open(address(runs[:3]))
     page.get_by_role("link", name="Remove 2").focus()
     page.keyboard.press("Enter")
     heads = page.locator("#tasks thead th")
     expect(heads).to_have_count(2)
     assert [text.split()[2] for text in heads.all_inner_texts()] == ["1", "3"]
-    page.get_by_label("Id or address of a task").focus()
-    page.keyboard.insert_text(f"{window.url}/projects/*/tasks/{runs[3]}/scalars")
-    page.keyboard.press("Enter")
-    expect(heads).to_have_count(3)
     folded = page.locator("#parameters details")
     folded.locator("summary").focus()
     page.keyboard.press("Enter")

@@ -324,7 +324,7 @@ def test_lines_are_as_a_terminal_would_leave_them():
 def test_an_invalid_place_is_refused_in_the_console_and_is_the_newest_among_samples(browser, task, query):
     assert browser.get(f"/pages/log/{task}", params=query).status_code == 400
     (place,) = query.values()
-    samples = browser.get(f"/projects/*/tasks/{task}/samples", params={"from": place})
+    samples = browser.get(f"/projects/*/tasks/{task}/samples", params={"page": place})
     assert "No debug samples" in text_of(samples)
 
 

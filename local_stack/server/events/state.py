@@ -332,16 +332,6 @@ def lines_before(
     return [(timestamp, seq, _text(body)) for timestamp, seq, body in rows]
 
 
-def lines_from(store: Store, task_id: str, place: tuple[int, int], count: int) -> list[tuple[int, int, str]]:
-    """Return (timestamp, seq, text) of the first log events from a (timestamp, seq) on, oldest first."""
-    rows = store.db.execute(
-        "SELECT timestamp, seq, body FROM events WHERE task = ? AND type = 'log' "
-        "AND (timestamp, seq) >= (?, ?) ORDER BY timestamp, seq LIMIT ?",
-        (task_id, *place, count),
-    )
-    return [(timestamp, seq, _text(body)) for timestamp, seq, body in rows]
-
-
 def lines_since(store: Store, task_id: str, seq: int, count: int) -> list[tuple[int, str]]:
     """Return (seq, text) of the log events that came in after a seq, oldest first.
 

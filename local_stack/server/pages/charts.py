@@ -20,6 +20,7 @@ MOST_MARKERS = 20  # series with so many points also have a marker at each point
 MOST_ABOVE = 10  # names of series stand above a chart, more of them at its side
 MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 500, 100, 500  # of a table in a page
 LARGEST_PLOT = 8 * 2**20  # characters: a browser would need seconds to draw more
+UNITS = (("hours", 3600), ("minutes", 60))
 AXIS = re.compile(r"[xy]axis\d*")
 # The HTML that plotly understands in texts.
 MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\s*/?>", re.IGNORECASE)
@@ -27,46 +28,55 @@ MARKUP = re.compile(r"</?(?:a|b|i|em|strong|sub|sup|span|s|u)(?:\s[^<>]*)?>|<br\
 
 def scalars_data(store: Store, request: Document) -> Document:
     """Return a figure of one metric with a line for each of its variants."""
-    task = found_task(store, request)
-    metric, axis = request.get("metric", ""), axis_of(request)
-    version = version_of(task, metric, axis)
+    return scalar_figure(store, request, [(found_task(store, request), {})])
+
+
+def scalar_figure(store: Store, request: Document, tasks: list[tuple[Document, Document]]) -> Document:
+    """Return a figure of a metric, or of one variant of it, in tasks, each with a style of its lines."""
+    metric, variant = request.get("metric", ""), request.get("variant")
+    axis = "timestamp" if request.get("x") == "time" else "iter"
+    counts = [
+        last["count"]
+        for task, _ in tasks
+        for last in last_reports(task)
+        if last["metric"] == metric and variant in (None, last["variant"])
+    ]
+    # It changes with every report of the metric, and needs none of the many points.
+    version = f"{sum(counts)} over {axis} since {[task.get('started') for task, _ in tasks]}"
     if request.get("known") == version:
         return {"version": version}
-    count = len([last for last in last_reports(task) if last["metric"] == metric])
-    samples = max(LEAST_SAMPLES, min(SAMPLES, MOST_POINTS // max(1, count)))
-    found = scalar_series(store, task["id"], [{"metric": metric}], axis, samples).get(metric, {})
-    return {"version": version, **scalar_figure([(task, series) for series in found.values()])}
-
-
-def axis_of(request: Document) -> str:
-    """Return what the points of a series are placed by."""
-    return "timestamp" if request.get("x") == "time" else "iter"
-
-
-def version_of(task: Document, metric: str, axis: str) -> str:
-    """Return a text that changes with every report of the metric. It needs none of the many points."""
-    count = sum(last["count"] for last in last_reports(task) if last["metric"] == metric)
-    return f"{count} over {axis} since {task.get('started')}"
-
-
-def scalar_figure(lines: list[tuple[Document, Document]]) -> Document:
-    """Return an answer that draws series, each with its task. Their times count from `starts`."""
+    samples = max(LEAST_SAMPLES, min(SAMPLES, MOST_POINTS // max(1, len(counts))))
+    wanted = {"metric": metric} if variant is None else {"metric": metric, "variants": [variant]}
+    lines = [
+        (task, {**series, **style})
+        for task, style in tasks
+        for series in scalar_series(store, task["id"], [wanted], axis, samples).get(metric, {}).values()
+    ]
+    title = "iteration" if axis == "iter" else _count_from_start(lines)
     traces = [
         {
-            **series,
+            **line,
             "type": "scatter",
-            "mode": "lines+markers" if len(series["x"]) <= MOST_MARKERS else "lines",
+            "mode": "lines+markers" if len(line["x"]) <= MOST_MARKERS else "lines",
         }
-        for _, series in lines
+        for _, line in lines
     ]
-    layout: Document = {"xaxis": {"title": {"text": "iteration"}}, "showlegend": len(traces) > 1}
+    layout: Document = {"xaxis": {"title": {"text": title}}, "showlegend": len(traces) > 1}
     if len(traces) > MOST_ABOVE:
         layout["legend"] = {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"}
-    moments = [moment(task.get("started") or task["created"]) for task, _ in lines]
-    return {
-        "figure": {"data": traces, "layout": layout},
-        "starts": [found.timestamp() * 1000 if found else 0 for found in moments],
-    }
+    return {"version": version, "figure": {"data": traces, "layout": layout}}
+
+
+def _count_from_start(lines: list[tuple[Document, Document]]) -> str:
+    """Let the times of lines count from the start of their tasks, and return the title of their axis."""
+    for task, line in lines:
+        start = moment(task.get("started") or task["created"])
+        line["x"] = [at / 1000 - (start.timestamp() if start else 0) for at in line["x"]]
+    longest = max((at for _, line in lines for at in line["x"]), default=0)
+    unit, length = next(((unit, n) for unit, n in UNITS if longest > 2 * n), ("seconds", 1))
+    for _, line in lines:
+        line["x"] = [at / length for at in line["x"]]
+    return f"{unit} since the start"
 
 
 def plot_data(store: Store, request: Document) -> Document:

@@ -11,16 +11,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..documents import Document
-from ..events.scalars import scalar_series
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..store import Store
 from . import charts, views
-from .rendering import number, text_duration, text_moment
+from .rendering import number, text_duration, text_moment, text_number
 
 MOST_TASKS, MOST_ROWS, MOST_CHARTS = 10, 500, 100
 LEGEND = 100  # characters of all names in the legend of a chart
 # How many texts of the tasks are compared, for how long, and how many lines of each comparison are shown.
-MOST_TEXTS, SECONDS, MOST_LINES, LONGEST_LINE = 60, 1.0, 400, 500
+MOST_TEXTS, SECONDS, MOST_LINES = 60, 1.0, 400
 MOST_WORK = 3 * 10**7  # of difflib in one comparison: two seconds, at worst
 # A task's curves have one of each. Ten tasks have ten pairs.
 COLOURS = ("#3f7ae0", "#e58a1f", "#2f9e63", "#c5453c", "#8a5fd0")
@@ -31,8 +30,6 @@ LOWER = re.compile(
     r"|(?<![a-z])(r?ms[dl]?e|mape?|mae|fpr|fnr|wer|fid|time|runtime|seconds|ms)(?![a-z])",
     re.IGNORECASE,
 )
-ID_IN_ADDRESS = re.compile(r"/(?:tasks|experiments)/([^/?#]+)")
-
 Cells = list[tuple[str | None, str]]  # of a row: what each says, and how it is marked
 
 
@@ -58,24 +55,18 @@ def compare_page(store: Store, request: Document) -> Document:
     }
 
 
-def _chosen(store: Store, given: list[str]) -> tuple[list[Document], list[str]]:
-    """Return the tasks that ids or addresses name, and what there is to say of the others."""
-    chosen: dict[str, Document] = {}
-    notes = []
-    for text in filter(None, map(str.strip, given)):
-        inside = ID_IN_ADDRESS.search(text)
-        task = store.get("task", key := inside[1] if inside else text)
-        if task is None:
-            notes.append(f"There is no task {key}. It may have been deleted, or it is on another server.")
-        elif task["id"] in chosen:
-            notes.append(f"{task['name']} was chosen twice. It is shown once.")
-        else:
-            chosen[task["id"]] = task
-    if len(chosen) > MOST_TASKS:
-        notes.append(
-            f"{len(chosen)} tasks were chosen. The first {MOST_TASKS} are compared: remove some of them."
-        )
-    return list(chosen.values()), notes[-MOST_TASKS:]
+def _chosen(store: Store, ids: list[str]) -> tuple[list[Document], list[str]]:
+    """Return the tasks that have these ids, and what there is to say of the others."""
+    found = {key: store.get("task", key) for key in ids if key}
+    tasks = [task for task in found.values() if task]
+    notes = [
+        f"There is no task {key}. It may have been deleted, or it is on another server."
+        for key, task in found.items()
+        if task is None
+    ]
+    if len(tasks) > MOST_TASKS:
+        notes.append(f"{len(tasks)} tasks were chosen. The first {MOST_TASKS} are compared: remove some.")
+    return tasks, notes[-MOST_TASKS:]
 
 
 def _facts(store: Store, task: Document) -> dict[str, str]:
@@ -127,20 +118,19 @@ def _unlike_first(name: str, cells: list[Any]) -> Cells:
 
 def _best(name: str, cells: list[Any]) -> Cells:
     """Mark the lowest of losses, errors and times, and the highest of all other values."""
-    numbers = [value for value in cells if value is not None]
-    for digits in (5, 8, 17):  # as many as tell them apart
-        texts = {value: f"{value:.{digits}g}" for value in numbers}
-        if len(set(texts.values())) == len(texts):
-            break
+    numbers = {value for value in cells if value is not None}
     word, choose = ("lowest", min) if LOWER.search(name) else ("highest", max)
-    best = choose(numbers) if len(set(numbers)) > 1 else None
-    return [(texts.get(value), "" if value is None or value != best else word) for value in cells]
+    best = choose(numbers) if len(numbers) > 1 else None
+    return [
+        (None, "") if value is None else (text_number(value), word if value == best else "")
+        for value in cells
+    ]
 
 
 def _curves(tasks: list[Document]) -> Document:
     """Return the charts of the scalars that at least two of the tasks have, those of the machine last."""
     having = Counter(
-        (last["metric"], last["variant"])
+        (last["metric"], last["variant"], views.value_name(last))
         for task in tasks
         for last in views.last_reports(task)
         if last["iteration"] != SINGLE_VALUE_ITERATION
@@ -148,11 +138,10 @@ def _curves(tasks: list[Document]) -> Document:
     shared = [name for name, count in having.items() if count > 1]
     shared.sort(key=lambda name: name[0].startswith(MONITOR_PREFIX))
     ids = [("id", task["id"]) for task in tasks]
-    curves = []
-    for metric, variant in shared[:MOST_CHARTS]:
-        title = metric if variant in (metric, "") else f"{metric} / {variant}"
-        query = urlencode([("metric", metric), ("variant", variant), *ids])
-        curves.append((title, f"/pages/overlay?{query}"))
+    curves = [
+        (title, f"/pages/overlay?{urlencode([('metric', metric), ('variant', variant), *ids])}")
+        for metric, variant, title in shared[:MOST_CHARTS]
+    ]
     return {"curves": curves, "curves_left_out": len(having) - len(curves)}
 
 
@@ -163,22 +152,14 @@ def _line(place: int) -> Document:
 
 def overlay_data(store: Store, request: Document) -> Document:
     """Return a figure of one variant of a metric with a line for each of the tasks."""
-    metric, variant = request.get("metric", ""), request.get("variant", "")
     ids = request["query"].getlist("id")[:MOST_TASKS]
     tasks = [(place, task) for place, key in enumerate(ids) if (task := store.get("task", key))]
-    axis = charts.axis_of(request)
-    version = ", ".join(charts.version_of(task, metric, axis) for _, task in tasks)
-    if request.get("known") == version:
-        return {"version": version}
-    wanted = [{"metric": metric, "variants": [variant]}]
     length = LEGEND // max(1, len(tasks))
-    found = [
-        (task, {**series, "name": f"{place + 1} {task['name'][:length]}", "line": _line(place)})
+    styled = [
+        (task, {"name": f"{place + 1} {task['name'][:length]}", "line": _line(place)})
         for place, task in tasks
-        for variants in scalar_series(store, task["id"], wanted, axis, charts.SAMPLES).values()
-        for series in variants.values()
     ]
-    return {"version": version, **charts.scalar_figure(found)}
+    return charts.scalar_figure(store, request, styled)
 
 
 def _texts(columns: list[dict[str, str]]) -> Document:
@@ -210,5 +191,4 @@ def _changes(first: str, other: str, end: float) -> Document:
     lines = list(unified_diff(a, b, lineterm=""))[2:]
     if not lines:
         return {"problem": f"It differs, but not in its first {views.MOST_TEXT} characters."}
-    shown = [line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …" for line in lines[:MOST_LINES]]
-    return {"lines": shown, "left_out": len(lines) - len(shown)}
+    return {"lines": lines[:MOST_LINES], "left_out": max(0, len(lines) - MOST_LINES)}

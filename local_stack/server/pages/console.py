@@ -1,12 +1,13 @@
 """The console of a task: its last lines first, then others on request, those with a text, and new ones."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
 from ..documents import Document
 from ..errors import validation_error
-from ..events.state import lines_before, lines_from, lines_since, newest_seq
+from ..events.state import lines_before, lines_since, newest_seq
 from ..store import Store
 from .rendering import ID
 from .views import found_task, is_live, path_of
@@ -16,15 +17,16 @@ EVENTS = 50  # read at once: an event holds one line, or all that a program prin
 LONGEST_LINE = 5000  # characters
 MOST_FOUND, MOST_SEARCHED = 100, 1_000_000  # lines and characters of one answer to a search: some 50 ms
 AROUND = 120  # characters before and after what was found
+LINES_AFTER = 200  # that are shown after a line that was found
 # What a terminal takes for colours and movements of the cursor.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 # "timestamp_seq_n": before that event, less the last n lines of the event before it.
-Line = tuple[str, str]  # the place before it, and its text
+Line = tuple[str, str]  # the place after it, and its text
 
 
 def console_data(store: Store, request: Document) -> Document:
-    """Return the last lines, or those `before` or `from` a place, or those that came in `after` a seq.
+    """Return the last lines, or those `before` a place, or those that came in `after` a seq.
 
     With a text to `find`, return where it is, from the end or from `before` a place backwards.
     """
@@ -33,69 +35,55 @@ def console_data(store: Store, request: Document) -> Document:
     if request.get("find"):
         return _find(_backwards(store, task["id"], request.get("before")), request["find"])
     if "after" in request:
-        found |= _lines_since(store, task["id"], _number(request["after"]))
-    elif "from" in request:
-        read = list(islice(_forwards(store, task["id"], request["from"]), LINES + 1))
-        found |= {"lines": _shown(read), "next": read[LINES][0] if len(read) > LINES else None}
+        found |= _lines_since(store, task["id"], *_numbers(request["after"], 1))
     else:
         read = list(islice(_backwards(store, task["id"], request.get("before")), LINES + 1))
-        earlier = read[LINES - 1][0] if len(read) > LINES else None
-        found |= {"lines": _shown(read)[::-1], "before": earlier}
+        earlier = read[LINES][0] if len(read) > LINES else None
+        found |= {"lines": _oldest_first(read[:LINES]), "before": earlier}
     # Which run this is: a reset deletes the lines of earlier runs.
     found |= {"live": is_live(task), "run": task.get("started", "")}
     ids = set(ID.findall("\n".join(found["lines"])))
     return {**found, "ids": {key: path for key in ids if (path := path_of(store, key))}}
 
 
-def _shown(lines: list[Line]) -> list[str]:
-    return [_shortened(text) for _, text in lines[:LINES]]
+def _oldest_first(lines: list[Line]) -> list[str]:
+    return [_shortened(text) for _, text in reversed(lines)]
 
 
 def tail(store: Store, task_id: str, count: int) -> list[str]:
     """Return the last lines of the console, at most `count`."""
-    return _shown(list(islice(_backwards(store, task_id), count)))[::-1]
+    return _oldest_first(list(islice(_backwards(store, task_id), count)))
 
 
 def _backwards(store: Store, task_id: str, place: str | None = None) -> Iterator[Line]:
     """Yield the lines before a place, the last one first."""
-    timestamp, seq, taken = _place(place) if place else (2**63 - 1, 2**63 - 1, 0)
+    timestamp, seq, taken = _numbers(place, 3) if place else (2**63 - 1, 2**63 - 1, 0)
     while events := lines_before(store, task_id, (timestamp, seq), EVENTS):
         for timestamp, seq, text in events:
             lines = _split(text)
-            for n in range(taken + 1, len(lines) + 1):
-                yield f"{timestamp}_{seq + 1}_{n}", lines[-n]
+            for n in range(taken, len(lines)):
+                yield f"{timestamp}_{seq + 1}_{n}", lines[-1 - n]
             taken = 0
-
-
-def _forwards(store: Store, task_id: str, place: str) -> Iterator[Line]:
-    """Yield the lines after a place."""
-    timestamp, seq, left = _place(place)
-    events = lines_before(store, task_id, (timestamp, seq), 1) if left else []
-    while events := events + lines_from(store, task_id, (timestamp, seq), EVENTS):
-        for timestamp, number, text in events:
-            lines, seq = _split(text), number + 1
-            for n in range(min(left or len(lines), len(lines)), 0, -1):
-                yield f"{timestamp}_{seq}_{n}", lines[-n]
-            left = 0
-        events = []
 
 
 def _find(lines: Iterator[Line], text: str) -> Document:
     """Return those of the lines that have the text, in any case, and the place `before` which to search on.
 
-    They come in pieces: what was found is the second one.
+    They come in pieces: what was found is the second one. Before its `place` are it and so many `after` it.
     """
     pattern = re.compile(re.escape(text), re.IGNORECASE)
     found: list[Document] = []
     searched = 0
+    places: deque[str] = deque(maxlen=LINES_AFTER + 1)
     for place, line in lines:
+        if len(found) == MOST_FOUND or searched > MOST_SEARCHED:
+            return {"found": found, "before": place}
+        places.append(place)
         if match := pattern.search(line):
             start, end = match.start(), min(match.end(), match.start() + AROUND)
             pieces = (line[max(0, start - AROUND) : start], line[start:end], line[end : end + AROUND])
-            found.append({"place": place, "pieces": pieces})
+            found.append({"place": places[0], "after": len(places) - 1, "pieces": pieces})
         searched += len(line) + 1
-        if len(found) == MOST_FOUND or searched > MOST_SEARCHED:
-            return {"found": found, "before": place}
     return {"found": found, "before": None}
 
 
@@ -133,15 +121,8 @@ def _shortened(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " … (shortened)"
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise validation_error(f"{text!r} is not a place in a console")
-    return int(text)
-
-
-def _place(text: str) -> tuple[int, int, int]:
+def _numbers(text: str, count: int) -> list[int]:
     parts = text.split("_")
-    if len(parts) != 3:
+    if len(parts) != count or not all(part.isdecimal() and len(part) <= 18 for part in parts):
         raise validation_error(f"{text!r} is not a place in a console")
-    timestamp, seq, taken = map(_number, parts)
-    return timestamp, seq, taken
+    return list(map(int, parts))

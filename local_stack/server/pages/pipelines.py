@@ -36,7 +36,12 @@ def pipeline_page(store: Store, request: Document) -> Document:
             for section in views.parameters_of(task)
             if section["name"] not in ("properties", "pipeline")
         ],
-        "models": _models(store, steps),
+        "models": [
+            {**model, "step": step["name"]}
+            for step in steps
+            if step["task"]
+            for model in views.models_of(store, step["task"], "output")
+        ],
         "console": tail(store, task["id"], LAST_LINES),
     }
 
@@ -98,20 +103,6 @@ def _executed(
     return status if status in known else "pending", None, None
 
 
-def runs_that_reuse(store: Store, task: Document) -> list[Document]:
-    """Return links to the pipeline runs that took this task in place of running a step, newest first."""
-    runs = (
-        run
-        for run in reversed(store.all("task"))
-        if views.is_pipeline(run) and task["id"] in (run["configuration"].get(SECTION) or {}).get("value", "")
-    )
-    return [
-        views.link_to(run)
-        for run in runs
-        if any(step["reused"] and step["task"] is task for step in steps_of(store, run))
-    ]
-
-
 def _opened(store: Store, step: Document) -> Document:
     """Return a step with what the page shows beside the graph: of its parameters, those that were given."""
     task = step["task"]
@@ -128,14 +119,3 @@ def _opened(store: Store, step: Document) -> Document:
         "last_values": [(value["name"], text_number(value["value"])) for value in views.last_values(task)],
         "lines": tail(store, task["id"], LAST_LINES),
     }
-
-
-def _models(store: Store, steps: list[Document]) -> list[Document]:
-    """Return the models that the steps made."""
-    made = [
-        (step, store.get("model", item["model"]))
-        for step in steps
-        if step["task"]
-        for item in step["task"]["models"]["output"]
-    ]
-    return [{**views.model_row(store, model), "step": step["name"]} for step, model in made if model]

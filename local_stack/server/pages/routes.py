@@ -91,7 +91,6 @@ DATA: list[tuple[str, Page]] = [
     ("/pages/scalars/{task}", charts.scalars_data),
     ("/pages/plot/{task}", charts.plot_data),
     ("/pages/overlay", compare.overlay_data),
-    ("/go/{id:path}", tasks.go),
     ("/pages/panel/{number}", panels.panel_data),
 ]
 # What the forms of the pages do, each at /pages/act/<name>. The answer has a `redirect`, the page to open,

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 
 from ..documents import Document
-from ..errors import ApiError
 from ..events.state import IMAGE, MONITOR_PREFIX, events_by_iteration
 from ..store import Store
 from . import views
 from .charts import plot_names
 from .lineage import lineage
-from .pipelines import runs_that_reuse
 from .rendering import picture, safe_link
 
 MOST_CHILDREN = 200
@@ -45,8 +43,7 @@ def task_page(store: Store, request: Document) -> Document:
     section = section_of(request.get("tail", ""))
     return {
         **views.heading(store, task),
-        "special": views.page_path(task) if views.is_dataset(task) or views.is_pipeline(task) else None,
-        "special_kind": "dataset" if views.is_dataset(task) else "pipeline",
+        "special": path if (path := views.page_path(task)) != views.task_path(task) else None,
         "section": section,
         "charts": section in ("scalars", "plots"),
         "tabs": [
@@ -71,19 +68,11 @@ def _overview(store: Store, task: Document, request: Document) -> Document:
             for child in children[:MOST_CHILDREN]
         ],
         "more_children": len(children) - MOST_CHILDREN,
-        "reused_by": runs_that_reuse(store, task),
         "queue": queue and {"name": queue["name"], "path": views.path_of(store, queue["id"])},
         "values": views.last_values(task),
         "drawing": lineage(store, task),
         "runtime": sorted((key, str(value)) for key, value in task["runtime"].items()),
     }
-
-
-def go(store: Store, request: Document) -> Document:
-    """Lead to the page of whatever has the id."""
-    if path := views.path_of(store, request["id"]):
-        return {"redirect": path}
-    raise ApiError(404, 0, f"Nothing here has the id {request['id']}.")
 
 
 def _scalars(store: Store, task: Document, request: Document) -> Document:
@@ -104,10 +93,8 @@ def _plots(store: Store, task: Document, request: Document) -> Document:
 
 def _samples(store: Store, task: Document, request: Document) -> Document:
     """Return debug samples by iteration, newest first."""
-    place = request.get("from", "")
-    place = place if place.isdecimal() and len(place) < 10 else ""
-    first = int(place or 0)
-    found = events_by_iteration(store, task["id"], IMAGE, [], IMAGE_ITERATIONS, first)
+    page = views.chosen_page(request)
+    found = events_by_iteration(store, task["id"], IMAGE, [], IMAGE_ITERATIONS, page * IMAGE_ITERATIONS)
     return {
         "iterations": [
             {
@@ -117,8 +104,8 @@ def _samples(store: Store, task: Document, request: Document) -> Document:
             }
             for group in found
         ],
-        "newer": str(max(0, first - IMAGE_ITERATIONS)) if first else None,
-        "older": str(first + IMAGE_ITERATIONS) if len(found) == IMAGE_ITERATIONS else None,
+        "newer": page,  # pages count from 1 in addresses
+        "older": page + 2 if len(found) == IMAGE_ITERATIONS else None,
     }
 
 
@@ -131,11 +118,8 @@ def _image(event: Document, files: str) -> Document:
 
 
 def _artifacts(store: Store, task: Document, request: Document) -> Document:
-    found = {}
-    for kind in ("input", "output"):
-        held = [(item["name"], store.get("model", item["model"])) for item in task["models"][kind]]
-        found[kind] = [{**views.model_row(store, model), "as": name} for name, model in held if model]
-    return {"artifacts": views.artifacts_of(task), "models": found}
+    models = {kind: views.models_of(store, task, kind) for kind in ("input", "output")}
+    return {"artifacts": views.artifacts_of(task), "models": models}
 
 
 def _configuration(store: Store, task: Document, request: Document) -> Document:

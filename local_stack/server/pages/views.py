@@ -181,6 +181,12 @@ def model_row(store: Store, model: Document) -> Document:
     }
 
 
+def models_of(store: Store, task: Document, kind: str) -> list[Document]:
+    """Return the models that a task took in or made: its "input" or "output"."""
+    models = (store.get("model", item["model"]) for item in task["models"][kind])
+    return [model_row(store, model) for model in models if model]
+
+
 def found_task(store: Store, request: Mapping[str, Any]) -> Document:
     task = store.get("task", request.get("task"))
     if task is None:

@@ -43,7 +43,7 @@ function styled(layout, margin) {
 // How the tools of the page say that scalars shall be drawn.
 function look() {
   const { smooth, log, x } = Object.fromEntries(new FormData(document.querySelector("form.tools") ?? undefined));
-  return { smooth: Number(smooth) || 0, log: Boolean(log), x: x ?? "iteration" };
+  return { smooth: Number(smooth), log: Boolean(log), x: x ?? "" };
 }
 
 // Return the exponential moving averages, each over the values so far. Gaps stay gaps.
@@ -56,26 +56,11 @@ function smoothed(values, weight) {
   });
 }
 
-// Return how times are drawn: as the reader's own, or since the start of each line.
-function timed(figure, starts, x) {
-  if (x === "iteration") return figure;
-  const zone = (at) => 60000 * new Date(at).getTimezoneOffset();
-  const times = figure.data.map((trace, i) => trace.x.map((at) => at - (x === "time" ? zone(at) : starts[i])));
-  const longest = times.flat().reduce((most, time) => Math.max(most, time), 0);
-  const [unit, length] = [["hours", 3.6e6], ["minutes", 6e4]].find((one) => longest > 2 * one[1]) ?? ["seconds", 1000];
-  const [title, type, scale] = x === "time" ? ["time", "date", 1] : [`${unit} since the start`, "linear", length];
-  const data = figure.data.map((trace, i) => ({ ...trace, x: times[i].map((time) => time / scale) }));
-  return { data, layout: { ...figure.layout, xaxis: { title: { text: title }, type } } };
-}
-
 // Return the figure of scalars with smooth lines before faint original ones, and a logarithmic axis.
-function tooled(found, { smooth, log, x }) {
-  const { data, layout } = timed(found.figure, found.starts, x);
-  const values = data.flatMap((trace) => trace.y);
-  const positive = values.filter((value) => value > 0).length;
-  const some = positive ? "logarithmic, without values up to 0" : "not logarithmic: no value is above 0";
-  const title = { text: positive === values.length ? "logarithmic" : some };
-  const yaxis = log ? { title, type: positive ? "log" : "linear" } : { ...layout.yaxis };
+function tooled({ data, layout }, { smooth, log, x }) {
+  const positive = data.some((trace) => trace.y.some((value) => value > 0));
+  const title = { text: positive ? "logarithmic, of values above 0" : "not logarithmic: no value is above 0" };
+  const yaxis = log ? { title, type: positive ? "log" : "linear" } : {};
   const lines = !smooth ? data : data.flatMap((trace, i) => {
     if (trace.y.length < 2) return [trace];
     const line = { color: COLOURS[i % COLOURS.length], ...trace.line };
@@ -115,8 +100,9 @@ async function show(place, found, title) {
   if (found.figure) {
     if (!place.querySelector(".plot-container")) place.replaceChildren();
     place.classList.remove("fits");
+    const shown = look();
     const own = found.margin ? coloured(found.figure) : found.figure;
-    const { data, layout } = found.starts ? tooled(found, look()) : own;
+    const { data, layout } = shown.x ? tooled(own, shown) : own;
     await Plotly.react(place, data, styled(layout, found.margin), CONFIG);
     return;
   }
@@ -141,7 +127,7 @@ async function show(place, found, title) {
 // Bring the chart up to date. If that fails, the old drawing stays, and the next round tries again.
 async function draw(chart) {
   const wanted = JSON.stringify(look());
-  const axis = look().x === "iteration" ? "" : "&x=time";
+  const axis = look().x ? `&x=${look().x}` : "";
   const place = chart.querySelector(".drawing");
   const known = chart.dataset.version;
   let found = chart.dataset.figure && JSON.parse(chart.dataset.figure);
@@ -191,17 +177,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const tools = document.querySelector("form.tools");
   tools?.addEventListener("submit", (event) => event.preventDefault());
   tools?.addEventListener("input", () => {
-    const { smooth, log, x } = look();
-    tools.querySelector("output").textContent = smooth || "none";
-    const address = new URL(location.href); // a link to it shows the same
-    for (const [name, value] of Object.entries({ smooth, log: Number(log), x: x !== "iteration" && x })) {
-      value ? address.searchParams.set(name, value) : address.searchParams.delete(name);
-    }
+    tools.querySelector("output").textContent = look().smooth || "none";
     clearTimeout(repaint);
-    repaint = setTimeout(() => {
-      history.replaceState(null, "", address);
-      visible.forEach(draw);
-    }, REPAINT_MILLISECONDS);
+    repaint = setTimeout(() => visible.forEach(draw), REPAINT_MILLISECONDS);
   });
 
   // The colours of a drawing are fixed when it is made.

@@ -3,7 +3,7 @@
 
 const TAIL_MILLISECONDS = 1000;
 const ASK_AFTER_END = 10; // times: the agent may still report lines of a task that has ended
-const MOST_LINES = 20000; // that stay in the page while it follows a console
+const MOST_PIXELS = 400000; // of lines, some 20,000, that stay in the page while it follows a console
 const MOST_FOUND = 300; // lines, and
 const SEARCH_MILLISECONDS = 20000; // for a search
 
@@ -22,16 +22,14 @@ function batch(lines, ids) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const ids = ["log", "log-state", "earlier", "later", "follow", "search", "found"];
-  const [log, state, earlier, later, follow, search, found] = ids.map((id) => document.getElementById(id));
+  const ids = ["log", "log-state", "earlier", "follow", "search", "found"];
+  const [log, state, earlier, follow, search, found] = ids.map((id) => document.getElementById(id));
   let before = null; // the place of the first line in the page
-  let next = null; // the place after the last one, if the console goes on there
+  let atEnd = true; // whether the page shows the last lines, and not those around one that was found
   let last = 0;
   let run = "";
   let left = ASK_AFTER_END;
-  let view = 0; // changes when other lines are shown
   let searches = 0;
-  let counts = []; // lines of each element in the page
 
   async function ask(query) {
     return (await get(log.dataset.source + query)).json();
@@ -49,65 +47,48 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 
-  function setEnds(first, following) {
-    [before, next] = [first, following];
+  function startAt(place) {
+    before = place;
     earlier.hidden = !before;
-    later.hidden = !next;
-  }
-
-  function append({ lines, ids }) {
-    if (!lines.length) return;
-    log.append(batch(lines, ids));
-    counts.push(lines.length);
-    let total = counts.reduce((sum, count) => sum + count, 0);
-    while (follow.checked && total > MOST_LINES && counts.length > 1) {
-      total -= counts.shift();
-      log.firstChild.remove();
-      setEnds(null, next); // reloading the page brings them back
-    }
-    if (follow.checked) log.scrollTop = log.scrollHeight;
-  }
-
-  function clear() {
-    view += 1;
-    counts = [];
-    log.replaceChildren();
   }
 
   function take(answer) {
     ({ last, run } = answer);
-    append(answer);
-    state.textContent = answer.live ? "New lines appear automatically." : counts.length ? "" : "No lines.";
+    if (answer.lines.length) log.append(batch(answer.lines, answer.ids));
+    while (follow.checked && log.scrollHeight > MOST_PIXELS && log.childElementCount > 1) {
+      log.firstChild.remove();
+      startAt(null); // reloading the page brings them back
+    }
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+    state.textContent = answer.live ? "New lines appear automatically." : log.firstChild ? "" : "No lines.";
   }
 
   async function showEnd() {
     const answer = await ask("");
-    clear();
+    atEnd = true;
+    log.replaceChildren();
     take(answer);
-    setEnds(answer.before, null);
+    startAt(answer.before);
     return answer.live;
   }
 
-  // Show the lines around a place, which is before the line that was found.
-  async function jump(place) {
-    const [above, below] = await Promise.all([ask(`?before=${place}`), ask(`?from=${place}`)]);
-    clear();
-    follow.checked = false;
-    append(above);
-    log.append(made("mark", batch(below.lines.slice(0, 1), below.ids)));
-    counts.push(1);
-    append({ ...below, lines: below.lines.slice(1) });
-    setEnds(above.before, below.next);
-    last = below.last;
-    log.scrollTop = log.querySelector("mark").offsetTop - log.clientHeight / 3;
+  // Show the lines around one that was found.
+  async function jump({ place, after }) {
+    const answer = await ask(`?before=${place}`);
+    follow.checked = atEnd = false;
+    const lines = answer.lines.map((line) => batch([line], answer.ids));
+    const mark = made("mark", lines.at(-1 - after));
+    lines.splice(-1 - after, 1, mark);
+    log.replaceChildren(...lines);
+    startAt(answer.before);
+    log.scrollTop = mark.offsetTop - log.clientHeight / 3;
     log.focus();
   }
 
   async function step() {
-    const shown = view;
-    if (next) return true; // what comes in now would not follow the lines in the page
+    if (!atEnd) return true; // what comes in now would not follow the lines in the page
     const answer = await ask(`?after=${last}`);
-    if (shown !== view) return true;
+    if (!atEnd) return true;
     if (run && answer.run !== run) location.reload(); // the task was reset
     left = answer.live || answer.more ? ASK_AFTER_END : left - 1;
     take(answer);
@@ -118,19 +99,12 @@ document.addEventListener("DOMContentLoaded", () => {
     const answer = await ask(`?before=${before}`);
     const height = log.scrollHeight;
     log.prepend(batch(answer.lines, answer.ids));
-    counts.unshift(answer.lines.length);
     log.scrollTop += log.scrollHeight - height;
     follow.checked = false;
-    setEnds(answer.before, next);
-  });
-  on(later, "click", async () => {
-    const answer = await ask(`?from=${next}`);
-    append(answer);
-    setEnds(before, answer.next);
-    last = answer.last;
+    startAt(answer.before);
   });
   on(follow, "change", async () => {
-    if (follow.checked && next) await showEnd();
+    if (follow.checked && !atEnd) await showEnd();
   });
 
   // The server searches a part of the console for each answer, from the end backwards.
@@ -144,17 +118,16 @@ document.addEventListener("DOMContentLoaded", () => {
       said.textContent = "Searching …";
       const answer = await ask(`?find=${text}&before=${place}`);
       if (mine !== searches) return;
-      for (const { place, pieces } of answer.found) {
-        const button = made("button", pieces[0], made("mark", pieces[1]), pieces[2]);
-        on(button, "click", () => jump(place));
+      for (const line of answer.found) {
+        const [start, text, end] = line.pieces;
+        const button = made("button", start, made("mark", text), end);
+        on(button, "click", () => jump(line));
         found.append(made("li", button));
       }
       place = answer.before;
     }
-    const count = found.childElementCount;
-    const first = ["No line has this text.", "1 line has this text."][count];
     const rest = place === null ? "" : " Earlier lines were not searched.";
-    said.textContent = (first ?? `${count} lines have this text, newest first.`) + rest;
+    said.textContent = `Lines with this text: ${found.childElementCount}.${rest}`;
   }
 
   search.addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-// Updates the page of a task that is still running, and opens what stands beside the rest of a page.
+// Updates the page of a task that is still running.
 "use strict";
 
 const REFRESH_MILLISECONDS = 2000;
@@ -55,10 +55,8 @@ function keep(part, fresh) {
 // Replace the parts of the page that have changed on the server. The server has escaped all names, and
 // scripts in a document that was parsed like this do not run.
 async function refresh() {
-  const address = location.href;
-  const answer = await get(address);
+  const answer = await get(location.href);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (location.href !== address) return; // another step was opened meanwhile
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other) continue;
@@ -103,33 +101,6 @@ function repeat(step, milliseconds, pause = milliseconds) {
   }, pause);
 }
 
-let opened = location.search; // which part of the page stands beside the rest
-
-// Show what the address names beside the rest of the page, without loading the page again.
-async function showBeside() {
-  const was = opened;
-  opened = location.search;
-  if (opened === was) return; // only another place in the page
-  try {
-    await refresh();
-  } catch {
-    location.reload(); // this shows what is wrong
-  }
-  dispatchEvent(new Event("resize")); // charts have more or less room now
-  document.querySelector(".node.current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  const shown = document.querySelector(".beside aside")?.parentElement;
-  (shown ?? document.querySelector(`.node[href^="${CSS.escape(was)}#"]`))?.focus({ preventScroll: true });
-  if (shown?.getBoundingClientRect().top > innerHeight / 2) shown.scrollIntoView(); // it is below, on a phone
-}
-
-function followBeside(event) {
-  const link = event.target.closest('.beside a[href^="?"]');
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-  event.preventDefault();
-  history.pushState(null, "", link.getAttribute("href"));
-  showBeside();
-}
-
 // The box in a table's head chooses all rows, and shows whether all are chosen.
 document.addEventListener("change", (event) => {
   const table = event.target.closest("table");
@@ -141,8 +112,6 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
-  document.addEventListener("click", followBeside);
-  addEventListener("popstate", showBeside);
   for (const node of document.querySelectorAll(".node.current")) {
     const box = node.closest(".graph"); // which may be too narrow to show it at first
     box.scrollLeft = node.getBoundingClientRect().right - box.getBoundingClientRect().right + box.clientWidth / 4;
