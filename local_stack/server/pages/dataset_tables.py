@@ -19,7 +19,7 @@ from .datasets import contents_of, is_table, versions_of
 
 READER = Path(__file__).with_name("table_reader.py")
 SECONDS = 60
-MOST_ANCESTORS, MOST_TABLES, MOST_CHOICES = 200, 5, 200
+MOST_ANCESTORS, MOST_TABLES = 200, 5
 READING = Semaphore(1)  # one at a time: the machine has other things to do
 
 
@@ -29,7 +29,7 @@ def preview_page(store: Store, request: Document) -> Document:
         raise ApiError(404, 0, f"{name} is not a CSV or Parquet file.")
     sides = [_side(store, request, task)]
     return {
-        **views.heading(store, task),
+        "task": task,
         "file": name,
         "dataset": views.link_to(task),
         "later": lambda: {"table": _read(sides, [name])[0]},
@@ -40,12 +40,11 @@ def changes_page(store: Store, request: Document) -> Document:
     """Compare a version with another one: that of the request, or its parent, or the version before."""
     task = _dataset(store, request)
     parents = structure_of(task).get(task["id"], {}).get("parents", [])
-    versions = [other for other in versions_of(store, task) if other is not task]
-    versions.sort(key=lambda other: (other["id"] not in parents, other["created"] > task["created"]))
-    named = request.get("against")
-    other = _dataset(store, {"task": named}) if named else next(iter(versions), None)
-    if other is None:
+    others = [other for other in versions_of(store, task) if other is not task]
+    others.sort(key=lambda other: (other["id"] not in parents, other["created"] > task["created"]))
+    if not (named := request.get("against")) and not others:
         raise ApiError(404, 0, f"Dataset {task['name']} has no other version to compare with.")
+    other = _dataset(store, {"task": named}) if named else others[0]
     sides = [_side(store, request, each) for each in (other, task)]
     titles = [str(each["runtime"].get("version") or each["id"][:8]) for each in (other, task)]
 
@@ -59,9 +58,8 @@ def changes_page(store: Store, request: Document) -> Document:
         return {"changes": files, "tables": tables, "tables_left_out": len(changed) - len(tables)}
 
     return {
-        **views.heading(store, task),
+        "task": task,
         "dataset": views.link_to(task),
-        "versions": versions[:MOST_CHOICES],
         "other": other,
         "other_path": views.page_path(other),
         "charts": True,

@@ -35,7 +35,7 @@ def dataset_page(store: Store, request: Document) -> Document:
         ],
         "parent": views.reference(store, task.get("parent")),
         "versions": [
-            {**views.task_row(store, other), "current": other is task}
+            {**views.task_row(store, other), "id": other["id"], "current": other is task}
             for other in versions_of(store, task)[:MOST_VERSIONS]
         ],
         "drawing": lineage(store, task),

@@ -43,6 +43,8 @@ def _judges(store: Store, model: Document) -> list[Document]:
     drawers = dict.fromkeys(key for user in users for key in (user["id"], user.get("parent")))
     judges = []
     for drawer in (task for key in drawers if key not in keys and (task := store.get("task", key))):
+        if drawer["type"] in ("inference", "service"):
+            continue
         found = plots_that_name(store, drawer["id"], [key[:8] for key in keys])
         if plots := [metric for metric in found if metric not in OWN_PLOTS]:
             judges.append({**link_to(drawer), "plots": plots, "plots_path": f"{task_path(drawer)}/plots"})

@@ -39,21 +39,17 @@ class Unreadable(Exception):
 
 def extract(side: Answer, name: str, target: Path) -> None:
     """Write a file of a dataset from the archive that holds it, which may be a parent's."""
-    if ".." in Path(name).parts:
-        raise Unreadable("Its name leads out of the dataset.")
     try:
         state = json.loads(Path(side["state"]).read_bytes())
         entries = {entry["relative_path"]: entry for entry in state["dataset_file_entries"]}
-        if name not in entries:
-            raise Unreadable("The dataset holds no such file, but perhaps a link to one.")
-        archive = side["archives"].get(entries[name]["parent_dataset_id"], {})[entries[name]["artifact_name"]]
+        archive = side["archives"][entries[name]["parent_dataset_id"]][entries[name]["artifact_name"]]
         with zipfile.ZipFile(archive) as opened, opened.open(name) as source, target.open("wb") as out:
             while chunk := source.read(2**20):
                 if out.tell() + len(chunk) > LARGEST:  # whatever the archive says
                     raise Unreadable(f"It is larger than {LARGEST // 10**9} GB.")
                 out.write(chunk)
     except (KeyError, TypeError) as error:
-        raise Unreadable("Its archive is not on this server.") from error
+        raise Unreadable("The dataset holds no such file on this server.") from error
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise Unreadable("Its archive cannot be read.") from error
 
