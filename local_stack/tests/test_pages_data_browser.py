@@ -62,15 +62,12 @@ def test_the_lineage_is_walked_by_keyboard(window, pages):
 
 def test_the_distributions_of_two_versions_are_drawn_over_each_other(window, pages):
     page = window.open(pages["dataset"])
-    page.get_by_role("link", name="compare versions").click()
+    page.get_by_role("link", name="changes").click()
     drawing = page.locator(".chart .drawing").first
     expect(drawing.locator(".plot-container")).to_have_count(1)
     shares = drawing.evaluate("place => place.calcdata.map(bars => bars.map(bar => bar.s > 0))")
     assert len(shares) == 2
     assert (shares[0][6], shares[1][6], shares[0][9], shares[1][9]) == (True, False, False, True)
-    page.get_by_label("Compare with").press("Enter")
-    page.get_by_role("button", name="Compare").click()
-    expect(page.locator("h1")).to_contain_text("against")
 
 
 def test_a_file_is_previewed_from_the_list_of_files(window, pages):

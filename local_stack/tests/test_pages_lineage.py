@@ -214,4 +214,4 @@ def test_a_model_shows_the_metrics_of_its_training_and_who_judged_it(api, browse
         (judges["by itself"], "scores"),
         (pipeline, "selection"),
     ]
-    assert ">in a pipeline<" in row
+    assert ">pipeline<" in row

@@ -27,11 +27,11 @@ def note_unneeded(store: Store, request: Document, urls: Iterable[str | None]) -
     The real server takes a request that does not say for a yes. No file goes here unless a person asked.
     """
     if request.get("delete_external_artifacts"):
-        for path in filter(None, map(_own_path, urls)):
+        for path in filter(None, map(own_path, urls)):
             store.put(KIND, {"id": path})
 
 
-def _own_path(url: str | None) -> str | None:
+def own_path(url: str | None) -> str | None:
     """Return the path of a file of this server, whose port may have been another; None for others."""
     try:
         parts = urlsplit(url or "")

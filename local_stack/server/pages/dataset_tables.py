@@ -7,63 +7,64 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Semaphore
-from urllib.parse import unquote
 
 from ..documents import Document
 from ..errors import ApiError
 from ..files.state import FileStore
+from ..files.unneeded import own_path
 from ..references import structure_of
 from ..store import Store
 from . import views
-from .datasets import contents_of, is_table
+from .datasets import contents_of, is_table, versions_of
 
 READER = Path(__file__).with_name("table_reader.py")
 SECONDS = 60
-MOST_ANCESTORS, MOST_ARCHIVES = 200, 200  # of a dataset, and of each of them: where its files are looked for
-MOST_TABLES, MOST_CHOICES = 5, 200
+MOST_ANCESTORS, MOST_TABLES = 200, 5
 READING = Semaphore(1)  # one at a time: the machine has other things to do
 
 
 def preview_page(store: Store, request: Document) -> Document:
     task, name = _dataset(store, request), request.get("file", "")
+    if not is_table(name):
+        raise ApiError(404, 0, f"{name} is not a CSV or Parquet file.")
     sides = [_side(store, request, task)]
-
-    def read() -> Document:
-        found = _read(sides, [name]) if is_table(name) else [{"problem": "It is not a CSV or Parquet file."}]
-        return {"table": found[0]}
-
-    return {**views.heading(store, task), "file": name, "dataset": views.link_to(task), "later": read}
+    return {
+        "task": task,
+        "file": name,
+        "dataset": views.link_to(task),
+        "later": lambda: {"table": _read(sides, [name])[0]},
+    }
 
 
 def changes_page(store: Store, request: Document) -> Document:
-    """Compare a version with another one, which the request may name."""
+    """Compare a version with another one: that of the request, or its parent, or the version before."""
     task = _dataset(store, request)
-    versions = _other_versions(store, task)
-    named = request.get("against")
-    other = _dataset(store, {"task": named}) if named else next(iter(versions), None)
-    found = {
-        **views.heading(store, task),
-        "dataset": views.link_to(task),
-        "versions": [(each["id"], _title(each), each is other) for each in versions],
-        "other": other and {**views.link_to(other), "title": _title(other)},
-        "charts": True,
-    }
-    if other is None:
-        return found
+    parents = structure_of(task).get(task["id"], {}).get("parents", [])
+    others = [other for other in versions_of(store, task) if other is not task]
+    others.sort(key=lambda other: (other["id"] not in parents, other["created"] > task["created"]))
+    if not (named := request.get("against")) and not others:
+        raise ApiError(404, 0, f"Dataset {task['name']} has no other version to compare with.")
+    other = _dataset(store, {"task": named}) if named else others[0]
     sides = [_side(store, request, each) for each in (other, task)]
-    # In drawings that are small, the version is enough.
-    titles = [_title(each).removeprefix(f"{task['name']} ") for each in (other, task)]
+    titles = [str(each["runtime"].get("version") or each["id"][:8]) for each in (other, task)]
 
     def compare() -> Document:
         files = compared_files(contents_of(other), contents_of(task))
-        changed = [file["name"] for file in files["changed"] if is_table(file["name"])]
+        changed = [file["name"] for file in files if file["change"] == "changed" and is_table(file["name"])]
         tables = _read(sides, changed[:MOST_TABLES]) if changed else []
         for table in tables:
             for column in table.get("numbers", ()):
                 column["figure"] = json.dumps({"version": "1", "figure": _figure(column, titles)})
-        return {"files_by_change": files, "tables": tables, "tables_left_out": len(changed) - len(tables)}
+        return {"changes": files, "tables": tables, "tables_left_out": len(changed) - len(tables)}
 
-    return {**found, "later": compare}
+    return {
+        "task": task,
+        "dataset": views.link_to(task),
+        "other": other,
+        "other_path": views.page_path(other),
+        "charts": True,
+        "later": compare,
+    }
 
 
 def _dataset(store: Store, request: Document) -> Document:
@@ -73,55 +74,33 @@ def _dataset(store: Store, request: Document) -> Document:
     return task
 
 
-def _title(task: Document) -> str:
-    return f"{task['name']} {task['runtime'].get('version') or task['id'][:8]}"
-
-
-def _other_versions(store: Store, task: Document) -> list[Document]:
-    """Return what the version may be compared with, the usual first.
-
-    That is its parent of the same dataset, or the version before, other versions, and its other parents.
-    """
-    keys = structure_of(task).get(task["id"], {}).get("parents", [])
-    parents = [parent for key in keys if (parent := store.get("task", key)) and views.is_dataset(parent)]
-    same = [
-        other
-        for other in store.all("task")
-        if views.is_dataset(other) and other.get("project") == task.get("project") and other is not task
-    ]
-    same.sort(key=lambda other: other["created"], reverse=True)
-    same.sort(key=lambda other: (other not in parents, other["created"] > task["created"]))
-    return [*same, *(parent for parent in parents if parent not in same)][:MOST_CHOICES]
-
-
-def compared_files(before: list[Document], after: list[Document]) -> dict[str, list[Document]]:
-    """Return the files by what happened to them, each with its size before and after."""
+def compared_files(before: list[Document], after: list[Document]) -> list[Document]:
+    """Return what happened to each file, and its size before and after."""
     old, new = ({file["name"]: file for file in files} for files in (before, after))
-    found: dict[str, list[Document]] = {"added": [], "removed": [], "changed": [], "same": []}
+    found = []
     for name in sorted(old | new):
         was, is_now = old.get(name), new.get(name)
         both = "same" if was == is_now else "changed"
         change = "added" if was is None else "removed" if is_now is None else both
-        found[change].append({"name": name, "sizes": [file and file["size"] for file in (was, is_now)]})
+        sizes = [file and file["size"] for file in (was, is_now)]
+        found.append({"name": name, "change": change, "sizes": sizes})
     return found
 
 
 def _side(store: Store, request: Document, task: Document) -> Document:
     """Return where the files of a dataset are: the list of them, and the archives of it and its ancestors."""
     keys = [task["id"], *structure_of(task)][:MOST_ANCESTORS]
-    found = {key: _artifacts(holder, request) for key in keys if (holder := store.get("task", key))}
+    found = {key: _artifacts(holder, request["stored"]) for key in keys if (holder := store.get("task", key))}
     return {"state": found[task["id"]].get("state"), "archives": found}
 
 
-def _artifacts(task: Document, request: Document) -> dict[str, str]:
+def _artifacts(task: Document, files: FileStore) -> dict[str, str]:
     """Return the paths of a task's artifacts that are in this server's file store."""
-    files: FileStore = request["stored"]
     found = {}
-    for artifact in task["execution"]["artifacts"][:MOST_ARCHIVES]:
-        uri = artifact.get("uri") or ""
-        with suppress(ApiError, ValueError):
-            if uri.startswith(request["files"]):
-                found[artifact["key"]] = str(files.find(unquote(uri.removeprefix(request["files"]))))
+    for artifact in task["execution"]["artifacts"]:
+        with suppress(ApiError):  # of a path that leads out of the store
+            if path := own_path(artifact.get("uri")):
+                found[artifact["key"]] = str(files.locate(path))
     return found
 
 

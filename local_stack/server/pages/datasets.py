@@ -34,7 +34,10 @@ def dataset_page(store: Store, request: Document) -> Document:
             if task["runtime"].get(f"ds_change_{key}")
         ],
         "parent": views.reference(store, task.get("parent")),
-        "versions": _versions(store, task),
+        "versions": [
+            {**views.task_row(store, other), "id": other["id"], "current": other is task}
+            for other in versions_of(store, task)[:MOST_VERSIONS]
+        ],
         "drawing": lineage(store, task),
         "contents": {**page, "items": shown},
         "changes_path": f"{views.page_path(task)}/changes",
@@ -44,18 +47,14 @@ def dataset_page(store: Store, request: Document) -> Document:
     }
 
 
-def _versions(store: Store, task: Document) -> list[Document]:
+def versions_of(store: Store, task: Document) -> list[Document]:
     """Return all versions of this dataset, newest first."""
     found = [
         other
         for other in store.all("task")
         if views.is_dataset(other) and other.get("project") == task.get("project")
     ]
-    found.sort(key=lambda other: other["created"], reverse=True)
-    return [
-        {**views.task_row(store, other), "current": other["id"] == task["id"]}
-        for other in found[:MOST_VERSIONS]
-    ]
+    return sorted(found, key=lambda other: other["created"], reverse=True)
 
 
 def is_table(name: str) -> bool:

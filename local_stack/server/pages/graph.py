@@ -5,7 +5,7 @@ from typing import Any
 
 from ..documents import Document
 
-WIDTH, WIDE, HEIGHT = 200, 280, 76  # of a box, in pixels; wide ones have room for longer names
+WIDTH, WIDE, HEIGHT = 200, 260, 76  # of a box, in pixels; wide ones have room for longer names
 GAP_X, GAP_Y = 44, 22
 MARGIN = 12
 MOST_NODES, MOST_ARROWS = 400, 2000  # in a drawing: larger ones are unreadable

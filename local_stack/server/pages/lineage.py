@@ -15,7 +15,7 @@ from .rendering import number
 MOST_BRANCHES = 8  # of one box, the newest ones
 MOST_USERS = 200  # of one box, the newest ones: where branches are looked for
 MOST_BOXES = 24  # before it, and as many after it
-ROOM, NARROW = 1200, 160  # pixels: the boxes of a wider drawing are narrower, but not than that
+ROOM = 1200  # pixels: the boxes of a wider drawing are narrower
 LISTED = "load_endpoints"
 FIELD = re.compile(r"  (\w+) = (.*)")
 
@@ -29,9 +29,8 @@ def lineage(store: Store, document: Document) -> Document | None:
     if len(nodes) == 1:
         return None
     drawing = draw_graph(nodes, WIDE)
-    if (missing := drawing["width"] - ROOM) > 0:
-        columns = 1 + max(node.column for node in nodes)
-        drawing = draw_graph(nodes, max(NARROW, WIDE - -(-missing // columns)))
+    if drawing["width"] > ROOM:
+        drawing = draw_graph(nodes)
     return {**drawing, "more": found.left_out}
 
 
@@ -120,14 +119,9 @@ class _Lineage:
 
     def _inputs(self, task: Document) -> list[str]:
         """Return the datasets and models that a task took in, not what it made."""
-        named = [*(item["model"] for item in task["models"]["input"]), *sorted(named_ids(task))]
-        models = [model for key in named if (model := self.store.get("model", key))]
-        found = [model["id"] for model in models if model.get("task") != task["id"]]
-        others = [
-            other for key in named if (other := self.store.get("task", key)) and views.is_dataset(other)
-        ]
-        found += [other["id"] for other in others if other.get("parent") != task["id"]]
-        return list(dict.fromkeys(found))
+        taken = {item["model"] for item in task["models"]["input"]} | named_ids(task)
+        made = {*self._models_of(task["id"]), *self._datasets_of(task["id"])}
+        return sorted(key for key in taken - made if self._is_model_or_dataset(key))
 
     def products(self, key: str) -> list[str]:
         """Return what was made from it: tasks only where they made a model, or are the one looked at."""
@@ -135,13 +129,10 @@ class _Lineage:
             service, _, url = key.partition(" ")
             found = endpoints_of(self.store.get_required("task", service))
             return [f"{service} {other}" for other, each in found.items() if url in each["sends_to"]]
-        models = [model["id"] for model in self.store.referring("model", "task", key)]
-        if self.store.get("task", key) and not views.is_dataset(self.store.get_required("task", key)):
-            made = self.store.referring("task", "parent", key) if key == self.focus else []
-            return [*models, *(task["id"] for task in made if views.is_dataset(task))]
-        users = users_of(self.store, key)
-        self.left_out += max(0, len(users) - MOST_USERS)
-        return list(dict.fromkeys(made for user in users[:MOST_USERS] for made in self._made_by(user, key)))
+        if not self._is_model_or_dataset(key) and self.store.get("task", key):
+            return self._models_of(key) + (self._datasets_of(key) if key == self.focus else [])
+        users = users_of(self.store, key)[:MOST_USERS]
+        return list(dict.fromkeys(made for user in users for made in self._made_by(user, key)))
 
     def _made_by(self, user: Document, key: str) -> list[str]:
         """Return what a task that names a dataset or model made from it."""
@@ -151,9 +142,18 @@ class _Lineage:
             return [user["id"]] if key in self.sources(user["id"]) else []
         if key not in self._inputs(user):
             return []
-        children = self.store.referring("task", "parent", user["id"])
-        datasets = [task["id"] for task in children if views.is_dataset(task)]
-        return [user["id"], *datasets] if self.store.referring("model", "task", user["id"]) else datasets
+        maker = [user["id"]] if self._models_of(user["id"]) else []
+        return maker + self._datasets_of(user["id"])
+
+    def _is_model_or_dataset(self, key: str) -> bool:
+        task = self.store.get("task", key)
+        return views.is_dataset(task) if task else self.store.get("model", key) is not None
+
+    def _models_of(self, key: str) -> list[str]:
+        return [model["id"] for model in self.store.referring("model", "task", key)]
+
+    def _datasets_of(self, key: str) -> list[str]:
+        return [task["id"] for task in self.store.referring("task", "parent", key) if views.is_dataset(task)]
 
     def _facts(self, key: str) -> Document:
         """Return what a box says; of a deleted dataset, what its descendants stored."""
@@ -162,19 +162,12 @@ class _Lineage:
             path = "/monitoring?" + urlencode({"var-endpoint": url.replace("/", "_")}, errors="replace")
             return {"kind": "endpoint", "name": url, "status": "configured", "path": path}
         if model := self.store.get("model", key):
-            status = "published" if model["ready"] else "created"
-            facts = {
-                "kind": "model",
-                "name": model["name"],
-                "status": status,
-                "path": views.model_path(model),
-            }
-            return {**facts, "note": ", ".join(model["tags"]) or key[:8]}
+            status, note = "published" if model["ready"] else "created", ", ".join(model["tags"]) or key[:8]
+            return {**views.model_row(self.store, model), "kind": "model", "status": status, "note": note}
         if task := self.store.get("task", key):
+            version = str(task["runtime"].get("version") or "")
             if views.is_dataset(task):
-                facts = {"kind": "dataset", "version": str(task["runtime"].get("version") or "")}
-            else:
-                facts = {"kind": "task", "seconds": views.seconds_run(task)}
-            return {**views.link_to(task), **facts}
+                return {**views.link_to(task), "kind": "dataset", "version": version}
+            return {**views.link_to(task), "kind": "task", "seconds": views.seconds_run(task)}
         name, version = (str(self.ancestors.get(key, {}).get(field) or "") for field in ("name", "version"))
         return {"kind": "dataset", "name": name or key, "version": version, "status": "deleted", "path": None}

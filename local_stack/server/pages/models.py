@@ -3,7 +3,6 @@
 from ..documents import Document
 from ..errors import ApiError
 from ..events.state import plots_that_name
-from ..models.state import tasks_that_use
 from ..store import Store
 from .lineage import lineage, users_of
 from .pipelines import OWN_PLOTS
@@ -30,24 +29,23 @@ def model_page(store: Store, request: Document) -> Document:
         "labels": sorted(model["labels"].items(), key=lambda item: item[1]),
         # The SDK stores a text as {"design": text}.
         "design": shortened(str(design.get("design", design))) if design else "",
-        "users": [reference(store, task_id) for task_id in tasks_that_use(store, model["id"])[:MOST_USERS]],
+        "users": [link_to(task) for task in store.referring("task", "input", model["id"])[:MOST_USERS]],
     }
 
 
 def _judges(store: Store, model: Document) -> list[Document]:
-    """Return the tasks that took in the model, or the task that made it, and drew a plot that names it.
+    """Return the tasks with plots that name the model or its training, if they took one of them in.
 
     A step of a pipeline may have drawn it on the pipeline's own page.
     """
     keys = [key for key in (model["id"], model.get("task")) if key]
-    users = {user["id"]: user for key in keys for user in users_of(store, key)[:MOST_JUDGES]}
+    users = [user for key in keys for user in users_of(store, key)[:MOST_JUDGES]]
+    drawers = dict.fromkeys(key for user in users for key in (user["id"], user.get("parent")))
     judges = []
-    for user in users.values():
-        if user["type"] in ("inference", "service") or user["id"] in keys:
+    for drawer in (task for key in drawers if key not in keys and (task := store.get("task", key))):
+        if drawer["type"] in ("inference", "service"):
             continue
-        for drawer in (user, store.get("task", user.get("parent"))):
-            found = plots_that_name(store, drawer["id"], [key[:8] for key in keys]) if drawer else []
-            if drawer and (plots := [metric for metric in found if metric not in OWN_PLOTS]):
-                judges.append({**link_to(user), "plots": plots, "plots_path": f"{task_path(drawer)}/plots"})
-                break
+        found = plots_that_name(store, drawer["id"], [key[:8] for key in keys])
+        if plots := [metric for metric in found if metric not in OWN_PLOTS]:
+            judges.append({**link_to(drawer), "plots": plots, "plots_path": f"{task_path(drawer)}/plots"})
     return judges
