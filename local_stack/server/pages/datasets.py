@@ -52,10 +52,8 @@ def _versions(store: Store, task: Document) -> list[Document]:
         if views.is_dataset(other) and other.get("project") == task.get("project")
     ]
     found.sort(key=lambda other: other["created"], reverse=True)
-    return [
-        {**views.task_row(store, other), "current": other["id"] == task["id"]}
-        for other in found[:MOST_VERSIONS]
-    ]
+    rows = [views.task_row(store, other) for other in found[:MOST_VERSIONS]]
+    return [{**row, "current": row["id"] == task["id"]} for row in rows]
 
 
 def is_table(name: str) -> bool:
