@@ -112,12 +112,12 @@ def test_with_a_name_only_projects_are_listed(api, visitor):
 
 
 class Prometheus(BaseHTTPRequestHandler):
-    """Answers as Prometheus does when it is asked for its alerts."""
+    """Answers as Prometheus does when it is asked for the alerts of its rules."""
 
     body = b""
 
     def do_GET(self) -> None:
-        assert self.path == "/api/v1/alerts"
+        assert self.path == "/api/v1/rules?type=alert"
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.body)
@@ -146,25 +146,39 @@ def alarms(store, home: Path, address: str) -> dict:
     return found
 
 
-def alert(name: str, state: str, since: str, **annotations: str) -> dict:
-    return {"labels": {"alertname": name}, "annotations": annotations, "state": state, "activeAt": since}
+def answer_with(*groups: object) -> bytes:
+    return json.dumps({"status": "success", "data": {"groups": groups}}).encode()
 
 
-def test_the_newest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_path):
-    kinds = [("Waits", "pending", "9"), *((f"Alert{n}", "firing", str(n)) for n in range(7))]
-    alerts = [alert(*kind, summary=f"since {kind[2]}") for kind in kinds]
-    body = json.dumps({"status": "success", "data": {"alerts": alerts}}).encode()
-    with answering(body) as address:
+def test_the_oldest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_path):
+    kinds = [("Waits", "pending", 0), *((f"Alert{day}", "firing", day) for day in range(7, 0, -1))]
+    rules = [
+        {
+            "name": name,
+            "alerts": [
+                {
+                    "labels": {"alertname": name},
+                    "annotations": {"summary": f"about {name}"},
+                    "state": state,
+                    "activeAt": f"2026-01-0{day}T12:00:00.123Z",
+                }
+            ],
+        }
+        for name, state, day in kinds
+    ]
+    with answering(answer_with({"rules": rules})) as address:
         found = alarms(store, tmp_path, address)
-    names = [each["labels"]["alertname"] for each in found["alerts"]]
-    assert (names, found["more_alerts"]) == (["Alert6", "Alert5", "Alert4", "Alert3", "Alert2"], 2)
+    names = [each["name"] for each in found["alerts"]]
+    assert (names, found["more_alerts"]) == (["Alert1", "Alert2", "Alert3", "Alert4", "Alert5"], 2)
     page = render("front.html", glance={"running": []}, projects={"items": []}, **found, query={}, path="/")
-    assert re.search(r"<b>Alert6</b> since 6 .*and 2 more", page, re.DOTALL)
+    assert re.search(r"<b>Alert1</b> about Alert1 .*and 2 more", page, re.DOTALL)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"data": {"alerts": [1]}}', '{"data": {"alerts": [{}]}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"data": []}', answer_with(1), answer_with({"rules": [{"alerts": [{}]}]})]
+)
 def test_an_answer_that_is_none_counts_as_no_monitoring(store, tmp_path, body):
-    with answering(body.encode()) as address:
+    with answering(body) as address:
         assert alarms(store, tmp_path, address) == {"alerts": None}
 
 

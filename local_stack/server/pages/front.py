@@ -1,19 +1,19 @@
 """The front page: what runs, what failed, what is champion, what fires, what ran last, and all projects."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nlargest
 from pathlib import Path
 
-from ...loopback import open_loopback
+from ...prometheus import ask
 from ..documents import Document
 from ..monitoring_file import Monitoring
 from ..query import HIDDEN
 from ..store import Store
 from . import views
 from .console import tail
+from .grafana_answers import alerts
 from .pipelines import steps_of
 
 CHAMPION = "champion"  # the tag of the published model that is to be served
@@ -117,12 +117,11 @@ def _champion(store: Store) -> Document | None:
 
 
 def _firing(file: Path | None) -> Document:
-    """Return the alerts that fire, as Prometheus tells of them, the newest first; None if it does not."""
+    """Return the alerts that fire, as Prometheus tells of them, the oldest first; None if it does not."""
+    prometheus = Monitoring.read(file).prometheus
     try:
-        address = f"{Monitoring.read(file).prometheus}/api/v1/alerts"
-        with open_loopback(address, timeout=PROMETHEUS_SECONDS) as answer:
-            firing = [alert for alert in json.load(answer)["data"]["alerts"] if alert["state"] == "firing"]
-    except (OSError, ValueError, LookupError, TypeError):
+        found = alerts(partial(ask, prometheus, timeout=PROMETHEUS_SECONDS))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {"alerts": None}
-    firing.sort(key=lambda alert: str(alert.get("activeAt")), reverse=True)
+    firing = [alert for alert in found if alert["state"] == "firing"]
     return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}
