@@ -92,14 +92,10 @@ def run_demo(home: Path | None, keep: bool = False) -> int:
                 with console.status(f"{name} …"):  # on a terminal alone
                     step(run) if step else run_script(run, name)
                 took[name] = time.monotonic() - started
-        took["all"] = time.monotonic() - began
+        summarize(run, {**took, "all": time.monotonic() - began})
         if keep:
-            say("\nDone. All that was started goes on.")
-            summarize(run, took)
             code = keep_open(run)
-    if not keep:
-        say("\nDone. Everything that was started has been stopped.")
-        summarize(run, took)
+    say("Everything that was started has been stopped.")
     tell_what_next(run)
     return code
 

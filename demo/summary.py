@@ -6,14 +6,11 @@ from urllib.parse import urlencode
 from rich.table import Table
 
 from demo.running import REPOSITORY, DemoRun, console, say
-from local_stack.__main__ import introduce_serving, introduce_stack, keep_running
-from local_stack.beginning import is_unused
+from local_stack.__main__ import keep_running
 from local_stack.settings import Settings
 from local_stack.stack import display_path
 
 LEFT_OUT = ("accuracy", "recall", "precision", "Brier")  # for all figures a terminal is too narrow
-
-MOST = 10  # tasks that the pages compare
 
 
 def summarize(run: DemoRun, took: dict[str, float]) -> None:
@@ -45,31 +42,22 @@ def show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
 
 def tell_what_next(run: DemoRun) -> None:
     """Say how to see all of it again, and how to begin with nothing."""
-    settings, home = Settings.load(REPOSITORY), run.stack.home
-    up, empty = "python -m local_stack up --serving", display_path(settings.home / "empty")
-    moves = settings.begin_with == home and is_unused(settings.home)
+    up, empty = "python -m local_stack up --serving --home", Settings.load(REPOSITORY).home / "empty"
     say("What to try next:")
-    again = up if moves else f"{up} --home {display_path(home)}"
-    say(f"    {again}    # the ClearML of this demo, with its pages and what it deployed")
-    say(f"    {up} --home {empty}    # an empty one with all parts")
+    say(f"    {up} {display_path(run.stack.home)}    # the ClearML of this demo, and what it deployed")
+    say(f"    {up} {display_path(empty)}    # an empty one with all parts")
 
 
 def keep_open(run: DemoRun) -> int:
     """Say where to look, and let all parts go on until Ctrl-C; return the code for what ended it."""
-    settings, serving = Settings.load(REPOSITORY), vars(run).get("serving")
 
-    def introduce() -> None:
-        introduce_stack(run.stack)
-        if serving:
-            introduce_serving(settings, serving)
+    def tell_places() -> None:
         print("Open the link of the pages in a browser. Then look at:\n")
         for what, path in places(run):
             print(f"    {what}: {run.stack.url}{path}")
-        if serving:
-            print(f"\nTo see a drift: python inference.py --url {run.endpoint_url} --drift --rate 50")
         print()
 
-    return keep_running(settings, run.stack, serving, introduce)
+    return keep_running(Settings.load(REPOSITORY), run.stack, vars(run).get("serving"), tell_places)
 
 
 def places(run: DemoRun) -> Iterator[tuple[str, str]]:
@@ -79,7 +67,6 @@ def places(run: DemoRun) -> Iterator[tuple[str, str]]:
     for pipeline in run.stack.call("tasks.get_all", **wanted, **newest)["tasks"]:
         yield "the newest pipeline", f"/pipelines/{pipeline['project']}/experiments/{pipeline['id']}"
         steps = run.stack.call("tasks.get_all", **wanted, parent=pipeline["id"], type=["training"])["tasks"]
-        ids = [step["id"] for step in steps][:MOST]
-        if len(ids) > 1:
-            yield "its trainings, side by side", f"/compare?{urlencode({'id': ids}, doseq=True)}"
+        query = urlencode({"id": [step["id"] for step in steps]}, doseq=True)
+        yield "its trainings, side by side", f"/compare?{query}"
     yield "the alarms, and the dashboard as it changes", "/monitoring"

@@ -21,6 +21,7 @@ import playwright.sync_api as playwright
 from PIL import Image
 
 from demo import life, running
+from demo.summary import places
 from global_config import SERVING_ENDPOINT
 from images import diagram
 from images.page_pictures import WINDOW, photograph_pages
@@ -51,7 +52,8 @@ def photograph_run(pictures: list[str]) -> None:
             running.run_script(run, script)
         life.run_pipeline(run)
         if "pipeline" in pictures:
-            photograph_pipeline(stack)
+            _, path = next(places(run))  # which is that of the run that has just ended
+            photograph_page(stack.pages_link(), stack.url + path, FOLDER / "pipeline.png")
         if "dashboard" in pictures:
             life.deploy(run)
             run_traffic(run)
@@ -59,14 +61,6 @@ def photograph_run(pictures: list[str]) -> None:
         if "pages" in pictures:
             with open_page(*WINDOW) as page:
                 photograph_pages(page, run, FOLDER)
-
-
-def photograph_pipeline(stack: Stack) -> None:
-    """Photograph the page of the run that has just ended, at the address that ClearML's SDK prints."""
-    wanted = {"type": ["controller"], "search_hidden": True, "only_fields": ["project"]}
-    (pipeline,) = stack.call("tasks.get_all", **wanted)["tasks"]
-    address = f"{stack.url}/pipelines/{pipeline['project']}/experiments/{pipeline['id']}"
-    photograph_page(stack.pages_link(), address, FOLDER / "pipeline.png")
 
 
 def photograph_dashboard(stack: Stack, file: Path = FOLDER / "dashboard.png") -> None:

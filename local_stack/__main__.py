@@ -88,22 +88,18 @@ def run_up(settings: Settings, with_serving: bool) -> int:
             stack = running.enter_context(start_stack(settings, with_serving))
             stack.tell_pages(settings.dashboard, settings.rules)
             serving = start_serving(settings, stack) if with_serving else None
-
-        def introduce() -> None:
-            introduce_stack(stack)
-            tell_of_other(stack, settings.begin_with)
-            if serving:
-                introduce_serving(settings, serving)
-
-        return keep_running(settings, stack, serving, introduce)
+        return keep_running(settings, stack, serving, partial(tell_of_other, stack, settings.begin_with))
 
 
 def keep_running(
-    settings: Settings, stack: Stack, serving: Serving | None, introduce: Callable[[], None]
+    settings: Settings, stack: Stack, serving: Serving | None, tell_more: Callable[[], None]
 ) -> int:
-    """Let `introduce` print what it has to, look after all parts until Ctrl-C, and return the exit code."""
+    """Print where all parts are, look after them until Ctrl-C, and return the exit code."""
     try:
-        introduce()
+        introduce_stack(stack)
+        if serving:
+            introduce_serving(settings, serving)
+        tell_more()
         looks = [UnheardQueues(stack, settings).poll, stack.restart_dead_agents]
         if serving:
             looks += [NameClashes(serving).poll, serving.restart_dead_processes]

@@ -1,49 +1,33 @@
-"""Begin with the files of another home, such as a demo's, where a stack's own home has none yet.
-
-The other home is renamed into the own one as a whole, then its entries move up. So a move that was
-interrupted can be seen, and goes on at the next start.
-"""
+"""Begin with the files of another home, such as a demo's, where a stack's own home has none yet."""
 
 import fcntl
 from pathlib import Path
 
-from .home_checks import DATABASE, FILES, FOLDERS, LOCK
+from .home_checks import DATABASE, LOCK
 
-MOVING = "moving_in"  # in the home, while its entries move
+SERVER, CONFIGURATION = "server", "clearml.conf"
+OWN = (LOCK, CONFIGURATION, ".gitignore")  # which a start makes
 
 
 def move_in(home: Path, other: Path | None) -> bool:
-    """Move the other home's files into one that has none, and return whether it was done.
+    """Move the other home's files into one in which no stack ran, and return whether it was done.
 
-    The caller has locked `home`. A stack that runs in the other one is left alone.
+    The caller has locked `home`. Nothing moves while a stack runs in the other one, nor from another disk.
+    The server's folder moves last: a move that was interrupted goes on at the next start.
     """
-    moving = home / MOVING
-    if not moving.exists() and not (other and is_unused(home) and holds_stack(other) and take(other, moving)):
+    was_used = (home / SERVER).exists() or (home / CONFIGURATION).exists()
+    if not other or was_used or not holds_stack(other) or other.stat().st_dev != home.stat().st_dev:
         return False
-    for entry in list(moving.iterdir()):
-        if not (home / entry.name).exists():
-            entry.rename(home / entry.name)
-        elif entry.name in (LOCK, ".gitignore"):  # which both have
-            entry.unlink()
-    moving.rmdir()
+    with (other / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        for entry in sorted(other.iterdir(), key=lambda entry: entry.name == SERVER):
+            if entry.name not in OWN and not (home / entry.name).exists():
+                entry.rename(home / entry.name)
     return True
-
-
-def is_unused(home: Path) -> bool:
-    """Return whether no stack has left anything in the home."""
-    return not any((home / name).exists() for name in (*FOLDERS, *FILES))
 
 
 def holds_stack(home: Path) -> bool:
-    return not home.is_symlink() and (home / "server" / DATABASE).exists()
-
-
-def take(other: Path, place: Path) -> bool:
-    """Rename the other home; return whether that was done: not while a stack runs, nor from another disk."""
-    try:
-        with (other / LOCK).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            other.rename(place)
-    except OSError:
-        return False
-    return True
+    return not home.is_symlink() and (home / SERVER / DATABASE).exists()

@@ -221,7 +221,7 @@ def test_a_dataset_previews_a_file_of_its_parent_and_tells_what_it_changed(windo
     page.locator("#files").get_by_role("link", name="rows.csv").click()
     expect(page.locator(".data td")).to_have_text(["1", "2"])
     page = window.open(f"{dataset_url}/changes")
-    assert page.locator("tbody tr").all_inner_texts() == ["more.csv\tadded\t\t8 B"]
+    assert page.locator("tbody tr").all_inner_texts() == ["more.csv\tadded\t\t8 Bytes"]
     assert page.locator(".fact").all_inner_texts() == ["1 added", "0 removed", "0 changed", "2 same"]
 
 

@@ -21,7 +21,6 @@ from local_stack.tests.api import Api
 
 HTML = {"Accept": "text/html"}
 PIPELINE = {"type": "controller", "system_tags": ["pipeline"]}
-SERVICE = {"type": "service", "system_tags": ["serving-control-plane"]}
 
 
 @pytest.fixture
@@ -60,9 +59,8 @@ def new_pipeline(api: Api, name: str) -> None:
 def test_a_pipeline_that_runs_shows_its_progress_in_place_of_its_steps(api, visitor):
     new_pipeline(api, "nightly")
     now = cards(visitor)["Runs now"]
-    assert "nightly pipeline 1 of 3 steps done; now train" in now
+    assert "nightly pipeline, 1 of 3 steps done; now train, 0 s" in now
     assert "nightly, step 2" not in now
-    assert '<progress max="3" value="1" aria-label="Steps of nightly">' in visitor.get("/").text
 
 
 def test_services_come_after_what_else_runs_and_are_not_among_the_latest_tasks(api, visitor):
@@ -72,17 +70,6 @@ def test_services_come_after_what_else_runs_and_are_not_among_the_latest_tasks(a
     found = cards(visitor)
     assert re.search(r"plain task custom, 0 s .*a scheduler service, 0 s", found["Runs now"])
     assert "an old monitor" not in found["Latest tasks"]
-
-
-def test_a_queue_where_tasks_wait_says_whether_nobody_listens(api, visitor):
-    queue = api.new("queue", name="slow machines")
-    for number in (1, 2):
-        api("tasks.enqueue", task=api.new("task", name=f"waits {number}"), queue=queue)
-    unheard = "2 waiting in slow machines nobody listens to this queue"
-    assert unheard in cards(visitor)["Runs now"]
-    api("workers.register", worker="listens", queues=[queue])
-    assert "2 waiting in slow machines" in (now := cards(visitor)["Runs now"])
-    assert unheard not in now
 
 
 @pytest.mark.parametrize(
@@ -102,30 +89,16 @@ def test_what_failed_says_why_by_its_own_error_or_its_status(api, visitor, monke
     assert cards(visitor)["Failed lately"] == "Nothing, in the last 0 days."
 
 
-def test_the_champion_is_the_newest_published_model_with_the_tag_and_says_where_it_is_served(api, visitor):
+def test_the_champion_is_the_newest_published_model_with_the_tag(api, visitor):
     assert "No published model has the tag “champion”" in cards(visitor)["Champion"]
     task = api.new("task", name="training")
     value = {"type": "training_stats_scalar", "task": task, "iter": -(2**31), "value": 0.75}
     api.events({**value, "metric": "Summary", "variant": "recall"})
-    tagged = {"uri": "file:///m", "tags": ["champion"], "task": task}
-    champion, other = (api.new("model", name=name, ready=True, **tagged) for name in ("older", "newer"))
-    api.new("model", name="not published", ready=False, **tagged)
-    endpoints = (
-        f'a {{\n  model_id = "{champion}"\n}}\n"b/c" {{\n  x = 1\n  model_id = "{other}"\n}}\n'
-        f'd {{\n  model_id = "{champion}"\n}}\n'
+    for name, ready in (("older", True), ("newer", True), ("not published", False)):
+        api.new("model", name=name, ready=ready, uri="file:///m", tags=["champion"], task=task)
+    assert re.fullmatch(
+        r"newer champion recall 0\.75 Made by training , [\d :-]+\.", cards(visitor)["Champion"]
     )
-    service = api.new(
-        "task",
-        name="serving",
-        configuration={"endpoints": {"name": "endpoints", "value": endpoints}},
-        **SERVICE,
-    )
-    for name, model in (("a", champion), ("b/c", other)):
-        api("tasks.add_or_update_model", task=service, type="input", name=name, model=model)
-    assert cards(visitor)["Champion"].endswith("It is not deployed.")  # the service does not run
-    api("tasks.started", task=service)
-    shown = cards(visitor)["Champion"]
-    assert re.match(r"newer champion recall 0\.75 Made by training , [\d :-]+\. Deployed at b/c \.$", shown)
 
 
 def test_with_a_name_only_projects_are_listed(api, visitor):
@@ -139,12 +112,12 @@ def test_with_a_name_only_projects_are_listed(api, visitor):
 
 
 class Prometheus(BaseHTTPRequestHandler):
-    """Answers as Prometheus does when it is asked for its alerts."""
+    """Answers as Prometheus does when it is asked for the alerts of its rules."""
 
     body = b""
 
     def do_GET(self) -> None:
-        assert self.path == "/api/v1/alerts"
+        assert self.path == "/api/v1/rules?type=alert"
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.body)
@@ -173,27 +146,39 @@ def alarms(store, home: Path, address: str) -> dict:
     return found
 
 
-def alert(name: str, state: str, since: str, **annotations: str) -> dict:
-    return {"labels": {"alertname": name}, "annotations": annotations, "state": state, "activeAt": since}
+def answer_with(*groups: object) -> bytes:
+    return json.dumps({"status": "success", "data": {"groups": groups}}).encode()
 
 
-def test_the_newest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_path):
-    kinds = [("Waits", "pending", "9"), *((f"Alert{n}", "firing", str(n)) for n in range(7))]
-    alerts = [alert(*kind, summary=f"since {kind[2]}") for kind in kinds]
-    body = json.dumps({"status": "success", "data": {"alerts": alerts}}).encode()
-    with answering(body) as address:
+def test_the_oldest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_path):
+    kinds = [("Waits", "pending", 0), *((f"Alert{day}", "firing", day) for day in range(7, 0, -1))]
+    rules = [
+        {
+            "name": name,
+            "alerts": [
+                {
+                    "labels": {"alertname": name},
+                    "annotations": {"summary": f"about {name}"},
+                    "state": state,
+                    "activeAt": f"2026-01-0{day}T12:00:00.123Z",
+                }
+            ],
+        }
+        for name, state, day in kinds
+    ]
+    with answering(answer_with({"rules": rules})) as address:
         found = alarms(store, tmp_path, address)
-    names = [each["labels"]["alertname"] for each in found["alerts"]]
-    assert (names, found["more_alerts"]) == (["Alert6", "Alert5", "Alert4", "Alert3", "Alert2"], 2)
-    page = render(
-        "front.html", **{"glance": {"days": 7}, "projects": {"items": []}, **found}, query={}, path="/"
-    )
-    assert re.search(r"<b>Alert6</b> since 6 .*and 2 more", page, re.DOTALL)
+    names = [each["name"] for each in found["alerts"]]
+    assert (names, found["more_alerts"]) == (["Alert1", "Alert2", "Alert3", "Alert4", "Alert5"], 2)
+    page = render("front.html", glance={"running": []}, projects={"items": []}, **found, query={}, path="/")
+    assert re.search(r"<b>Alert1</b> about Alert1 .*and 2 more", page, re.DOTALL)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"data": {"alerts": [1]}}', '{"data": {"alerts": [{}]}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"data": []}', answer_with(1), answer_with({"rules": [{"alerts": [{}]}]})]
+)
 def test_an_answer_that_is_none_counts_as_no_monitoring(store, tmp_path, body):
-    with answering(body.encode()) as address:
+    with answering(body) as address:
         assert alarms(store, tmp_path, address) == {"alerts": None}
 
 
@@ -215,7 +200,7 @@ def test_the_overview_follows_what_happens_and_can_be_read_by_everybody(window, 
     task = run(stack_api, "will break")
     page = window.open("/")
     failed = page.locator("section", has_text="Failed lately")
-    expect(page.get_by_role("progressbar", name="Steps of followed")).to_be_visible()
+    expect(page.get_by_text("pipeline, 1 of 3 steps done; now train")).to_be_visible()
     assert window.flaws() == []
     stack_api("tasks.failed", task=task, status_reason="no memory")
     expect(failed).to_contain_text("no memory")

@@ -236,7 +236,7 @@ def test_the_first_task_of_all_appears_on_a_front_page_that_is_open(store):
     page = render("front.html", **front.front_page(store, {}), query={})
     assert "Nothing has run here yet" in page
     parts = re.findall('<main[^>]* (data-live)|<div id="(.*)" data-part>', page)
-    assert parts == [("data-live", ""), ("", "glance"), ("", "recent"), ("", "projects")]
+    assert parts == [("data-live", ""), ("", "glance"), ("", "projects")]
 
 
 def test_hidden_projects_are_not_listed(api, browser):

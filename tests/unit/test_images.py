@@ -31,7 +31,7 @@ def drawn_alerts() -> Card:
 # The files.
 
 
-PHOTOGRAPHED = {"pages": [f"pages_{name}" for name, _ in PAGES]}
+PHOTOGRAPHED = {"pages": [f"pages_{name}" for name in PAGES]}
 FILES = [file for name in (*make_images.PICTURES, "alert") for file in PHOTOGRAPHED.get(name, [name])]
 
 

@@ -1,23 +1,22 @@
 """The front page: what runs, what failed, what is champion, what fires, what ran last, and all projects."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nlargest
 from pathlib import Path
 
-from ...loopback import open_loopback
+from ...prometheus import ask
 from ..documents import Document
 from ..monitoring_file import Monitoring
 from ..query import HIDDEN
 from ..store import Store
-from ..workers.state import alive_workers
 from . import views
 from .console import tail
-from .lineage import endpoints_of
+from .grafana_answers import alerts
 from .pipelines import steps_of
 
+CHAMPION = "champion"  # the tag of the published model that is to be served
 RECENT = 8
 SHOWN = 5  # in each list
 DAYS = 7  # for which a failure is news
@@ -43,13 +42,8 @@ def front_page(store: Store, request: Document) -> Document:
     others = (task for task in tasks if task["status"] != "in_progress" and task["type"] not in SERVICES)
     return {
         **found,
-        "glance": {
-            **_now(store, [task for task in tasks if task["status"] == "in_progress"]),
-            "waiting": _waiting(store),
-            "failed": _failed(store, tasks),
-            "days": DAYS,
-            "champion": _champion(store),
-        },
+        "glance": {**_running(store, tasks), "failed": _failed(store, tasks), "champion": _champion(store)},
+        "days": DAYS,
         "recent": [views.task_row(store, task) for task in nlargest(RECENT, others, key=_change)],
         "later": partial(_firing, request.get("monitoring")),
     }
@@ -70,42 +64,25 @@ def _counts(tasks: list[Document]) -> dict[str | None, Document]:
     return counts
 
 
-def _now(store: Store, running: list[Document]) -> Document:
-    """Return the pipelines that run, and the tasks that do and are no steps of these, services last."""
-    pipelines = [task for task in running if views.is_pipeline(task)]
-    theirs = {task["id"] for task in pipelines}
-    others = [task for task in running if task["id"] not in theirs and task.get("parent") not in theirs]
-    others.sort(key=_change, reverse=True)
-    others.sort(key=lambda task: task["type"] in SERVICES)
-    return {
-        "pipelines": [_progress(store, task) for task in nlargest(SHOWN, pipelines, key=_change)],
-        "running": [
-            {**views.link_to(task), "type": task["type"], "seconds": views.seconds_run(task)}
-            for task in others[:SHOWN]
-        ],
-        "more": max(0, len(pipelines) - SHOWN) + max(0, len(others) - SHOWN),
-    }
-
-
-def _progress(store: Store, pipeline: Document) -> Document:
-    steps = steps_of(store, pipeline)
-    ended = ("completed", "published", "closed", "cached", "skipped")
-    return {
-        **views.link_to(pipeline),
-        "steps": len(steps),
-        "done": sum(step["status"] in ended for step in steps),
-        "at": [step["name"] for step in steps if step["status"] == "in_progress"][:SHOWN],
-    }
-
-
-def _waiting(store: Store) -> list[Document]:
-    """Return the queues in which tasks wait, the longest first, each with how many workers listen."""
-    heard = [queue for worker in alive_workers(store) for queue in worker["queues"]]
-    waiting = [queue for queue in store.all("queue") if queue["entries"]]
-    return [
-        {"name": queue["name"], "count": len(queue["entries"]), "listen": heard.count(queue["id"])}
-        for queue in nlargest(SHOWN, waiting, key=lambda queue: len(queue["entries"]))
+def _running(store: Store, tasks: list[Document]) -> Document:
+    """Return the tasks that run, services last; a pipeline that runs stands for its steps."""
+    running = [task for task in tasks if task["status"] == "in_progress"]
+    pipelines = {task["id"] for task in running if views.is_pipeline(task)}
+    found = [task for task in running if task.get("parent") not in pipelines]
+    found.sort(key=_change, reverse=True)
+    found.sort(key=lambda task: task["type"] in SERVICES)
+    rows = [
+        {**views.task_row(store, task), "progress": _progress(store, task) if task["id"] in pipelines else ""}
+        for task in found[:SHOWN]
     ]
+    return {"running": rows, "more": len(found) - SHOWN}
+
+
+def _progress(store: Store, pipeline: Document) -> str:
+    steps = steps_of(store, pipeline)
+    done = sum(step["status"] in ("completed", "published", "closed", "cached", "skipped") for step in steps)
+    now = ", ".join(step["name"] for step in steps if step["status"] == "in_progress")
+    return f"{done} of {len(steps)} steps done" + (f"; now {now}" if now else "")
 
 
 def _failed(store: Store, tasks: list[Document]) -> list[Document]:
@@ -114,10 +91,9 @@ def _failed(store: Store, tasks: list[Document]) -> list[Document]:
     failed = (task for task in tasks if task["status"] == "failed" and task["last_update"] > since)
     return [
         {
-            **views.link_to(task),
+            **views.task_row(store, task),
             "reason": _reason(store, task),
             "console": f"{views.task_path(task)}/output/log",
-            "when": task["last_update"],
         }
         for task in nlargest(SHOWN, failed, key=_change)
     ]
@@ -131,36 +107,21 @@ def _reason(store: Store, task: Document) -> str:
 
 
 def _champion(store: Store) -> Document | None:
-    """Return the newest champion, the values of the task that made it, and the endpoints that have it."""
-    champions = [model for model in store.all("model") if model["ready"] and views.CHAMPION in model["tags"]]
+    """Return the newest champion, and the values of the task that made it."""
+    champions = [model for model in store.all("model") if model["ready"] and CHAMPION in model["tags"]]
     if not champions:
         return None
     model = max(champions, key=lambda model: model["created"])
     task = store.get("task", model.get("task"))
-    return {
-        **views.model_row(store, model),
-        "values": views.last_values(task)[:METRICS] if task else [],
-        "endpoints": _endpoints(store, model["id"])[:SHOWN],
-    }
-
-
-def _endpoints(store: Store, model_id: str) -> list[str]:
-    """Return the endpoints of running services that have the model."""
-    services = [
-        task
-        for task in store.referring("task", "models", model_id)
-        if "serving-control-plane" in task["system_tags"] and task["status"] == "in_progress"
-    ]
-    return [url for task in services for url, each in endpoints_of(task).items() if each["model"] == model_id]
+    return {**views.model_row(store, model), "values": views.last_values(task)[:METRICS] if task else []}
 
 
 def _firing(file: Path | None) -> Document:
-    """Return the alerts that fire, as Prometheus tells of them, the newest first; None if it does not."""
+    """Return the alerts that fire, as Prometheus tells of them, the oldest first; None if it does not."""
+    prometheus = Monitoring.read(file).prometheus
     try:
-        address = f"{Monitoring.read(file).prometheus}/api/v1/alerts"
-        with open_loopback(address, timeout=PROMETHEUS_SECONDS) as answer:
-            firing = [alert for alert in json.load(answer)["data"]["alerts"] if alert["state"] == "firing"]
-    except (OSError, ValueError, LookupError, TypeError):
+        found = alerts(partial(ask, prometheus, timeout=PROMETHEUS_SECONDS))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {"alerts": None}
-    firing.sort(key=lambda alert: str(alert.get("activeAt")), reverse=True)
+    firing = [alert for alert in found if alert["state"] == "firing"]
     return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}

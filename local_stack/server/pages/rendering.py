@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, pass_context
+from jinja2.filters import do_filesizeformat
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -40,13 +41,7 @@ def number(value: Any) -> float | None:
 def text_size(value: Any) -> str:
     """Return a number of bytes with its unit."""
     size = number(value)
-    if size is None:
-        return ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    return "" if size is None or size < 0 else do_filesizeformat(size)
 
 
 def text_duration(value: Any) -> str:

@@ -17,7 +17,6 @@ from .rendering import moment
 
 SUMMARY = "Summary"  # the metric that the SDK gives all single values
 PER_PAGE = 50
-CHAMPION = "champion"  # the tag of the published model that is to be served
 MOST_TEXT = 200_000  # characters of one configuration object or diff in a page
 # What is shown of `script`, and its name there.
 SOURCE = {
@@ -141,19 +140,8 @@ def value_name(last: Document) -> str:
 
 def task_row(store: Store, task: Document) -> Document:
     """Return a task as a row of a table."""
-    return {
-        "name": task["name"],
-        "path": page_path(task),
-        "status": task["status"],
-        "type": task["type"],
-        "tags": task["tags"],
-        "version": task["runtime"].get("version"),
-        "runtime": task["runtime"],
-        "project": project_of(store, task),
-        "started": task.get("started"),
-        "created": task["created"],
-        "seconds": seconds_run(task),
-    }
+    more = {"project": project_of(store, task), "seconds": seconds_run(task)}
+    return {**task, **more, "path": page_path(task)}
 
 
 def link_to(task: Document) -> Document:
@@ -168,17 +156,8 @@ def reference(store: Store, task_id: str | None) -> Document | None:
 
 
 def model_row(store: Store, model: Document) -> Document:
-    return {
-        "id": model["id"],
-        "name": model["name"],
-        "path": model_path(model),
-        "tags": model["tags"],
-        "published": bool(model["ready"]),
-        "framework": model["framework"],
-        "project": project_of(store, model),
-        "task": reference(store, model.get("task")),
-        "created": model["created"],
-    }
+    """Return a model as a row of a table."""
+    return {**model, "path": model_path(model), "task": reference(store, model.get("task"))}
 
 
 def models_of(store: Store, task: Document, kind: str) -> list[Document]:
@@ -194,16 +173,10 @@ def found_task(store: Store, request: Mapping[str, Any]) -> Document:
     return task
 
 
-def chosen_page(request: Document) -> int:
-    """Return the number of the page that the request names, counted from 0."""
-    text = str(request.get("page", "1"))
-    return max(0, int(text[:9]) - 1) if text.isdecimal() else 0
-
-
 def paged(documents: list[Document], request: Document, size: int = PER_PAGE) -> Document:
     """Return one page of the documents, and what the template needs to link to the others."""
-    pages = max(1, -(-len(documents) // size))
-    number = min(chosen_page(request), pages - 1)
+    pages, text = max(1, -(-len(documents) // size)), request.get("page", "1")
+    number = min(max(0, int(text[:9]) - 1), pages - 1) if text.isdecimal() else 0
     return {
         "items": documents[number * size :][:size],
         "total": len(documents),
@@ -214,27 +187,17 @@ def paged(documents: list[Document], request: Document, size: int = PER_PAGE) ->
 
 def artifacts_of(task: Document) -> list[Document]:
     return [
-        {
-            "key": artifact["key"],
-            "type": artifact["type"],
-            "mode": artifact.get("mode") or "output",
-            "uri": artifact.get("uri"),
-            "size": artifact.get("content_size"),
-            "hash": artifact.get("hash") or "",
-            "timestamp": artifact.get("timestamp"),
-            "preview": shortened((artifact.get("type_data") or {}).get("preview") or ""),
-        }
+        {**artifact, "preview": shortened((artifact.get("type_data") or {}).get("preview") or "")}
         for artifact in task["execution"]["artifacts"]
     ]
 
 
 def parameters_of(task: Document) -> list[Document]:
     """Return the sections of the hyperparameters."""
-    sections = []
-    for section, items in sorted(task["hyperparams"].items()):
-        named = sorted(items.values(), key=lambda item: item["name"])
-        sections.append({"name": section, "items": named})
-    return sections
+    return [
+        {"name": section, "items": sorted(items.values(), key=lambda item: item["name"])}
+        for section, items in sorted(task["hyperparams"].items())
+    ]
 
 
 def source_of(task: Document) -> dict[str, str]:
