@@ -173,10 +173,16 @@ def found_task(store: Store, request: Mapping[str, Any]) -> Document:
     return task
 
 
+def chosen_page(request: Document) -> int:
+    """Return the number of the page that the request names, counted from 0."""
+    text = request.get("page", "1")
+    return max(0, int(text[:9]) - 1) if text.isdecimal() else 0
+
+
 def paged(documents: list[Document], request: Document, size: int = PER_PAGE) -> Document:
     """Return one page of the documents, and what the template needs to link to the others."""
-    pages, text = max(1, -(-len(documents) // size)), request.get("page", "1")
-    number = min(max(0, int(text[:9]) - 1), pages - 1) if text.isdecimal() else 0
+    pages = max(1, -(-len(documents) // size))
+    number = min(chosen_page(request), pages - 1)
     return {
         "items": documents[number * size :][:size],
         "total": len(documents),
