@@ -55,7 +55,7 @@ def keep_open(run: DemoRun) -> int:
         print("Open the link of the pages in a browser. Then look at:\n")
         for what, path in places(run):
             print(f"    {what}: {run.stack.url}{path}")
-        print()
+        print(f"\nTo see a drift: python inference.py --url {run.endpoint_url} --drift --rate 50\n")
 
     return keep_running(Settings.load(REPOSITORY), run.stack, vars(run).get("serving"), tell_places)
 
