@@ -144,7 +144,7 @@ class Prometheus(BaseHTTPRequestHandler):
     body = b""
 
     def do_GET(self) -> None:
-        assert self.path == "/api/v1/alerts"
+        assert self.path == "/api/v1/rules?type=alert"
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.body)
@@ -173,17 +173,17 @@ def alarms(store, home: Path, address: str) -> dict:
     return found
 
 
-def alert(name: str, state: str, since: str, **annotations: str) -> dict:
-    return {"labels": {"alertname": name}, "annotations": annotations, "state": state, "activeAt": since}
+def rule(name: str, state: str, since: str) -> dict:
+    about = {"labels": {}, "annotations": {"summary": f"since {since}"}}
+    return {"name": name, "alerts": [{"state": state, "activeAt": f"2027-01-0{since}T08:00:00Z", **about}]}
 
 
 def test_the_newest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_path):
-    kinds = [("Waits", "pending", "9"), *((f"Alert{n}", "firing", str(n)) for n in range(7))]
-    alerts = [alert(*kind, summary=f"since {kind[2]}") for kind in kinds]
-    body = json.dumps({"status": "success", "data": {"alerts": alerts}}).encode()
+    rules = [rule("Waits", "pending", "9"), *(rule(f"Alert{n}", "firing", str(n)) for n in range(7))]
+    body = json.dumps({"status": "success", "data": {"groups": [{"rules": rules}]}}).encode()
     with answering(body) as address:
         found = alarms(store, tmp_path, address)
-    names = [each["labels"]["alertname"] for each in found["alerts"]]
+    names = [each["name"] for each in found["alerts"]]
     assert (names, found["more_alerts"]) == (["Alert6", "Alert5", "Alert4", "Alert3", "Alert2"], 2)
     page = render(
         "front.html", **{"glance": {"days": 7}, "projects": {"items": []}, **found}, query={}, path="/"
@@ -191,7 +191,7 @@ def test_the_newest_alerts_that_fire_are_shown_with_their_summaries(store, tmp_p
     assert re.search(r"<b>Alert6</b> since 6 .*and 2 more", page, re.DOTALL)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"data": {"alerts": [1]}}', '{"data": {"alerts": [{}]}}'])
+@pytest.mark.parametrize("body", ["", "[]", '{"data": {"groups": [1]}}', '{"data": {"groups": [{}]}}'])
 def test_an_answer_that_is_none_counts_as_no_monitoring(store, tmp_path, body):
     with answering(body.encode()) as address:
         assert alarms(store, tmp_path, address) == {"alerts": None}

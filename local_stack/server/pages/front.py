@@ -1,13 +1,11 @@
 """The front page: what runs, what failed, what is champion, what fires, what ran last, and all projects."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nlargest
 from pathlib import Path
 
-from ...loopback import open_loopback
 from ..documents import Document
 from ..monitoring_file import Monitoring
 from ..query import HIDDEN
@@ -15,7 +13,9 @@ from ..store import Store
 from ..workers.state import alive_workers
 from . import views
 from .console import tail
+from .grafana_answers import alerts
 from .lineage import endpoints_of
+from .panels import asking
 from .pipelines import steps_of
 
 RECENT = 8
@@ -157,10 +157,11 @@ def _endpoints(store: Store, model_id: str) -> list[str]:
 def _firing(file: Path | None) -> Document:
     """Return the alerts that fire, as Prometheus tells of them, the newest first; None if it does not."""
     try:
-        address = f"{Monitoring.read(file).prometheus}/api/v1/alerts"
-        with open_loopback(address, timeout=PROMETHEUS_SECONDS) as answer:
-            firing = [alert for alert in json.load(answer)["data"]["alerts"] if alert["state"] == "firing"]
+        firing = [
+            alert
+            for alert in alerts(asking(Monitoring.read(file), PROMETHEUS_SECONDS))
+            if alert["state"] == "firing"
+        ]
     except (OSError, ValueError, LookupError, TypeError):
         return {"alerts": None}
-    firing.sort(key=lambda alert: str(alert.get("activeAt")), reverse=True)
-    return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}
+    return {"alerts": firing[-SHOWN:][::-1], "more_alerts": len(firing) - SHOWN}
