@@ -197,6 +197,19 @@ def test_thresholds_and_annotations_are_drawn_and_a_log_axis_has_its_ends(drawn)
     assert marks["x"] == ["2027-01-15 08:00:15.000"] * 3 + ["2027-01-15 08:01:00.000"] * 3
 
 
+def test_marks_that_are_too_many_are_cut_and_their_name_says_so(drawn):
+    answers = {"a": [({}, [1, 1])], "m": [({"n": str(n)}, [None, 1]) for n in range(50)]}
+    marks = {"list": [{"name": "Starts", "expr": "m"}]}
+    (_, found) = traces(drawn(panel("timeseries", "", "a"), answers, annotations=marks))
+    assert (found["name"], len(found["x"])) == ("Starts (20 of 50)", 3 * 20)
+
+
+def test_changes_that_are_too_many_to_draw_are_told(drawn, monkeypatch):
+    monkeypatch.setattr("local_stack.server.pages.time_panels.MOST_STRETCHES", 2)
+    found = drawn(panel("state-timeline", "", "a"), {"a": [({}, [1, 2, 1])]})
+    assert found["problem"] == "There are more than 2 changes here: choose a shorter time."
+
+
 def test_a_heatmap_has_rows_from_below_without_what_is_filtered(drawn):
     rows = [({"le": le}, [value, value]) for le, value in (("1", 7), ("2", 9), ("+Inf", 10))]
     options = {"color": {"scheme": "Blues", "exponent": 0.5}, "filterValues": {"le": 7}}

@@ -133,14 +133,16 @@ def _marks(view: View) -> Iterator[Document]:
             about = [view.legend(get(mark, key, ""), labels) for key in ("titleFormat", "textFormat")]
             text = "<br>".join(plain(line) for line in about if line) + "<extra></extra>"
             for (before, value), moment in zip(itertools.pairwise(values), times[1:], strict=True):
-                if value and not before and len(begins) < MOST_MARKS:
+                if value and not before:
                     begins.append((view.written(moment), text))
         line = {"color": colour(mark.get("iconColor")), "width": 1, "dash": "dot"}
         trace = {"type": "scatter", "mode": "lines", "yaxis": "y2", "line": line}
-        x, y = [x for x, _ in begins for _ in range(3)], [0, 1, None] * len(begins)
-        about = [text for _, text in begins for _ in range(3)]
-        if begins:
-            yield {**trace, "name": plain(get(mark, "name", "")), "x": x, "y": y, "hovertemplate": about}
+        left_out = f" ({MOST_MARKS} of {len(begins)})" if len(begins) > MOST_MARKS else ""
+        trace["name"] = plain(get(mark, "name", "")) + left_out
+        points = [(moment, end, text) for moment, text in begins[:MOST_MARKS] for end in (0, 1, None)]
+        if points:
+            x, y, texts = map(list, zip(*points, strict=True))
+            yield {**trace, "x": x, "y": y, "hovertemplate": texts}
 
 
 def heatmap(view: View, series: list[Series]) -> Document:
