@@ -86,7 +86,7 @@ def run_up(settings: Settings, with_serving: bool) -> int:
     with ExitStack() as running:
         with Console(stderr=True).status("Starting …"):  # on a terminal alone
             stack = running.enter_context(start_stack(settings, with_serving))
-            stack.tell_pages(settings.dashboard, settings.rules)
+            stack.tell_pages(settings.dashboard)
             serving = start_serving(settings, stack) if with_serving else None
         return keep_running(settings, stack, serving, partial(tell_of_other, stack, settings.begin_with))
 

@@ -101,7 +101,7 @@ class Serving:
         self._supervisor.wait()
         for part in others:  # at once: most take seconds to import what they need
             self._supervisor.start(partial(always, part))
-        stack.tell_pages(dashboard, rules, self.prometheus_url, self.alertmanager_url)
+        stack.tell_pages(dashboard, self.prometheus_url, self.alertmanager_url)
 
     def wait(self) -> None:
         """Return when all parts are ready; ProcessError for one that does not become so."""

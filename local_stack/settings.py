@@ -52,12 +52,14 @@ class Settings:
     prometheus_port: int = port_setting(9090, "with --serving: port of Prometheus")
     grafana_port: int = port_setting(3000, "with --serving: port of Grafana")
     alertmanager_port: int = port_setting(9093, "with --serving: port of Alertmanager")
-    rules: Path | None = setting(None, Path, "file of alert rules for Prometheus, which the pages show, too")
+    rules: Path | None = setting(None, Path, "with --serving: file of alert rules for Prometheus")
     alertmanager: Path | None = setting(None, Path, "with --serving: configuration of Alertmanager")
     alert_webhook: str = setting(
         "", str, "with --serving: URL that gets the alerts, too, which Alertmanager's default receiver gets"
     )
-    dashboard: Path | None = setting(None, Path, "dashboard of Grafana, which the pages draw, too")
+    dashboard: Path | None = setting(
+        None, Path, "with --serving: dashboard of Grafana, drawn by the pages, too"
+    )
     deployment_command: str = setting(
         "", str, "with --serving: runs when a model was published or tagged; what it prints is shown"
     )

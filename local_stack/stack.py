@@ -193,16 +193,9 @@ class Stack:
         environment = self.environment() | own_settings(self.home / "agent") | temporary
         return agent_part(self.processes, name, queues, environment)
 
-    def tell_pages(
-        self,
-        dashboard: Path | None = None,
-        rules: Path | None = None,
-        prometheus: str = "",
-        alertmanager: str = "",
-    ) -> None:
-        """Let the pages know of files to show, and of addresses of the monitoring, while the stack runs."""
-        files = (str(file.resolve()) if file else "" for file in (dashboard, rules))
-        Monitoring(prometheus, alertmanager, *files).write(self.home)
+    def tell_pages(self, dashboard: Path | None = None, prometheus: str = "", alertmanager: str = "") -> None:
+        """Let the pages know of a dashboard, and of addresses of the monitoring, while the stack runs."""
+        Monitoring(prometheus, alertmanager, str(dashboard.resolve()) if dashboard else "").write(self.home)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a client of this stack, with nothing of another server in it."""

@@ -9,12 +9,11 @@ MONITORING = "monitoring.json"  # in the home of the stack
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Addresses of what runs, and paths of files; "" for what there is not."""
+    """Addresses of what runs, and the path of a dashboard; "" for what there is not."""
 
     prometheus: str = ""
     alertmanager: str = ""
     dashboard: str = ""
-    rules: str = ""
 
     def write(self, home: Path) -> None:
         new = home / f"{MONITORING}.new"

@@ -27,7 +27,7 @@ def variable(name: str, kind: str, query: object, **more: object) -> Document:
 
 STEPS = [{"color": "green", "value": None}, {"color": "red", "value": 80}]
 
-# Of a service: rows, one of them closed and one repeated, old and new panels, all kinds of variables.
+# Of a service: rows, one of them closed and one repeated, many kinds of panels and of variables.
 SERVICE: Document = {
     "title": "A service <b>",
     "time": {"from": "now-15m", "to": "now"},
@@ -46,13 +46,13 @@ SERVICE: Document = {
         {"type": "row", "title": "Now", "collapsed": False, "gridPos": {"x": 0, "y": 0, "w": 24, "h": 1}},
         panel(
             "timeseries",
-            "Requests of $job over [[rate]]",
+            "Requests of $job over ${rate}",
             'sum by (code) (rate(prometheus_http_requests_total{job=~"$job"}[$rate]))',
             "vector($limit)",
             place="0 1 12 8",
             fieldConfig=field(unit="reqps", custom={"stacking": {"mode": "normal"}, "fillOpacity": 20}),
         ),
-        panel("singlestat", "Up", 'sum(up{job=~"$job"})', place="12 1 6 8"),
+        panel("stat", "Up", 'sum(up{job=~"$job"})', place="12 1 6 8"),
         panel("gauge", "Share", "vector(0.42)", place="18 1 6 8", fieldConfig=field(unit="percentunit")),
         panel("table", "Targets", "up", place="0 9 12 8"),
         panel("alertlist", "On", place="12 9 6 8"),
@@ -69,7 +69,7 @@ SERVICE: Document = {
     ],
 }
 
-# Of a machine: one panel a variable, thresholds, mappings, an axis on the right, buckets, a refused query.
+# Of a machine: thresholds, mappings, lines of two units, buckets, a refused query.
 MACHINE: Document = {
     "title": "A machine",
     "refresh": "1s",
@@ -91,7 +91,7 @@ MACHINE: Document = {
                 ],
                 unit="bytes",
                 thresholds={"mode": "absolute", "steps": STEPS},
-                custom={"thresholdsStyle": {"mode": "line+area"}},
+                custom={"thresholdsStyle": {"mode": "line"}},
             ),
         ),
         panel(
@@ -112,5 +112,4 @@ MACHINE: Document = {
         ),
     ],
 }
-MACHINE["panels"][3]["targets"][0]["format"] = "heatmap"
 MACHINE["panels"][3]["targets"][0]["legendFormat"] = "{{le}}"

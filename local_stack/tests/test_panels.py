@@ -10,7 +10,8 @@ from local_stack.server.documents import Document
 from local_stack.server.monitoring_file import Monitoring
 from local_stack.server.pages import panels
 from local_stack.server.pages.charts import MOST_ROWS
-from local_stack.server.pages.units import colour, faded, mapped, scale_of, shown, threshold_steps, written
+from local_stack.server.pages.grafana_variables import LONGEST_TEXT
+from local_stack.server.pages.units import colour, faded, scale_of, shown, threshold_steps, written
 from local_stack.tests.dashboards import STEPS, field, panel
 
 START, STEP = 1_800_000_000, 15
@@ -72,9 +73,7 @@ def traces(found: Document) -> list[Document]:
         ("ms", 1500.0, "1.5 s"),
         ("reqps", 0.5, "0.5 req/s"),
         ("hex", 3735928559.0, "DEADBEEF"),
-        ("currencyUSD", 5.0, "$5"),
         ("suffix:apples", 3.0, "3 apples"),
-        ("prefix:no. ", 3.0, "no.3"),
         ("parsecs", 3.0, "3 parsecs"),
         ("s", 0.0, "0 s"),
         ("short", -2500.0, "-2.5 K"),
@@ -107,18 +106,10 @@ def test_colours_are_grafanas_names_or_written_out_and_nothing_else():
 
 
 def test_mappings_give_a_text_and_a_colour():
-    settings = {
-        "mappings": [
-            {"type": "value", "options": {"1": {"text": "on", "color": "green"}}},
-            {"type": "range", "options": {"from": 0, "to": 0.5, "result": {"text": "low"}}},
-            {"type": "range", "options": {"from": 100, "to": None, "result": {"text": "high"}}},
-            {"type": "regex", "options": {"pattern": r"^7\.", "result": {"text": "seven"}}},
-            {"type": "special", "options": {"match": "null", "result": {"text": "gone"}}},
-        ]
-    }
-    texts = {value: mapped(value, settings).get("text") for value in (1.0, 0.0, -1.0, 1e6, 7.5, 9.0, None)}
-    assert texts == {1.0: "on", 0.0: "low", -1.0: None, 1e6: "high", 7.5: "seven", 9.0: None, None: "gone"}
-    assert shown(1.0, settings, BLUE) == ("on", GREEN)
+    mapping = {"type": "value", "options": {"1": {"text": "on", "color": "green"}, "2.5": {"text": "half"}}}
+    settings = {"mappings": [None, mapping]}
+    found = [shown(value, settings, BLUE) for value in (1.0, 2.5, 3.0)]
+    assert found == [("on", GREEN), ("half", BLUE), ("3", BLUE)]
 
 
 def test_thresholds_colour_what_is_above_them_also_in_percent_of_a_range():
@@ -152,14 +143,14 @@ def test_a_drawing_that_is_known_is_not_sent_again(drawn):
     assert "figure" in drawn(shown_panel, {"a": [({}, [1, 3])]}, known=version)
 
 
-def test_a_second_unit_has_an_axis_on_the_right(drawn):
+def test_lines_of_a_second_unit_are_left_out_and_the_panel_says_so(drawn):
     rule = {"matcher": {"id": "byRegexp", "options": "/^b/"}, "properties": [{"id": "unit", "value": "s"}]}
     shown_panel = panel("timeseries", "", "a", "b", fieldConfig=field([rule], unit="bytes"))
     found = drawn(shown_panel, {"a": [({}, [2048])], "b": [({}, [3])]})
-    assert [(each["yaxis"], each["y"][0]) for each in traces(found)] == [("y", 2.0), ("y2", 3.0)]
+    assert [each["y"][0] for each in traces(found)] == [2.0]
     layout = found["figure"]["layout"]
-    assert (layout["yaxis"]["ticksuffix"], layout["yaxis2"]["ticksuffix"]) == (" KiB", " s")
-    assert layout["yaxis2"]["side"] == "right"
+    assert layout["yaxis"]["ticksuffix"] == " KiB"
+    assert layout["annotations"][0]["text"] == "1 of 2 series are shown: the others have another unit"
 
 
 def test_stacks_fills_and_lines_are_as_the_panel_and_its_overrides_say(drawn):
@@ -176,22 +167,14 @@ def test_stacks_fills_and_lines_are_as_the_panel_and_its_overrides_say(drawn):
     for target in shown_panel["targets"]:
         target["legendFormat"] = target["expr"]
     low, high = traces(drawn(shown_panel, {"high": [({}, [2, 2])], "low": [({}, [1, 1])]}))
-    assert (low["name"], low["fill"], low["line"]["dash"], low["line"]["color"]) == (
-        "low",
-        "none",
-        "dash",
-        "var(--text)",
-    )
+    assert (low["name"], low["fill"]) == ("low", "none")
+    assert (low["line"]["dash"], low["line"]["color"]) == ("dash", "var(--text)")
     assert (high["name"], high["fill"]) == ("high", "tonexty")
 
-    custom = {
-        "stacking": {"mode": "normal", "group": "A"},
-        "fillOpacity": 50,
-        "lineInterpolation": "stepAfter",
-    }
+    custom = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 50}
     shown_panel = panel("timeseries", "", "a", fieldConfig=field(custom={**custom, "axisSoftMax": 9}))
     found = drawn(shown_panel, {"a": [({"n": "1"}, [2, 2]), ({"n": "2"}, [3, 3])]})
-    assert [(each["stackgroup"], each["line"]["shape"]) for each in traces(found)] == [("Ay", "hv")] * 2
+    assert [each["stackgroup"] for each in traces(found)] == ["A", "A"]
     assert found["figure"]["layout"]["yaxis"]["range"] == [0, 9]
 
 
@@ -206,31 +189,36 @@ def test_thresholds_and_annotations_are_drawn_and_a_log_axis_has_its_ends(drawn)
     found = drawn(shown_panel, answers, annotations={"list": [mark]})
     layout = found["figure"]["layout"]
     assert [(each["y0"], each["line"]["color"]) for each in layout["shapes"]] == [(80, RED)]
-    assert (layout["yaxis"]["type"], layout["yaxis"]["range"]) == (
-        "log",
-        [-2, pytest.approx(2.301, abs=0.001)],
-    )
+    assert layout["yaxis"]["type"] == "log"
+    assert layout["yaxis"]["range"] == [-2, pytest.approx(2.301, abs=0.001)]
     marks = traces(found)[-1]
-    assert (marks["name"], marks["line"]["color"], marks["hovertemplate"][0]) == (
-        "Starts",
-        RED,
-        "me<extra></extra>",
-    )
+    assert (marks["name"], marks["line"]["color"]) == ("Starts", RED)
+    assert marks["hovertemplate"][0] == "me<extra></extra>"
     assert marks["x"] == ["2027-01-15 08:00:15.000"] * 3 + ["2027-01-15 08:01:00.000"] * 3
 
 
-def test_a_heatmap_has_rows_from_below_and_differences_of_buckets(drawn):
-    buckets = [({"le": le}, [value, value]) for le, value in (("+Inf", 10), ("2", 7), ("10", 9))]
-    shown_panel = panel("heatmap", "", "b", options={"color": {"scheme": "Blues", "exponent": 0.5}})
-    shown_panel["targets"][0] |= {"format": "heatmap", "legendFormat": "{{le}}"}
-    (trace,) = traces(drawn(shown_panel, {"b": buckets}))
-    assert [row[0] for row in trace["z"]] == [7, 2, 1]
-    assert [row[0] for row in trace["text"]] == ["2", "10", "+Inf"]
-    assert trace["colorscale"][20] == [1.0, faded(BLUE, 1)]
-    shown_panel["targets"][0]["format"] = "time_series"
-    shown_panel["options"]["filterValues"] = {"le": 7}
-    (trace,) = traces(drawn(shown_panel, {"b": buckets}))
+def test_marks_that_are_too_many_are_cut_and_their_name_says_so(drawn):
+    answers = {"a": [({}, [1, 1])], "m": [({"n": str(n)}, [None, 1]) for n in range(50)]}
+    marks = {"list": [{"name": "Starts", "expr": "m"}]}
+    (_, found) = traces(drawn(panel("timeseries", "", "a"), answers, annotations=marks))
+    assert (found["name"], len(found["x"])) == ("Starts (20 of 50)", 3 * 20)
+
+
+def test_changes_that_are_too_many_to_draw_are_told(drawn, monkeypatch):
+    monkeypatch.setattr("local_stack.server.pages.time_panels.MOST_STRETCHES", 2)
+    found = drawn(panel("state-timeline", "", "a"), {"a": [({}, [1, 2, 1])]})
+    assert found["problem"] == "There are more than 2 changes here: choose a shorter time."
+
+
+def test_a_heatmap_has_rows_from_below_without_what_is_filtered(drawn):
+    rows = [({"le": le}, [value, value]) for le, value in (("1", 7), ("2", 9), ("+Inf", 10))]
+    options = {"color": {"scheme": "Blues", "exponent": 0.5}, "filterValues": {"le": 7}}
+    shown_panel = panel("heatmap", "", "b", options=options)
+    shown_panel["targets"][0]["legendFormat"] = "{{le}}"
+    (trace,) = traces(drawn(shown_panel, {"b": rows}))
     assert [row[0] for row in trace["z"]] == [None, 9, 10]
+    assert [row[0] for row in trace["text"]] == ["1", "2", "+Inf"]
+    assert trace["colorscale"][20] == [1.0, faded(BLUE, 1)]
 
 
 def test_a_state_timeline_has_a_bar_for_each_stretch(drawn):
@@ -264,11 +252,7 @@ def test_single_values_are_reduced_and_shown_large_on_dials_and_bars(drawn):
 
 
 def test_a_table_has_a_row_for_each_set_of_labels_and_says_what_it_leaves_out(drawn):
-    change = {
-        "id": "organize",
-        "options": {"excludeByName": {"n": True}, "renameByName": {"Value #A": "First"}},
-    }
-    shown_panel = panel("table", "", "a", "b", transformations=[change])
+    shown_panel = panel("table", "", "a", "b")
     for target in shown_panel["targets"]:
         target["instant"] = True
     answers = {
@@ -276,7 +260,8 @@ def test_a_table_has_a_row_for_each_set_of_labels_and_says_what_it_leaves_out(dr
         "b": [({"m": "x", "n": "1"}, [8]), ({"m": "y", "n": "2"}, [9])],
     }
     (made,) = drawn(shown_panel, answers)["tables"]
-    assert (made["columns"], made["rows"]) == (["m", "First", "Value #B"], [["x", "7", "8"], ["y", "", "9"]])
+    assert made["columns"] == ["m", "n", "Value #A", "Value #B"]
+    assert made["rows"] == [["x", "1", "7", "8"], ["y", "2", "", "9"]]
     many = [({"m": str(n)}, [n]) for n in range(MOST_ROWS + 5)]
     (made,) = drawn(panel("table", "", "a"), {"a": many})["tables"]
     assert (len(made["rows"]), made["left_out"]) == (MOST_ROWS, 5)
@@ -285,12 +270,8 @@ def test_a_table_has_a_row_for_each_set_of_labels_and_says_what_it_leaves_out(dr
 def test_alerts_are_listed_by_name_and_what_fires_is_first(drawn):
     def alert(state: str, since: str) -> Document:
         labels, about = {"alertname": "A", "x": "y"}, {"summary": f"since {since}"}
-        return {
-            "state": state,
-            "activeAt": f"2027-01-0{since}T08:00:00.1Z",
-            "labels": labels,
-            "annotations": about,
-        }
+        found = {"state": state, "activeAt": f"2027-01-0{since}T08:00:00.1Z"}
+        return {**found, "labels": labels, "annotations": about}
 
     rules = [{"name": "A", "alerts": [alert("pending", "1"), alert("firing", "3"), alert("firing", "2")]}]
     (made,) = drawn(panel("alertlist", ""), {"rules": [{"rules": rules}]})["tables"]
@@ -299,9 +280,16 @@ def test_alerts_are_listed_by_name_and_what_fires_is_first(drawn):
     assert drawn(none, {"rules": [{"rules": rules}]})["problem"] == "No alert is on."
 
 
-LONG = "A text of the dashboard is too long: it has more than 10000 characters."
+LONG = "A text of the dashboard is too long with its variables filled in."
 BUCKETS = "A heatmap whose buckets Grafana calculates cannot be drawn here."
 REFUSED = "Prometheus refuses 'a': no"
+STACKED = "Lines that are stacked by “percent” cannot be drawn here."
+REDUCED = "The “p99” of values cannot be calculated here."
+TRANSFORMED = "A panel with transformations cannot be drawn here."
+PERCENT = {"stacking": {"mode": "percent"}}
+
+bucketed = panel("heatmap", "", "a")
+bucketed["targets"][0]["format"] = "heatmap"
 
 
 @pytest.mark.parametrize(
@@ -312,8 +300,12 @@ REFUSED = "Prometheus refuses 'a': no"
         (panel("stat", "", "a"), {"a": ValueError(REFUSED)}, REFUSED),
         (panel("stat", "", "a"), {"a": ConnectionRefusedError()}, panels.AWAY),
         (panel("stat", "", " "), {}, "Query A of this panel asks something else than Prometheus."),
-        (panel("stat", "", "a" * 10_001), {}, LONG),
+        (panel("stat", "", "a" * (LONGEST_TEXT + 1)), {}, LONG),
         (panel("heatmap", "", "a", options={"calculate": True}), {"a": [({}, [1])]}, BUCKETS),
+        (bucketed, {"a": [({}, [1])]}, BUCKETS),
+        (panel("timeseries", "", "a", fieldConfig=field(custom=PERCENT)), {"a": [({}, [1])]}, STACKED),
+        (panel("stat", "", "a", options={"reduceOptions": {"calcs": ["p99"]}}), {"a": [({}, [1])]}, REDUCED),
+        (panel("table", "", "a", transformations=[{"id": "organize"}]), {}, TRANSFORMED),
         ({}, {}, "A panel of the type “” cannot be drawn here."),
     ],
 )
@@ -328,54 +320,12 @@ def test_a_panel_with_too_many_series_says_how_many_it_shows(drawn):
     assert found["figure"]["layout"]["annotations"][0]["text"] == "100 of 150 series are shown"
 
 
-WRONG: list = [
-    None,
-    True,
-    -1,
-    1e308,
-    10**400,
-    "x",
-    [],
-    [[]],
-    [None, {"value": []}],
-    {},
-    {"mode": []},
-    {"0": {"0": 1}},
-]
-DEFAULTS = (
-    "unit",
-    "decimals",
-    "min",
-    "max",
-    "color",
-    "thresholds",
-    "mappings",
-    "custom",
-    "displayName",
-    "noValue",
-)
-CUSTOM = (
-    "lineWidth",
-    "fillOpacity",
-    "stacking",
-    "scaleDistribution",
-    "thresholdsStyle",
-    "lineStyle",
-    "spanNulls",
-)
-OPTIONS = (
-    "reduceOptions",
-    "orientation",
-    "legend",
-    "color",
-    "cellValues",
-    "filterValues",
-    "textMode",
-    "tooltip",
-)
-OTHERS = ("targets", "fieldConfig", "options", "gridPos", "transformations", "interval", "title", "type")
-
-
+WRONG: list = [None, True, -1, 1e308, 10**400, "x", [], [[]], [None, {"value": []}], {}, {"mode": []}]
+WRONG += [{"0": {"0": 1}}]
+DEFAULTS = "unit decimals min max color thresholds mappings custom displayName"
+CUSTOM = "lineWidth fillOpacity stacking scaleDistribution thresholdsStyle lineStyle"
+OPTIONS = "reduceOptions orientation legend color cellValues filterValues textMode tooltip"
+OTHERS = "targets fieldConfig options gridPos transformations interval title type"
 KINDS = [*panels.DRAW, "alertlist", "text"]
 
 
@@ -383,13 +333,13 @@ KINDS = [*panels.DRAW, "alertlist", "text"]
 def test_no_wrong_type_in_a_panel_breaks_it(drawn, kind):
     answers = {"a": [({"le": "1"}, [1, 2]), ({"le": "2"}, [3, None])], "rules": []}
     for wrong in WRONG[KINDS.index(kind) % 3 :: 3]:
-        parts = [{"fieldConfig": field(**{name: wrong})} for name in DEFAULTS]
-        parts += [{"fieldConfig": field(custom={name: wrong})} for name in CUSTOM]
+        parts = [{"fieldConfig": field(**{name: wrong})} for name in DEFAULTS.split()]
+        parts += [{"fieldConfig": field(custom={name: wrong})} for name in CUSTOM.split()]
         parts += [{"fieldConfig": {"defaults": {}, "overrides": wrong}}]
-        parts += [{"options": {name: wrong}} for name in OPTIONS] + [{name: wrong} for name in OTHERS]
-        parts += [
-            {"targets": [{"expr": "a", name: wrong}]} for name in ("refId", "legendFormat", "hide", "instant")
-        ]
+        parts += [{"options": {name: wrong}} for name in OPTIONS.split()]
+        parts += [{name: wrong} for name in OTHERS.split()]
+        names = ("refId", "legendFormat", "hide", "instant")
+        parts += [{"targets": [{"expr": "a", name: wrong}]} for name in names]
         for part in parts:
             found = drawn(panel(kind, "", "a") | part, answers, annotations={"list": wrong})
             json.dumps({**found, "version": ""}, allow_nan=False)

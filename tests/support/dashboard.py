@@ -26,7 +26,7 @@ def panels(endpoint: str = ENDPOINT) -> Iterator[Document]:
     values = {"endpoint": Value([endpoint]), "feature": Value(FEATURES, several=True), **GRAFANAS_OWN}
     (section,) = sections(load(), values)
     for panel in section.panels:
-        own = {**values, **{name: Value([value]) for name, value in panel.scoped.items()}}
+        own = {**values, **panel.scoped}
         targets = [{**each, "expr": fill(each["expr"], own, "promql")} for each in panel.document["targets"]]
         yield {**panel.document, "title": panel.title, "gridPos": panel.place, "targets": targets}
 

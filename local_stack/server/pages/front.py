@@ -6,7 +6,6 @@ from functools import partial
 from heapq import nlargest
 from pathlib import Path
 
-from ...prometheus import ask
 from ..documents import Document
 from ..monitoring_file import Monitoring
 from ..query import HIDDEN
@@ -14,6 +13,7 @@ from ..store import Store
 from . import views
 from .console import tail
 from .grafana_answers import alerts
+from .panels import asking
 from .pipelines import steps_of
 
 CHAMPION = "champion"  # the tag of the published model that is to be served
@@ -118,9 +118,8 @@ def _champion(store: Store) -> Document | None:
 
 def _firing(file: Path | None) -> Document:
     """Return the alerts that fire, as Prometheus tells of them, the oldest first; None if it does not."""
-    prometheus = Monitoring.read(file).prometheus
     try:
-        found = alerts(partial(ask, prometheus, timeout=PROMETHEUS_SECONDS))
+        found = alerts(asking(Monitoring.read(file), PROMETHEUS_SECONDS))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {"alerts": None}
     firing = [alert for alert in found if alert["state"] == "firing"]

@@ -115,7 +115,7 @@ def settings_of(panel: Document, name: str, target: str) -> Document:
     settings = {**defaults, "custom": dict(get(defaults, "custom", {}))}
     for rule in documents(panel, "fieldConfig.overrides"):
         kind, wanted = get(rule, "matcher.id", ""), get(rule, "matcher.options", None)
-        fits = {"byName": name == wanted, "byFrameRefID": target == wanted, "byType": wanted == "number"}
+        fits = {"byName": name == wanted, "byFrameRefID": target == wanted}
         if kind == "byRegexp":
             fits[kind] = bool(expression(str(wanted)).search(name))
         for each in documents(rule, "properties") if fits.get(kind) else []:
@@ -125,25 +125,22 @@ def settings_of(panel: Document, name: str, target: str) -> Document:
     return settings
 
 
-def reduced(values: Points, kinds: list[Any]) -> float | None:
-    """Return the one value that stands for all, by the first of Grafana's names for how."""
-    there = [value for value in values if value is not None]
-    if not there:
-        return None
-    ways: dict[Any, Callable[[], float | None]] = {
-        "last": lambda: values[-1],
-        "first": lambda: values[0],
-        "firstNotNull": lambda: there[0],
-        "mean": lambda: sum(there) / len(there),
-        "sum": lambda: sum(there),
-        "min": lambda: min(there),
-        "max": lambda: max(there),
-        "count": lambda: float(len(there)),
-        "range": lambda: max(there) - min(there),
-        "diff": lambda: there[-1] - there[0],
-    }
-    kind = kinds[0] if kinds and isinstance(kinds[0], str) else ""
-    return ways.get(kind, lambda: there[-1])()
+REDUCTIONS: dict[Any, Callable[[list[float]], float]] = {
+    "firstNotNull": lambda values: values[0],
+    "lastNotNull": lambda values: values[-1],
+    "mean": lambda values: sum(values) / len(values),
+    "sum": sum,
+    "min": min,
+    "max": max,
+}
+
+
+def reduced(values: Points, kinds: list[Any]) -> float:
+    """Return the one number that stands for all, of which there is one at least."""
+    kind = str(kinds[0]) if kinds else "lastNotNull"
+    if kind not in REDUCTIONS:
+        raise ValueError(f"The “{kind[:50]}” of values cannot be calculated here.")
+    return REDUCTIONS[kind]([value for value in values if value is not None])
 
 
 def alerts(ask: Ask) -> list[Document]:

@@ -4,7 +4,6 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +13,12 @@ from .rendering import moment, number
 
 LARGEST_FILE = 5 * 2**20
 COLUMNS = 24  # of Grafana's grid
-REPEATED_IN_A_ROW = 4  # at most, if the panel does not say otherwise
+REPEATED_IN_A_ROW = 4  # at most
 POINTS = 400  # of a series
 SCRAPE_SECONDS = 15  # which Grafana takes for its data source's, if nobody says otherwise
 LENGTHS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
-MOMENT = re.compile(r"now(?:([+-]\d{1,6})([smhdwMy]))?(?:/([mhdwMy]))?")
+MOMENT = re.compile(r"now(?:([+-]\d{1,6})([smhdwMy]))?")
 
 
 def read_dashboard(file: Path) -> Document:
@@ -51,9 +50,8 @@ class Span(NamedTuple):
     def values(self, step: float) -> dict[str, Value]:
         """Return Grafana's own variables."""
         shown, rate = self.end - self.start, max(4 * SCRAPE_SECONDS, step + SCRAPE_SECONDS)
-        texts = {"interval": f"{step:g}s", "interval_ms": f"{1000 * step:g}", "rate_interval": f"{rate:g}s"}
-        texts |= {"range": f"{shown:.0f}s", "range_s": f"{shown:.0f}", "range_ms": f"{1000 * shown:.0f}"}
-        texts |= {"from": f"{1000 * self.start:.0f}", "to": f"{1000 * self.end:.0f}"}
+        texts = {"interval": f"{step:g}s", "rate_interval": f"{rate:g}s", "range": f"{shown:.0f}s"}
+        texts["range_s"] = f"{shown:.0f}"
         return {f"__{name}": Value([text]) for name, text in texts.items()}
 
 
@@ -64,31 +62,21 @@ def length_of(text: str) -> float:
 
 
 def time_span(begin: str, end: str) -> Span:
-    """Return the time between two moments such as now-30m, now/d, an ISO text or milliseconds."""
-    now = time.time()
-    span = Span(_moment(begin, now, 0), _moment(end, now, 1))
+    """Return the time between two moments such as now-30m, an ISO text or milliseconds."""
+    span = Span(_moment(begin), _moment(end))
     if not 1 <= span.end - span.start <= 100 * LENGTHS["y"]:
         raise ValueError(f"From {begin[:50]} to {end[:50]} is no time that can be shown.")
     return span
 
 
-def _moment(text: str, now: float, ends: int) -> float:
-    """Return a moment in seconds since 1970. A rounded one is the begin of its hour or day, or the end."""
-    if not (found := MOMENT.fullmatch(text)):
-        known = moment(int(text) / 1000 if re.fullmatch(r"\d{1,15}", text) else text)
-        if known is None:
-            raise ValueError(f"{text[:50]!r} is no time: write such as now-30m, or 2030-01-31T12:00.")
-        return known.timestamp()
-    seconds = now + (int(found[1]) * LENGTHS[found[2]] if found[1] else 0)
-    if not found[3]:
-        return seconds
-    local = moment(seconds)
-    if local is None:
-        raise ValueError(f"{text} is no time that can be shown.")
-    local, kept = local.astimezone(), "yMdhm".index(found[3].replace("w", "d")) + 1
-    fields = [*local.timetuple()[:kept], *[1] * (3 - kept)]
-    begin = datetime(*fields) - timedelta(days=local.weekday() if found[3] == "w" else 0)  # type: ignore[arg-type]
-    return begin.timestamp() + ends * LENGTHS[found[3]]
+def _moment(text: str) -> float:
+    """Return a moment in seconds since 1970."""
+    if found := MOMENT.fullmatch(text):
+        return time.time() + (int(found[1]) * LENGTHS[found[2]] if found[1] else 0)
+    known = moment(int(text) / 1000 if re.fullmatch(r"\d{1,15}", text) else text)
+    if known is None:
+        raise ValueError(f"{text[:50]!r} is no time: write such as now-30m, or 2030-01-31T12:00.")
+    return known.timestamp()
 
 
 class Panel(NamedTuple):
@@ -98,7 +86,7 @@ class Panel(NamedTuple):
     document: Document
     title: str
     place: Mapping[str, int]  # x, y, w and h in cells of the grid
-    scoped: Mapping[str, str]
+    scoped: Values
 
 
 class Section(NamedTuple):
@@ -124,38 +112,32 @@ def sections(dashboard: Document, values: Values) -> Iterator[Section]:
             groups[-1][1].append(numbered)
     for row, inside in groups:
         for scoped in _repeats(row, values):
-            title = fill(get(row, "title", ""), {**values, **_scope(scoped)})
+            title = fill(get(row, "title", ""), {**values, **scoped})
             yield Section(title, get(row, "collapsed", False), list(_placed(inside, values, scoped)))
 
 
-def _repeats(document: Document, values: Values) -> list[dict[str, str]]:
+def _repeats(document: Document, values: Values) -> list[dict[str, Value]]:
     name = get(document, "repeat", "")
-    return [{name: value} for value in values[name].values] if name in values else [{}]
-
-
-def _scope(scoped: Mapping[str, str]) -> dict[str, Value]:
-    return {name: Value([value]) for name, value in scoped.items()}
+    return [{name: Value([value])} for value in values[name].values] if name in values else [{}]
 
 
 def _cells(panel: Document, name: str, default: int, most: int) -> int:
-    found = number(get(panel, "gridPos", {}).get(name))
+    found = number(get(panel, f"gridPos.{name}", None))
     return default if found is None or not math.isfinite(found) else max(0, min(most, int(found)))
 
 
-def _placed(inside: list[tuple[int, Document]], values: Values, row: Mapping[str, str]) -> Iterator[Panel]:
+def _placed(inside: list[tuple[int, Document]], values: Values, row: Values) -> Iterator[Panel]:
     """Yield panels from above, each as high up as there is room, which is how Grafana's grid does it."""
     heights = [0] * COLUMNS
     inside = sorted(inside, key=lambda each: [_cells(each[1], axis, 0, 10**6) for axis in "yx"])
     for index, panel in inside:
         repeats, width = _repeats(panel, values), max(1, _cells(panel, "w", 12, COLUMNS))
         height, x = max(1, _cells(panel, "h", 8, 60)), min(_cells(panel, "x", 0, COLUMNS), COLUMNS - width)
-        in_a_row = max(1, min(get(panel, "maxPerRow", REPEATED_IN_A_ROW), len(repeats), COLUMNS))
-        across = repeats != [{}] and get(panel, "repeatDirection", "h") == "h"
-        if across:
-            x, width = 0, COLUMNS // in_a_row
-        for count, scoped in enumerate(repeats):
-            left = count % in_a_row * width if across else x
+        if get(panel, "repeat", "") in values:
+            x, width = 0, COLUMNS // max(1, min(len(repeats), REPEATED_IN_A_ROW))
+        for count, repeated in enumerate(repeats):
+            left, scoped = x + count * width % COLUMNS, {**row, **repeated}
             y = max(heights[left : left + width])
             heights[left : left + width] = [y + height] * width
-            title = fill(get(panel, "title", ""), {**values, **_scope({**row, **scoped})})
-            yield Panel(index, panel, title, {"x": left, "y": y, "w": width, "h": height}, {**row, **scoped})
+            title = fill(get(panel, "title", ""), {**values, **scoped})
+            yield Panel(index, panel, title, {"x": left, "y": y, "w": width, "h": height}, scoped)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...prometheus import ask
 from ..documents import Document
@@ -16,7 +16,7 @@ from ..store import Store
 from .charts import MOST_COLUMNS, MOST_ROWS
 from .grafana_answers import Series, View, alerts, reduced
 from .grafana_dashboard import all_panels, read_dashboard, time_span
-from .grafana_variables import documents, fill, get, panel_values
+from .grafana_variables import Ask, documents, fill, get, values_of, variables
 from .rendering import number, text_moment
 from .time_panels import figure, heatmap, name_axis, plain, state_timeline, timeseries
 from .units import TEXT, faded, scale_of, shown, threshold_steps
@@ -24,7 +24,6 @@ from .units import TEXT, faded, scale_of, shown, threshold_steps
 MOST_SERIES = 100
 ASK_SECONDS = 10
 AWAY = "Prometheus does not answer at the moment. It is asked again."
-ALIASES = {"graph": "timeseries", "singlestat": "stat", "status-history": "state-timeline"}
 COLUMN_PIXELS, ROW_PIXELS, NARROW = 50, 28, 350  # of the grid in a wide window; of a panel on a phone
 EMPTY = "rgba(127,138,153,0.15)"
 
@@ -46,11 +45,11 @@ def draw_panel(monitoring: Monitoring, request: Document) -> Document:
     return {"version": version} if request.get("known") == version else {"version": version, **found}
 
 
-def asking(monitoring: Monitoring) -> Callable[..., Any]:
+def asking(monitoring: Monitoring, seconds: float = ASK_SECONDS) -> Ask:
     """Return how to ask Prometheus; OSError if there is none."""
     if not monitoring.prometheus:
         raise OSError("Prometheus does not run.")
-    return partial(ask, monitoring.prometheus, timeout=ASK_SECONDS)
+    return partial(ask, monitoring.prometheus, timeout=seconds)
 
 
 def _drawn(monitoring: Monitoring, request: Document) -> Document:
@@ -59,26 +58,33 @@ def _drawn(monitoring: Monitoring, request: Document) -> Document:
     if not (wanted.isdecimal() and int(wanted) < len(panels)):
         raise ApiError(404, 0, f"There is no panel {wanted} in the dashboard.")
     panel = panels[int(wanted)]
-    kind = ALIASES.get(get(panel, "type", ""), get(panel, "type", ""))
-    values = panel_values(dashboard, query.getlist)
+    kind = get(panel, "type", "")
+    if kind not in (*DRAW, "text", "alertlist"):
+        raise ValueError(f"A panel of the type “{kind[:50]}” cannot be drawn here.")
+    if documents(panel, "transformations"):
+        raise ValueError("A panel with transformations cannot be drawn here.")
+    asked = asking(monitoring)
+    values = values_of(variables(dashboard, query.getlist, asked))
     if kind == "text":
         return {"text": fill(get(panel, "options.content", ""), values)}
-    if kind not in DRAW and kind != "alertlist":
-        return {"problem": f"A panel of the type “{kind[:50]}” cannot be drawn here."}
     span = time_span(query.get("from", ""), query.get("to", ""))
     intervals = (get(each, "interval", "") for each in (panel, *documents(panel, "targets")))
     step = span.step(*(fill(each, values, "raw") for each in intervals))
-    view = View(panel, span, step, {**values, **span.values(step)}, asking(monitoring), dashboard)
+    view = View(panel, span, step, {**values, **span.values(step)}, asked, dashboard)
     if kind == "alertlist":
         return alert_list(view)
     there = [each for each in view.series() if any(value is not None for value in each.values)]
     if not there:
-        return {"problem": "No data"}
+        raise ValueError("No data")
     if kind == "table":  # which says itself what it leaves out
         return table(view, there)
-    found = DRAW[kind](view, there[:MOST_SERIES])
-    if len(there) > MOST_SERIES:
-        note = words(f"{MOST_SERIES} of {len(there)} series are shown", 1, 1, 11, xanchor="right")
+    drawn = there[:MOST_SERIES]
+    if kind == "timeseries":
+        drawn = [each for each in drawn if each.settings.get("unit") == drawn[0].settings.get("unit")]
+    found = DRAW[kind](view, drawn)
+    if len(drawn) < len(there):
+        why = "" if len(drawn) == MOST_SERIES else ": the others have another unit"
+        note = words(f"{len(drawn)} of {len(there)} series are shown{why}", 1, 1, 11, xanchor="right")
         found["figure"]["layout"].setdefault("annotations", []).append(note)
     return found
 
@@ -93,56 +99,49 @@ def words(text: str, x: float, y: float, size: float, own: str = TEXT, xanchor: 
 
 
 class Single(NamedTuple):
-    """The one value of a series, and its place: from 0 to 1, with its size in pixels."""
+    """The one value of a series, and the middle and size of its place: from 0 to 1, and in pixels."""
 
     name: str
     value: float
     text: str
     colour: str
     settings: Document
-    left: float
-    low: float
-    wide: float
-    tall: float
+    middle: tuple[float, float]
+    size: tuple[float, float]
     pixels: tuple[float, float]
 
     def words(self, text: str, up: float, size: float, own: str = TEXT) -> Document:
-        """Return a text in the middle of the place, so far up."""
-        return words(text, self.left + self.wide / 2, self.low + up * self.tall, size, own)
+        """Return a text in the middle of the place, so far up from it."""
+        return words(text, self.middle[0], self.middle[1] + up * self.size[1], size, own)
 
 
 def singles(view: View, series: list[Series]) -> Iterator[Single]:
     """Yield the values side by side, or one below the other where that is asked for or fits better."""
-    count = len(series)
     width = min(NARROW, COLUMN_PIXELS * (number(get(view.panel, "gridPos.w", None)) or 12))
     height = ROW_PIXELS * (number(get(view.panel, "gridPos.h", None)) or 8) - 40
-    below = view.option("orientation", "auto") == "horizontal" or (count > 1 and width < height)
-    for number_, each in enumerate(series):
+    below = view.option("orientation", "auto") == "horizontal" or (len(series) > 1 and width < height)
+    across, down = (1, len(series)) if below else (len(series), 1)
+    sizes = (1 / across, 1 / down), (width / across, height / down)
+    for index, each in enumerate(series):
         value = reduced(each.values, view.option("reduceOptions.calcs", []))
-        about = (each.name, value or 0.0, *shown(value, each.settings, each.colour), each.settings)
-        if below:
-            yield Single(*about, 0, 1 - (number_ + 1) / count, 1, 1 / count, (width, height / count))
-        else:
-            yield Single(*about, number_ / count, 0, 1 / count, 1, (width / count, height))
+        middle = (index % across + 0.5) / across, 1 - (index % down + 0.5) / down
+        text, own = shown(value, each.settings, each.colour)
+        yield Single(each.name, value, text, own, each.settings, middle, *sizes)
 
 
 def stat(view: View, series: list[Series]) -> Document:
     """Write each value large, with its name if that is asked for or there are several."""
-    mode, colours = view.option("textMode", "auto"), view.option("colorMode", "value")
+    mode, coloured = view.option("textMode", "auto"), view.option("colorMode", "value") != "none"
     named = mode == "value_and_name" or (mode == "auto" and len(series) > 1)
-    texts, shapes = [], []
+    texts = []
     for each in singles(view, series):
         text = each.name if mode == "name" else each.text
         size = min(40, each.pixels[1] * (0.4 if named else 0.55), 1.3 * each.pixels[0] / max(1, len(text)))
-        own = each.colour if colours == "value" else TEXT
-        texts.append(each.words(text, 0.36 if named else 0.5, max(11, size), own))
-        texts += [each.words(each.name, 0.8, 12)] if named else []
-        if colours.startswith("background"):
-            box = {"x0": each.left, "x1": each.left + each.wide, "y0": each.low, "y1": each.low + each.tall}
-            look = {"fillcolor": faded(each.colour, 0.35), "line": {"width": 0}}
-            shapes.append({"type": "rect", "xref": "paper", "yref": "paper", **box, **look})
+        own = each.colour if coloured else TEXT
+        texts.append(each.words(text, -0.14 if named else 0, max(11, size), own))
+        texts += [each.words(each.name, 0.3, 12)] if named else []
     axes = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
-    return figure([], {**axes, "annotations": texts, "shapes": shapes}, l=8, r=8, t=4, b=8)
+    return figure([], {**axes, "annotations": texts}, l=8, r=8, t=4, b=8)
 
 
 def gauge(view: View, series: list[Series]) -> Document:
@@ -160,12 +159,12 @@ def gauge(view: View, series: list[Series]) -> Document:
         axis = {"range": [least / factor, most / factor], "ticksuffix": suffix, "nticks": 5}
         dial = {"axis": axis, "bar": {"color": each.colour}, "borderwidth": 0, "steps": coloured}
         dial["bgcolor"] = EMPTY
-        across = [each.left + edge * each.wide for edge in (0.06, 0.94)]
-        domain = {"x": across, "y": [each.low + 0.1 * each.tall, each.low + each.tall]}
+        places = zip("xy", each.middle, each.size, ((-0.44, 0.44), (-0.4, 0.5)), strict=True)
+        domain = {axis: [at + end * size for end in ends] for axis, at, size, ends in places}
         trace = {"type": "indicator", "mode": "gauge", "gauge": dial, "domain": domain}
         data.append({**trace, "value": each.value / factor})
-        texts.append(each.words(each.text, 0.22, max(12, min(28, each.pixels[1] / 6)), each.colour))
-        texts += [each.words(each.name, 0.04, 11)] if len(series) > 1 else []
+        texts.append(each.words(each.text, -0.28, max(12, min(28, each.pixels[1] / 6)), each.colour))
+        texts += [each.words(each.name, -0.46, 11)] if len(series) > 1 else []
     return figure(data, {"annotations": texts}, l=20, r=20, t=24, b=8)
 
 
@@ -196,13 +195,8 @@ def table(view: View, series: list[Series]) -> Document:
         labels = {name: value for name, value in each.labels.items() if name != "__name__"}
         row = rows.setdefault(json.dumps(labels, sort_keys=True), labels)
         row[f"Value #{each.target}" if several else "Value"] = single.text
-    columns, names = list(dict.fromkeys(name for row in rows.values() for name in row)), {}
-    for change in documents(view.panel, "transformations"):
-        if get(change, "id", "") == "organize":
-            hidden, names = (get(change, f"options.{key}ByName", {}) for key in ("exclude", "rename"))
-            columns = [name for name in columns if not hidden.get(name)]
-    cells = [[row.get(name, "") for name in columns] for row in rows.values()]
-    return tables([str(names.get(name) or name) for name in columns], cells)
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    return tables(columns, [[row.get(name, "") for name in columns] for row in rows.values()])
 
 
 def alert_list(view: View) -> Document:

@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 from ..documents import Document
-from .grafana_variables import documents, expression, get
-from .rendering import number, text_moment
+from .grafana_variables import documents, get
+from .rendering import number
 
 # What values are divided by from some size on, and what stands behind them then.
 THOUSANDS = [(1.0, ""), (1e3, " K"), (1e6, " Mil"), (1e9, " Bil"), (1e12, " Tri")]
@@ -17,26 +17,9 @@ TIME = [(1e-9, " ns"), (1e-6, " µs"), (1e-3, " ms"), (1, " s"), (60, " min"), (
 # Units that grow by such steps: times what they are of it, and what stands behind all of them.
 UNITS: dict[str, tuple[list[tuple[float, str]], float, str]]
 UNITS = {"short": (THOUSANDS, 1, ""), "reqps": (THOUSANDS, 1, " req/s"), "ops": (THOUSANDS, 1, " ops/s")}
-UNITS |= {
-    "rps": (THOUSANDS, 1, " reads/s"),
-    "wps": (THOUSANDS, 1, " writes/s"),
-    "cps": (THOUSANDS, 1, " counts/s"),
-}
-UNITS |= {"bytes": (BINARY, 1, ""), "kbytes": (BINARY, 1024, ""), "mbytes": (BINARY, 1024**2, "")}
-UNITS |= {"decbytes": (DECIMAL, 1, ""), "Bps": (DECIMAL, 1, "/s"), "binBps": (BINARY, 1, "/s")}
-UNITS |= {"bits": (BITS, 1, ""), "decbits": (BITS, 1, ""), "bps": (BITS, 1, "/s"), "binbps": (BITS, 1, "/s")}
-UNITS |= {"ns": (TIME, 1e-9, ""), "µs": (TIME, 1e-6, ""), "ms": (TIME, 1e-3, ""), "s": (TIME, 1, "")}
-UNITS |= {"m": (TIME, 60, ""), "h": (TIME, 3600, ""), "d": (TIME, 86400, "")}
-BEHIND = {
-    "none": "",
-    "string": "",
-    "percent": "%",
-    "celsius": " °C",
-    "hertz": " Hz",
-    "watt": " W",
-    "volt": " V",
-}
-BEFORE = {"currencyUSD": "$", "currencyEUR": "€", "currencyGBP": "£"}
+UNITS |= {"bytes": (BINARY, 1, ""), "decbytes": (DECIMAL, 1, ""), "Bps": (DECIMAL, 1, "/s")}
+UNITS |= {"binBps": (BINARY, 1, "/s"), "bps": (BITS, 1, "/s"), "ms": (TIME, 1e-3, ""), "s": (TIME, 1, "")}
+BEHIND = {"": "", "none": "", "string": "", "hex": "", "percent": "%"}
 
 # Grafana's colours, in shades that can be read on a light page and on a dark one.
 HUES = {"red": "#d9463e", "orange": "#e58a1f", "yellow": "#cfa414", "green": "#2f9e63", "blue": "#3f7ae0"}
@@ -52,8 +35,7 @@ def scale_of(unit: str, largest: float) -> tuple[float, str]:
     if unit == "percentunit":
         return 0.01, "%"
     if unit not in UNITS:  # Grafana writes what it does not know behind the value, too
-        silent = unit in BEFORE or unit.startswith(("hex", "dateTime", "prefix:", "bool")) or not unit
-        return 1, "" if silent else BEHIND.get(unit, " " + unit.removeprefix("suffix:").strip()[:20])
+        return 1, BEHIND.get(unit, " " + unit.removeprefix("suffix:").strip()[:20])
     steps, times, behind = UNITS[unit]
     size = abs(largest) * times * (1 + 1e-9) or 1
     factor, name = ([step for step in steps if step[0] <= size] or steps[:1])[-1]
@@ -63,18 +45,13 @@ def scale_of(unit: str, largest: float) -> tuple[float, str]:
 def written(value: float, settings: Document) -> str:
     """Return a number with its unit, with the decimals that are asked for, or as many as it needs."""
     unit, decimals = get(settings, "unit", ""), number(settings.get("decimals"))
-    if unit.startswith("hex"):
+    if unit == "hex":
         return f"{int(value):X}"
-    if unit.startswith("dateTime"):
-        return text_moment(value / 1000)
     factor, suffix = scale_of(unit, value)
     size = value / factor
     if decimals is not None and math.isfinite(decimals):
-        text = f"{size:,.{min(12, max(0, int(decimals)))}f}"
-    else:
-        text = f"{size:,.0f}" if abs(size) >= 1000 else f"{size:.4g}"
-    before = unit.removeprefix("prefix:").strip()[:20] if unit.startswith("prefix:") else BEFORE.get(unit, "")
-    return before + text + suffix
+        return f"{size:,.{min(12, max(0, int(decimals)))}f}{suffix}"
+    return (f"{size:,.0f}" if abs(size) >= 1000 else f"{size:.4g}") + suffix
 
 
 def colour(name: Any, otherwise: str = PALETTE[0]) -> str:
@@ -109,31 +86,14 @@ def threshold_steps(settings: Document) -> list[tuple[float, str]]:
     return sorted(steps, key=lambda step: step[0])
 
 
-def mapped(value: float | None, settings: Document) -> Document:
-    """Return what a value is mapped to, `text` and `color`, or {}."""
-    text = "null" if value is None else f"{value:.15g}"
-    for mapping in documents(settings, "mappings"):
-        kind, options = get(mapping, "type", ""), get(mapping, "options", {})
-        low, high = (number(options.get(end)) for end in ("from", "to"))
-        low, high = -math.inf if low is None else low, math.inf if high is None else high
-        fits = (
-            (kind == "range" and value is not None and low <= value <= high)
-            or (kind == "regex" and expression(str(options.get("pattern"))).search(text))
-            or (kind == "special" and value is None and str(options.get("match")).startswith("null"))
-        )
-        if found := get(options, "result" if fits else text if kind == "value" else "", {}):
-            return dict(found)
-    return {}
-
-
-def shown(value: float | None, settings: Document, otherwise: str) -> tuple[str, str]:
+def shown(value: float, settings: Document, otherwise: str) -> tuple[str, str]:
     """Return the text and the colour of a value; `otherwise` is its colour if nothing else decides."""
-    found, mode = mapped(value, settings), get(settings, "color.mode", "thresholds")
-    if mode == "fixed":
-        otherwise = colour(get(settings, "color.fixedColor", ""), otherwise)
-    elif mode == "thresholds" and value is not None:
-        otherwise = next(
-            (own for least, own in reversed(threshold_steps(settings)) if least <= value), otherwise
-        )
-    text = str(settings.get("noValue") or "–") if value is None else written(value, settings)
-    return get(found, "text", "") or text, colour(found.get("color"), otherwise)
+    if get(settings, "color.mode", "thresholds") == "thresholds":
+        below = [own for least, own in threshold_steps(settings) if least <= value]
+        otherwise = (below or [otherwise])[-1]
+    text = written(value, settings)
+    for mapping in documents(settings, "mappings"):
+        result = get(mapping, "options", {}).get(f"{value:.15g}")
+        if get(mapping, "type", "") == "value" and isinstance(result, dict):
+            return get(result, "text", "") or text, colour(result.get("color"), otherwise)
+    return text, otherwise
