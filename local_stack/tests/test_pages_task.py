@@ -134,13 +134,26 @@ def test_a_reused_step_whose_run_is_gone_leads_to_its_task(api, visitor):
     assert f'1 of 1 steps reused from <a href="/projects/*/tasks/{step}">kept step</a>' in page
 
 
-def test_a_clone_that_has_not_run_shows_none_of_its_original_s_steps_as_its_own(api, visitor, first_run):
-    first, _ = first_run
+@pytest.mark.parametrize("status", ["completed", "cached"])
+def test_a_clone_that_has_not_run_shows_none_of_its_original_s_steps_as_its_own(
+    api, visitor, first_run, status
+):
+    first, step = first_run
+    edit_steps(api, first, {"train": {"job_id": step, "status": status}})
     clone = api("tasks.clone", task=first)["id"]
     address = f"/pipelines/*/experiments/{clone}"
     assert states(page_of(visitor, address)) == [("train", "pending")]
     api("tasks.started", task=clone)  # the controller has stored nothing yet
     assert states(page_of(visitor, address)) == [("train", "pending")]
+
+
+def test_a_task_that_has_run_for_long_is_looked_at_as_often_as_any_other(api, visitor):
+    task = api.new("task", name="long run")
+    api("tasks.started", task=task)
+    api("tasks.edit", task=task, started="2026-01-01T00:00:00+00:00", force=True)
+    page = page_of(visitor, f"/projects/*/tasks/{task}")
+    assert "data-live" in page
+    assert "data-seconds" not in page
 
 
 def test_a_step_opens_beside_the_graph_with_its_values_parameters_and_last_lines(api, visitor, first_run):

@@ -118,6 +118,7 @@ def _unlike_first(name: str, cells: list[Any]) -> Cells:
 
 def _best(name: str, cells: list[Any]) -> Cells:
     """Mark the lowest of losses, errors and times, and the highest of all other values."""
+    cells = [value if value is None else float(f"{value:.5g}") for value in cells]  # as it is shown
     numbers = {value for value in cells if value is not None}
     word, choose = ("lowest", min) if LOWER.search(name) else ("highest", max)
     best = choose(numbers) if len(numbers) > 1 else None

@@ -26,7 +26,7 @@ def monitoring_page(store: Store, request: Document) -> Document:
 
 
 def _look(monitoring: Monitoring, request: Document) -> Document:
-    found: Document = {"monitoring": monitoring, "live": bool(monitoring.prometheus)}
+    found: Document = {"monitoring": monitoring, "live": True}  # it may run again in a moment
     if not monitoring.prometheus:
         return found
     ask = asking(monitoring)
@@ -38,7 +38,7 @@ def _look(monitoring: Monitoring, request: Document) -> Document:
     if monitoring.dashboard:
         try:
             found |= dashboard_of(Path(monitoring.dashboard), request, ask)
-            found["live"] = found["seconds"] > 0 or "trouble" in found
+            found["live"] = found["refresh_seconds"] > 0 or "trouble" in found
         except (ValueError, OSError) as error:
             found["trouble"] = AWAY if isinstance(error, OSError) else str(error)[:1000]
     return found
@@ -81,7 +81,7 @@ def dashboard_of(file: Path, request: Document, ask: Ask) -> Document:
         "begin": begin,
         "end": end,
         "ranges": RANGES,
-        "seconds": length_of(get(dashboard, "refresh", "")),
+        "refresh_seconds": length_of(get(dashboard, "refresh", "")),
     }
 
 

@@ -52,10 +52,11 @@ def steps_of(store: Store, controller: Document, current: str | None = None) -> 
     A step that took the task of an earlier run is `reused` from that run, and has no times of its own.
     """
     steps = []
+    waits = not controller.get("started") or _is_copied(store, controller)
     for name, step in views.stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
             continue
-        status, task, reused = _executed(store, controller, step)
+        status, task, reused = ("pending", None, None) if waits else _executed(store, controller, step)
         steps.append(
             {
                 "name": name,
@@ -72,6 +73,16 @@ def steps_of(store: Store, controller: Document, current: str | None = None) -> 
     return steps
 
 
+def _is_copied(store: Store, controller: Document) -> bool:
+    """Return whether a controller at work has still the steps of another run, of which it is a clone."""
+    text = (controller["configuration"].get(SECTION) or {}).get("value")
+    return views.is_live(controller) and any(
+        other["id"] != controller["id"] and (other["configuration"].get(SECTION) or {}).get("value") == text
+        for other in store.all("task")
+        if other.get("project") == controller.get("project") and views.is_pipeline(other)
+    )
+
+
 def _as(kind: type, value: Any) -> Any:
     return value if isinstance(value, kind) else kind()
 
@@ -84,8 +95,6 @@ def _executed(
     The SDK calls such a step "cached", but "completed" after a restart of the controller. It stores times of
     tasks that it has run itself; with those, a task of another run is what a clone has of its original.
     """
-    if not controller.get("started"):
-        return "pending", None, None
     task_id = step.get("job_id") or step.get("executed")
     task = store.get("task", task_id) if isinstance(task_id, str) else None
     run = store.get("task", task.get("parent")) if task else None

@@ -109,6 +109,7 @@ async function show(place, found, title) {
   Plotly.purge(place);
   place.classList.toggle("fits", Boolean(found.tables));
   if (found.tables) {
+    Object.assign(place, { tabIndex: 0, role: "region", ariaLabel: title }); // it may scroll
     place.replaceChildren(...found.tables.flatMap((one) => [
       table(one),
       ...(one.left_out ? [note(`${one.left_out} more rows are not shown.`)] : []),

@@ -22,11 +22,11 @@ async function get(url) {
   return answer;
 }
 
-// Say why the page is not updated any more.
-function stop(text) {
-  main().removeAttribute("data-live");
-  const said = document.getElementById("gone") ?? document.createElement("p");
-  said.id = "gone";
+// Say above the page why it is not up to date; without a text, that it is again.
+function warn(text) {
+  const said = document.getElementById("warning") ?? document.createElement("p");
+  if (!text) return said.remove();
+  said.id = "warning";
   said.className = "trouble";
   said.setAttribute("role", "status");
   said.textContent = text;
@@ -57,6 +57,7 @@ function keep(part, fresh) {
 async function refresh() {
   const answer = await get(location.href);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (fresh.querySelector("#dashboard") && !document.getElementById("dashboard")) return location.reload();
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other) continue;
@@ -84,20 +85,25 @@ async function refresh() {
 
 // Call `step` again and again while it returns true, except while the page is hidden. A step that takes long
 // is called less often: the server has other clients.
-function repeat(step, milliseconds, pause = milliseconds) {
+function repeat(step, milliseconds, pause = milliseconds, failures = 0) {
   setTimeout(async () => {
     const begun = performance.now();
     let more = true;
     try {
       if (!document.hidden) more = await step();
+      if (failures) warn("");
+      failures = 0;
     } catch (error) {
-      // Other errors mean that the server does not answer now; it may come back.
+      failures += 1;
       if (error instanceof Gone) {
-        stop(error.message);
+        main().removeAttribute("data-live");
+        warn(error.message);
         more = false;
+      } else if (failures > 1) { // the first one may be that this page is left
+        warn("The server does not answer. This page goes on when it does.");
       }
     }
-    if (more) repeat(step, milliseconds, Math.max(milliseconds, 5 * (performance.now() - begun)));
+    if (more) repeat(step, milliseconds, Math.max(milliseconds, 5 * (performance.now() - begun)), failures);
   }, pause);
 }
 
