@@ -58,14 +58,6 @@ class Window:
                 return
         raise AssertionError(f"Tab does not reach {name!r}")
 
-    def too_wide(self) -> list[int]:
-        """By how many pixels the page is wider than windows of either size."""
-        found = []
-        for size in (PHONE, WIDE):
-            self.page.set_viewport_size(size)
-            found.append(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
-        return found
-
     def axe_problems(self) -> list[str]:
         """What axe-core finds on the page that is open, and calls serious: rule and first element of each."""
         found = Axe().run(self.page).response["violations"]
