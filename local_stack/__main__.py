@@ -30,7 +30,7 @@ from .server.auth import USER
 from .serving import Ports, Serving
 from .serving_programs import find_programs
 from .settings import Settings
-from .stack import Stack, display_path
+from .stack import UP_IN_HOME, Stack, display_path
 
 POLL_SECONDS = 0.5
 
@@ -88,7 +88,7 @@ def run_up(settings: Settings, with_serving: bool) -> int:
             stack = running.enter_context(start_stack(settings, with_serving))
             stack.tell_pages(settings.dashboard)
             serving = start_serving(settings, stack) if with_serving else None
-        return keep_running(settings, stack, serving, partial(tell_of_other, stack, settings.begin_with))
+        return keep_running(settings, stack, serving, partial(tell_of_other, settings.begin_with))
 
 
 def keep_running(
@@ -187,14 +187,11 @@ def introduce_stack(stack: Stack) -> None:
         print(f"Files that were stored on port {stack.last_port} are found only on that port.\n")
 
 
-def tell_of_other(stack: Stack, other: Path | None) -> None:
-    """Print where the stored things come from, or how to look at those of the other home."""
-    up = "python -m local_stack up --home"
-    if stack.moved_in and other:
-        print(f"All this was in {display_path(other)}, and was moved. To begin with nothing:\n")
-        print(f"    {up} {display_path(stack.home / 'empty')}\n")
-    elif other and holds_stack(other):
-        print(f"To see what is in {display_path(other)}: {up} {display_path(other)}\n")
+def tell_of_other(other: Path | None) -> None:
+    """Print how to look at what is in the other home."""
+    with suppress(OSError):  # of a home that may not be read
+        if other and holds_stack(other):
+            print(f"To see what is in {display_path(other)}: {UP_IN_HOME} {display_path(other)}\n")
 
 
 def proxy_exemption() -> str:

@@ -84,16 +84,16 @@ class Settings:
         return cls(project, **{"home": project / HOME_NAME, **found, **paths})
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add an option for each setting, with its value as the default."""
+        """Add an option for each setting, whose help says the value; only what is given is in the result."""
         for each in settable():
-            default, is_list = getattr(self, each.name), each.metadata["kind"] is list
-            shown = ", ".join(default).replace("%", "%%") if is_list else "%(default)s"
+            value, is_list = getattr(self, each.name), each.metadata["kind"] is list
+            shown = (", ".join(value) if is_list else str(value)).replace("%", "%%")
             parser.add_argument(
                 f"--{each.name.replace('_', '-')}",
-                default=default,
+                default=argparse.SUPPRESS,
                 type=partial(from_text, each),
                 nargs="+" if is_list else None,
-                help=each.metadata["help"] + (f" ({shown})" if default else ""),
+                help=each.metadata["help"] + (f" ({shown})" if value else ""),
             )
 
     def with_options(self, options: argparse.Namespace) -> "Settings":
@@ -101,9 +101,9 @@ class Settings:
 
         The file's `begin_with` is for the file's home alone.
         """
-        given = {each.name: getattr(options, each.name) for each in settable()}
-        if given["home"] != self.home and given["begin_with"] == self.begin_with:
-            given["begin_with"] = None
+        given = {each.name: getattr(options, each.name) for each in settable() if each.name in options}
+        if given.get("home", self.home).resolve() != self.home.resolve():
+            given = {"begin_with": None, **given}
         return replace(self, **given)
 
 

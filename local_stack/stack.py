@@ -33,6 +33,7 @@ from .server.store import is_older
 from .settings import DEFAULT_PORT, HOME_NAME, TASK_TIMEOUT, find_project
 from .supervision import Part, Supervisor, say
 
+UP_IN_HOME = "python -m local_stack up --home"
 SERVICES_AGENT = "agent-services"
 AGENTS_TEMPORARY = Path("agent", "tmp")
 
@@ -90,7 +91,7 @@ class Stack:
     ) -> None:
         """`port`: 0 takes a free one, None that of the last time or 8008. `fresh` empties the home first.
 
-        What the home `begin_with` holds is moved into one that was never used: `moved_in` says so.
+        What the home `begin_with` holds is moved into one that was never used, and a line says so.
 
         `agents` is how many listen to the `agent_queues`; if any, `controller_agents` more listen to the
         `controller_queue`. They take code from the git checkout of `project`, by default the current
@@ -125,7 +126,9 @@ class Stack:
     def _start(self) -> "Stack":
         with ExitStack() as cleanup:
             lock = self._claim_home(cleanup)
-            self.moved_in = move_in(self.home, self._begin_with)
+            if self._begin_with and move_in(self.home, self._begin_with):  # told now: the rest may fail
+                say(f"All that was in {display_path(self._begin_with)} was moved. To begin with nothing:\n")
+                say(f"    {UP_IN_HOME} {display_path(self.home / 'empty')}\n")
             check_home(self.home)
             self.last_port = self._read_port()
             self._scratch = self.home  # where clients keep what they can do without

@@ -1,14 +1,18 @@
 """A home that was never used begins with the files of another one, and nothing is ever lost."""
 
+import errno
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from local_stack.__main__ import tell_of_other
 from local_stack.beginning import move_in
+from local_stack.errors import StackError
 from local_stack.home_checks import LOCK
-from local_stack.stack import Stack
+from local_stack.server.monitoring_file import MONITORING, Monitoring
+from local_stack.stack import Stack, bind
 
 MADE = {"server/clearml.sqlite": "tasks", "prometheus/data/wal": "history", "port": "30000"}
 MADE |= {LOCK: "77", "clearml.conf": "keys"}
@@ -64,7 +68,7 @@ def test_what_holds_no_stack_or_is_on_another_disk_is_left_alone(home, tmp_path)
     tools, link = home / "tools", home / "link"
     link.symlink_to(fill(tmp_path / "elsewhere", MADE))
     before = content(home)
-    assert [move_in(home, other) for other in (None, tools, link, home / "not there")] == [False] * 4
+    assert [move_in(home, other) for other in (tools, link, home / "not there")] == [False] * 3
     assert content(home) == before
 
 
@@ -85,10 +89,44 @@ def test_a_move_that_was_interrupted_goes_on_at_the_next_start(home, other, monk
     assert content(home) == MOVED
 
 
-def test_what_has_a_place_already_is_never_overwritten(home, other):
-    fill(home, {"port": "1"})
+@pytest.mark.parametrize("in_the_way", ["a file", "a link in it", "a link to nothing", "the home"])
+def test_what_cannot_be_moved_is_named_and_nothing_moves_until_it_can(home, other, in_the_way):
+    first, entry = home, other / "port"
+    match in_the_way:
+        case "a file":
+            fill(home, {"port": "1"})
+        case "a link in it":
+            entry.unlink()
+            entry.symlink_to("clearml.conf")
+        case "a link to nothing":
+            (home / "port").symlink_to("nowhere")
+        case "the home":
+            home = fill(other, {f"below/home/{LOCK}": "1"}) / "below" / "home"
+            entry = other / "below"
+    before = content(first)
+    with pytest.raises(StackError, match=f"{entry} cannot be moved into {home} .* move away what is in"):
+        move_in(home, other)
+    assert content(first) == before
+
+
+def test_a_move_that_the_system_refuses_names_the_entry_and_goes_on_when_it_can(home, other, monkeypatch):
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(StackError, match=r"demo/p.* cannot be moved into .*Invalid cross-device link"):
+            move_in(home, other)
     assert move_in(home, other)
-    assert ((home / "port").read_text(), (other / "port").read_text()) == ("1", "30000")
+    assert content(home) == MOVED
+
+
+def test_a_demo_that_waits_for_the_lock_meanwhile_gets_what_is_left(home, other):
+    with (other / LOCK).open("a") as waiting:
+        move_in(home, other)
+        fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert os.path.samestat(os.fstat(waiting.fileno()), (other / LOCK).stat())
+    assert content(other) == {LOCK: "77", "clearml.conf": "keys"}
 
 
 @pytest.mark.e2e
@@ -96,21 +134,29 @@ def test_the_next_stack_shows_what_the_other_one_made_at_its_old_address(tmp_pat
     home, other = tmp_path / "home", tmp_path / "home-of-a-demo"
     with Stack(other, port=0) as stack:
         made = stack.call("tasks.create", name="made before", type="training")["id"]
+    Monitoring("http://gone").write(other)  # as one that was killed leaves it
+    with bind(stack.port, "--port") as taker:
+        taker.listen()
+        with pytest.raises(StackError, match=f"Port {stack.port} cannot be used"):
+            Stack(home, begin_with=other).__enter__()
+    assert f"All that was in {other} was moved. To begin with nothing:" in capsys.readouterr().out
     with Stack(home, begin_with=other) as taken:
-        assert (taken.url, taken.moved_in) == (stack.url, True)
+        assert taken.url == stack.url
         assert taken.call("tasks.get_all", id=[made])["tasks"][0]["name"] == "made before"
-        tell_of_other(taken, other)
-    assert "All this was in" in capsys.readouterr().out
+        assert Monitoring.read(home / MONITORING) == Monitoring()
+        tell_of_other(other)
+    assert capsys.readouterr().out == ""
     with Stack(other, port=0):
         pass
     with Stack(home, begin_with=other) as own:
-        assert (own.url, own.moved_in) == (stack.url, False)
-        tell_of_other(own, other)
-    assert capsys.readouterr().out.startswith("To see what is in ")
+        assert own.url == stack.url
+        tell_of_other(other)
+    assert capsys.readouterr().out == (
+        f"To see what is in {other}: python -m local_stack up --home {other}\n\n"
+    )
 
 
 def test_a_start_with_nothing_of_another_says_nothing(tmp_path, capsys):
-    stack = Stack(tmp_path / "home")
-    stack.moved_in = move_in(tmp_path, None)
-    tell_of_other(stack, tmp_path / "not there")
+    for other in (None, tmp_path / "not there"):
+        tell_of_other(other)
     assert capsys.readouterr().out == ""

@@ -1,14 +1,16 @@
 """What the pages' buttons do, what they ask before, and who may press them."""
 
 import html
+import json
 import re
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 
 from local_stack.server.auth import ONLY_SHOWS, PAGES, Credentials
 from local_stack.server.pages import acting
-from local_stack.server.pages.routes import LARGEST_FORM, MOST_FIELDS
+from local_stack.server.pages.routes import ACTS, LARGEST_FORM, MOST_FIELDS
 from local_stack.tests.api import Api
 
 PIPELINE = {"type": "controller", "system_tags": ["pipeline"]}
@@ -316,8 +318,8 @@ def test_a_form_needs_the_key_of_the_very_session(api, visitor, task):
     """A wrong key, none, one of another session, of another stack, and one that is no text."""
     other_stack = Credentials.make().signature(next(iter(visitor.cookies.values())))
     for key in ("", "x", "\udc80", "é", key_of(api.visit()), other_stack):
-        body = httpx.QueryParams({"key": key.encode(errors="surrogateescape"), "id": task})
-        answer = visitor.post("/pages/act/task-archive", content=str(body))
+        body = urlencode({"key": key, "id": task}, errors="surrogateescape")
+        answer = visitor.post("/pages/act/task-archive", content=body)
         assert (answer.status_code, "This form is not of this session" in answer.text) == (403, True)
     assert visitor.post("/pages/act/task-archive", data={"id": task}).status_code == 403
     # A key in the address would be no proof: addresses get around.
@@ -359,9 +361,21 @@ def test_an_odd_body_is_refused_with_a_page(visitor, content, status):
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize("odd", [b"\x80", b"\0", b"\xed\xa0\xbd", "é\n".encode()])
+@pytest.mark.parametrize("name", ACTS)
+def test_no_act_breaks_at_odd_characters(api, visitor, task, name, odd):
+    model = api.new("model", uri="file:///x")
+    for ids in ([task, model], [odd]):
+        given = {"id": ids, "task": ids, "key": key_of(visitor)}
+        given |= dict.fromkeys(("tag", "sure", "back", "queue", "text", "enqueue"), odd)
+        body, text = urlencode(given, doseq=True), odd.decode(errors="surrogateescape")
+        for before in ([["", "name", text]], [[text, text, text]]):
+            content = f"{body}&before={quote(json.dumps(before))}"
+            assert visitor.post(f"/pages/act/{name}", content=content).status_code < 500
+
+
 def test_an_act_that_nobody_knows_and_a_task_that_is_not_there_change_nothing(api, visitor):
-    given = {"key": key_of(visitor), "id": "\udcff nobody"}
-    body = str(httpx.QueryParams({"key": given["key"], "id": b"\xff<b>"}))
+    body = urlencode({"key": key_of(visitor), "id": b"\xff<b>"})
     answer = visitor.post("/pages/act/task-vanish", content=body)
     assert (answer.status_code, "No form does" in answer.text) == (404, True)
     assert "Invalid task id" in visitor.post("/pages/act/task-archive", content=body).text

@@ -126,6 +126,12 @@ def test_a_clone_is_a_draft_whose_edit_page_opens_with_the_parent_that_the_sdk_w
     assert task["hyperparams"] == api.get("task", source)["hyperparams"]
 
 
+@pytest.mark.parametrize("queue", ["\ud800", "a&b=\n", None])
+def test_a_task_that_ran_on_no_queue_that_there_is_can_be_cloned(api, visitor, queue):
+    source = api.new("task", execution={"queue": queue})
+    assert act(visitor, "task-clone", source).status_code == 200
+
+
 # What a form shows and saves
 
 
@@ -216,6 +222,10 @@ def test_what_the_server_refuses_is_said_and_nothing_is_lost_or_half_saved(api, 
     back = again(form, form.send("enqueue", **good))
     assert "Invalid queue id" in back.page
     assert api.get("task", draft) == before
+    back.queue = ""
+    back = again(back, back.send("enqueue"))
+    assert "choose a queue" in back.page
+    assert api.get("task", draft) == before
     back.queue = queue
     assert "Enqueued." in saved(back.send("enqueue"))
     assert (values(api, draft)["Args/eta"], in_queue(api, queue)) == ("0.5", [draft])
@@ -235,6 +245,18 @@ def test_a_form_that_no_page_has_is_refused(api, visitor, draft, fields):
     assert api.get("task", draft) == before
 
 
+@pytest.mark.parametrize("place", [("", "status"), ("", "script"), ("Args", "not there"), ("New", "one")])
+@pytest.mark.parametrize("as_it_was", [None, ""])
+def test_a_form_writes_nothing_that_its_page_does_not_show(api, visitor, draft, run, place, as_it_was):
+    for form in (edit(visitor, draft), new_run(visitor, run)):
+        before = [api.get("task", task) for task in (draft, run)]
+        form.hidden["before"] = json.dumps([*json.loads(form.hidden["before"]), [*place, as_it_was]])
+        back = again(form, form.send(**{"/".join(place): "published"}))
+        assert "somebody changed this task meanwhile" in back.page
+        assert [api.get("task", task) for task in (draft, run)] == before
+        assert "/".join(place) not in back.texts
+
+
 # Two at once
 
 
@@ -248,7 +270,7 @@ def test_what_somebody_else_changed_is_shown_beside_ones_own_and_both_are_kept(a
     api("tasks.edit_hyper_params", task=draft, hyperparams=theirs)
     between = api.get("task", draft)
     back = again(form, form.send("enqueue", **{"Args/eta": "0.5", "/name": "my name"}))
-    assert "somebody changed this draft meanwhile" in back.page
+    assert "somebody changed this task meanwhile" in back.page
     assert api.get("task", draft) == between
     mine = {"/name": "my name", "Args/eta": "0.5"}
     assert back.texts == {**form.texts, **mine, "Args/max_depth": "7", "Args/theirs": "t"}
@@ -259,19 +281,17 @@ def test_what_somebody_else_changed_is_shown_beside_ones_own_and_both_are_kept(a
     assert api.get("task", draft)["name"] == "my name"
 
 
-def test_what_somebody_else_removed_stays_away_unless_it_was_edited(api, visitor, draft):
+def test_what_somebody_else_removed_stays_away_and_what_was_typed_for_it_is_told(api, visitor, draft):
     api("tasks.edit_hyper_params", task=draft, hyperparams=[{"section": "Later", "name": "x", "value": "1"}])
     form = edit(visitor, draft)
     removed = [{"section": "Args", "name": name} for name in ("eta", "max_depth")]
     api("tasks.delete_hyper_params", task=draft, hyperparams=removed)
     back = again(form, form.send(**{"Args/eta": "0.5"}))
-    assert "Removed meanwhile<" in back.page
-    assert back.texts == {"/name": "a draft", "/tags": "one\ntwo", "/comment": "why"} | {
-        "Args/eta": "0.5",
-        "Later/x": "1",
-    }
+    assert "Removed meanwhile: Args/eta, for which you typed: 0.5<" in back.page
+    expected = {"/name": "a draft", "/tags": "one\ntwo", "/comment": "why", "Later/x": "1"}
+    assert back.texts == expected
     saved(back.send())
-    assert values(api, draft) == {"Args/eta": "0.5", "Later/x": "1"}
+    assert values(api, draft) == {"Later/x": "1"}
 
 
 def test_a_draft_that_was_enqueued_meanwhile_is_not_edited_and_a_second_click_changes_nothing(
@@ -384,12 +404,12 @@ def test_a_new_run_of_a_pipeline_begins_with_the_arguments_and_the_queue_of_the_
 
 def test_a_new_run_that_is_refused_makes_no_task_and_keeps_what_was_typed(api, visitor, run):
     form = new_run(visitor, run)
-    form.queue = "gone"
     project = [api.get("task", run)["project"]]
     before = len(api("tasks.get_all", project=project, search_hidden=True)["tasks"])
-    back = again(form, form.send(**{"Args/seeds": "7 8"}))
-    assert "Invalid queue id" in back.page
-    assert back.texts == {"Args/eta": "0.2", "Args/seeds": "7 8"}
+    for form.queue, problem in (("gone", "Invalid queue id"), ("", "choose a queue")):
+        back = again(form, form.send(**{"Args/seeds": "7 8"}))
+        assert problem in back.page
+        assert back.texts == {"Args/eta": "0.2", "Args/seeds": "7 8"}
     assert len(api("tasks.get_all", project=project, search_hidden=True)["tasks"]) == before
 
 

@@ -114,7 +114,7 @@ def test_two_windows_edit_one_draft_and_neither_loses_a_word(window: Window, pla
             page.get_by_label(label, exact=True).fill(text)
         page.get_by_role("button", name="Save", exact=True).click()
     expect(first.get_by_role("status")).to_have_text("Saved.")
-    expect(second.get_by_role("alert")).to_contain_text("somebody changed this draft meanwhile")
+    expect(second.get_by_role("alert")).to_contain_text("somebody changed this task meanwhile")
     expect(second.get_by_label("depth", exact=True)).to_have_value("3")
     expect(second.get_by_label("depth", exact=True)).to_have_accessible_description("Changed meanwhile to: 2")
     expect(second.get_by_label("eta", exact=True)).to_have_value("2")

@@ -257,6 +257,7 @@ def test_tags_of_many_models_are_added_and_removed(api, new_model, get):
     assert api("models.update_tags", ids=models, remove_tags=["c"]) == {"updated": 2}
     assert [get(model)["tags"] for model in models] == [["a", "b"], ["a"]]
     assert refused(api.send("models.update_tags", ids=models)) == 12
+    assert refused(api.send("models.update_tags", ids=models, add_tags=["__$not"])) == 16
 
 
 def test_a_published_model_takes_no_more_events(api, new_model):

@@ -114,6 +114,7 @@ def test_tags_of_many_tasks_are_added_and_removed(api, new_task, get):
     assert api("tasks.update_tags", ids=tasks, **change) == {"updated": 4}
     assert [get(task)["tags"] for task in tasks] == [["kept", "new"], ["new"]]
     assert refused(api.send("tasks.update_tags", ids=[tasks[0], "nobody"], add_tags=["x"])) == 101
+    assert refused(api.send("tasks.update_tags", ids=tasks, add_tags=["x", "__$not"])) == 16
     for nothing in ({"ids": [], "add_tags": ["x"]}, {"ids": tasks}, {"ids": tasks, "add_tags": []}):
         assert refused(api.send("tasks.update_tags", **nothing)) == 12
     assert get(tasks[0])["tags"] == ["kept", "new"]

@@ -49,13 +49,20 @@ def test_an_option_wins_over_the_table(tmp_path):
     assert changed["workers"] == 3
 
 
-def test_what_a_home_begins_with_is_for_the_projects_own_home_unless_an_option_says_so(tmp_path):
+def test_what_a_home_begins_with_is_for_the_projects_own_home_unless_an_option_says_so(tmp_path, monkeypatch):
     settings = Settings.load(table(tmp_path, 'begin_with = ".local_stack/demo"'))
     parser = argparse.ArgumentParser()
     settings.add_options(parser)
-    given = [[], ["--home", "elsewhere"], ["--home", "elsewhere", "--begin-with", "other"]]
-    found = [settings.with_options(parser.parse_args(options)).begin_with for options in given]
-    assert found == [tmp_path / ".local_stack" / "demo", None, Path("other")]
+    monkeypatch.chdir(tmp_path)
+    demo = tmp_path / ".local_stack" / "demo"
+    for options, begin_with in {
+        "": demo,
+        "--home .local_stack": demo,
+        "--home elsewhere": None,
+        "--home elsewhere --begin-with other": Path("other"),
+        f"--home elsewhere --begin-with {demo}": demo,
+    }.items():
+        assert settings.with_options(parser.parse_args(options.split())).begin_with == begin_with
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """New runs: a task is cloned, a draft edited and put in a queue, a pipeline run again.
 
 The form of a draft holds its texts twice: as they were, and for the visitor to change. So what nobody changed
-stays as it is stored, and who saves learns what somebody else changed meanwhile.
+stays as it is stored, and who saves learns what somebody else changed meanwhile. Nothing is saved unless the
+texts as they were are those that are stored: no form can write what its page does not show.
 """
 
 import json
@@ -62,6 +63,16 @@ def _edits(form: Form) -> tuple[Texts, dict[tuple[str, str], str]]:
         raise validation_error(f"this is no form of a task: {error}") from error
 
 
+def _changes(task: Document, new_run: bool, form: Form) -> dict[tuple[str, str], str]:
+    """Return the texts to save; ApiError if they are of another state of the task, or no queue is chosen."""
+    before, typed = _edits(form)
+    if before != _texts(task, new_run)[0]:
+        raise ApiError(400, 0, "somebody changed this task meanwhile; see below, and send it again")
+    if (new_run or "enqueue" in form) and not form.get("queue"):
+        raise ApiError(400, 0, "choose a queue")
+    return typed
+
+
 def _filled(
     store: Store, task: Document, new_run: bool, request: Document | Form, problem: str = ""
 ) -> Document:
@@ -73,12 +84,12 @@ def _filled(
             "number": number,
             "section": section,
             "name": name,
-            "now": now.get((section, name)),
-            "text": typed.get((section, name), now.get((section, name))),
-            "is_news": before.get((section, name)) != now.get((section, name)),
+            "now": now[section, name],
+            "text": typed.get((section, name), now[section, name]),
+            "is_news": before.get((section, name)) != now[section, name],
             "description": task["hyperparams"].get(section, {}).get(name, {}).get("description"),
         }
-        for number, (section, name) in enumerate(sorted(now | typed, key=lambda place: place[0]))
+        for number, (section, name) in enumerate(now)
     ]
     return {
         **views.heading(store, task),
@@ -86,6 +97,7 @@ def _filled(
         "page_path": views.page_path(task),
         "new_run": new_run,
         "rows": rows,
+        "removed": [(*place, text) for place, text in typed.items() if place not in now],
         "before": json.dumps([(row["section"], row["name"], row["now"]) for row in rows]),
         "left_out": left_out,
         "problem": problem,
@@ -120,14 +132,15 @@ def clone(store: Store, form: Form, caller: Caller) -> Document:
     task = views.found_task(store, {"task": form.get("id")})
     request = {"task": task["id"], "new_task_name": f"Clone of {task['name']}"}
     made = store.get_required("task", answer_call(store, "tasks.clone", request, caller)["id"])
-    return {"redirect": f"{views.task_path(made)}/edit?queue={task['execution'].get('queue') or ''}"}
+    queue = store.get("queue", task["execution"].get("queue")) or {"id": ""}
+    return {"redirect": f"{views.task_path(made)}/edit?queue={queue['id']}"}
 
 
 def start_run(store: Store, form: Form, caller: Caller) -> Document:
     task = views.found_task(store, form)
-    arguments = [{"name": name, "value": text} for (_, name), text in _edits(form)[1].items()]
-    request = {"task": task["id"], "queue": form.get("queue"), "args": arguments}
     try:
+        arguments = [{"name": name, "value": text} for (_, name), text in _changes(task, True, form).items()]
+        request = {"task": task["id"], "queue": form["queue"], "args": arguments}
         made = answer_call(store, "pipelines.start_pipeline", request, caller)["pipeline"]
     except ApiError as error:
         return {"template": "edit.html", **_filled(store, task, True, form, str(error))}
@@ -136,27 +149,26 @@ def start_run(store: Store, form: Form, caller: Caller) -> Document:
 
 def edit(store: Store, form: Form, caller: Caller) -> Document:
     """Save what the visitor changed, and enqueue the draft if asked: all of it or nothing."""
-    task, (before, typed) = views.found_task(store, form), _edits(form)
+    task = views.found_task(store, form)
     enqueue = {"queue": form.get("queue")} if "enqueue" in form else {}
-    fields: Document = {name: text for (section, name), text in typed.items() if not section}
-    if "tags" in fields:
-        fields["tags"] = [tag for tag in fields["tags"].split("\n") if tag.strip()]
-    held = task["hyperparams"]
-    given = [
-        {**held.get(section, {}).get(name, {}), "section": section, "name": name, "value": text}
-        for (section, name), text in typed.items()
-        if section
-    ]
-    calls = {
-        "tasks.edit": fields,
-        "tasks.edit_hyper_params": {"hyperparams": given} if given else {},
-        "tasks.enqueue": enqueue,
-    }
     try:
         if task["status"] != "created":
             raise invalid_task_status(f"it is no draft any more, but {task['status']}")
-        if {place: text for place, text in before.items() if text is not None} != _texts(task, False)[0]:
-            raise ApiError(400, 0, "somebody changed this draft meanwhile; see below, and save again")
+        typed = _changes(task, False, form)
+        fields: Document = {name: text for (section, name), text in typed.items() if not section}
+        if "tags" in fields:
+            fields["tags"] = [tag for tag in fields["tags"].split("\n") if tag.strip()]
+        held = task["hyperparams"]
+        given = [
+            {**held[section][name], "section": section, "name": name, "value": text}
+            for (section, name), text in typed.items()
+            if section
+        ]
+        calls = {
+            "tasks.edit": fields,
+            "tasks.edit_hyper_params": {"hyperparams": given} if given else {},
+            "tasks.enqueue": enqueue,
+        }
         with store.transaction():
             for call, request in calls.items():
                 if request:

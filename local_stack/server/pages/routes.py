@@ -166,9 +166,8 @@ async def _act(store: Store, access: PageAccess, request: Request) -> Response:
 
 def _form(body: bytes, query: QueryParams) -> Form:
     """Return the fields of a form; a button that is all of its form has `back` in its address."""
-    options: Document = {"keep_blank_values": True, "max_num_fields": MOST_FIELDS}
     try:
-        fields = parse_qsl(body.decode(), errors="surrogateescape", **options)
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         return ImmutableMultiDict([("back", query.get("back", "")), *fields])
     except ValueError as error:
         raise validation_error(f"this is no form: {error}") from error
