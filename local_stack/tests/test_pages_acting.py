@@ -133,6 +133,11 @@ def test_a_reset_asks_with_what_the_runs_made_and_makes_drafts(api, visitor):
     assert said(page) == "1 task reset."
 
 
+def test_a_reset_says_that_it_cuts_off_what_runs(api, visitor):
+    asked = press(visitor, "task-reset", in_status(api, "started"))
+    assert lost(asked) == ["1 run cut off, steps of pipelines included", acting.RESULTS]
+
+
 def test_what_is_published_is_published_for_good_with_the_last_model(api, visitor):
     task = in_status(api, "started", name="good")
     model = api.new("model", task=task)

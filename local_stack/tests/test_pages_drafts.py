@@ -108,13 +108,9 @@ def in_queue(api: Api, queue: str) -> list[str]:
 # Clones
 
 
-@pytest.mark.parametrize("has_parent", [False, True])
-def test_a_clone_is_a_draft_whose_edit_page_opens_with_the_parent_that_the_sdk_would_give_it(
-    api, visitor, has_parent
-):
-    parent = api.new("task", name="above")
-    fields = {"parent": parent} if has_parent else {}
-    source = api.new("task", name='X "<b>', hyperparams=PARAMETERS, tags=["kept"], **fields)
+def test_a_clone_is_a_draft_whose_edit_page_opens_and_no_step_of_its_original_s_pipeline(api, visitor):
+    pipeline = api.new("task", name="above", type="controller")
+    source = api.new("task", name='X "<b>', hyperparams=PARAMETERS, tags=["kept"], parent=pipeline)
     for call in ("started", "completed"):
         api(f"tasks.{call}", task=source)
     answer = act(visitor, "task-clone", source)
@@ -122,7 +118,7 @@ def test_a_clone_is_a_draft_whose_edit_page_opens_with_the_parent_that_the_sdk_w
     assert answer.url.path == f"/projects/*/tasks/{made}/edit"
     task = api.get("task", made)
     assert (task["name"], task["status"], task["tags"]) == ('Clone of X "<b>', "created", ["kept"])
-    assert task["parent"] == (parent if has_parent else source)
+    assert task["parent"] == source
     assert task["hyperparams"] == api.get("task", source)["hyperparams"]
 
 

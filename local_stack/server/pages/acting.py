@@ -63,15 +63,16 @@ def _losses(kind: str, word: str, store: Store, found: list[Document]) -> list[s
             lines["publish"] = "Models stay published. The tasks that made them are published along."
         return [lines[word]] if word in lines else []
     whole = _with_steps(store, found)
-    running = [task for task in whole if task["status"] == "in_progress"]
+    running = [task for task in (found if word == "reset" else whole) if task["status"] == "in_progress"]
+    cut = [f"{_counted(len(running), 'run')} cut off, steps of pipelines included"] if running else []
     not_published = [task for task in found if task["status"] != "published"]
     match word:
         case "publish" if not_published:
             return ["Tasks stay published. The model that each made last is published along."]
-        case "abort" | "archive" if running:
-            return [f"{_counted(len(running), 'run')} cut off, steps of pipelines included"]
+        case "abort" | "archive":
+            return cut
         case "reset" if any(_has_results(store, task) for task in not_published):
-            return [RESULTS]
+            return [*cut, RESULTS]
         case "delete":
             steps = len(whole) - len(found)
             along = f", {_counted(steps, 'step')} of pipelines along" if steps else ""

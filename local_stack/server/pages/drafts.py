@@ -130,7 +130,9 @@ def new_run_page(store: Store, request: Document) -> Document:
 def clone(store: Store, form: Form, caller: Caller) -> Document:
     """Open the edit page of a clone, with the queue that the task itself ran on."""
     task = views.found_task(store, {"task": form.get("id")})
-    request = {"task": task["id"], "new_task_name": f"Clone of {task['name']}"}
+    # Otherwise the clone of a pipeline's step would be that pipeline's, and be aborted and deleted with it.
+    named = {"new_task_name": f"Clone of {task['name']}", "new_task_parent": task["id"]}
+    request = {"task": task["id"], **named}
     made = store.get_required("task", answer_call(store, "tasks.clone", request, caller)["id"])
     queue = store.get("queue", task["execution"].get("queue")) or {"id": ""}
     return {"redirect": f"{views.task_path(made)}/edit?queue={queue['id']}"}
