@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..documents import Document
 from .grafana_dashboard import Span
-from .grafana_variables import Ask, Values, documents, expression, fill, get, labelled
+from .grafana_variables import Ask, Values, documents_at, expression, fill, labelled, value_at
 from .units import PALETTE, colour
 
 MOST_TARGETS = 30  # of a panel
@@ -28,7 +28,7 @@ class Series(NamedTuple):
     colour: str
 
     def custom(self, name: str, default: Any) -> Any:
-        return get(self.settings, f"custom.{name}", default)
+        return value_at(self.settings, f"custom.{name}", default)
 
 
 class View(NamedTuple):
@@ -48,11 +48,11 @@ class View(NamedTuple):
 
     def written(self, seconds: float) -> str:
         """Return a time as plotly takes it, in this machine's time zone as on all pages."""
-        utc = get(self.dashboard, "timezone", "") == "utc"
+        utc = value_at(self.dashboard, "timezone", "") == "utc"
         return datetime.fromtimestamp(seconds, UTC if utc else None).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
     def option(self, name: str, default: Any) -> Any:
-        return get(self.panel, f"options.{name}", default)
+        return value_at(self.panel, f"options.{name}", default)
 
     def legend(self, pattern: str, labels: Labels) -> str:
         """Return a name with labels in place of such as {{endpoint}}."""
@@ -79,23 +79,23 @@ class View(NamedTuple):
     def series(self) -> list[Series]:
         """Return the answers to all expressions of the panel, in their order."""
         found: list[Series] = []
-        for target in documents(self.panel, "targets")[:MOST_TARGETS]:
-            ref, expr = get(target, "refId", "A"), get(target, "expr", "")
-            if get(target, "hide", False):
+        for target in documents_at(self.panel, "targets")[:MOST_TARGETS]:
+            ref, expr = value_at(target, "refId", "A"), value_at(target, "expr", "")
+            if value_at(target, "hide", False):
                 continue
             if not expr.strip():
                 raise ValueError(f"Query {ref[:20]} of this panel asks something else than Prometheus.")
             asked = fill(expr, self.values, "promql")
-            instant = get(target, "instant", False) and not get(target, "range", False)
-            legend = get(target, "legendFormat", "")
+            instant = value_at(target, "instant", False) and not value_at(target, "range", False)
+            legend = value_at(target, "legendFormat", "")
             for labels, values in self.now(asked) if instant else self.over_time(asked):
                 plain = legend in ("", "__auto")
                 name = (labelled(labels) or asked) if plain else self.legend(legend, labels)
                 settings = settings_of(self.panel, name, ref)
                 own = PALETTE[len(found) % len(PALETTE)]
-                if get(settings, "color.mode", "") == "fixed":
-                    own = colour(get(settings, "color.fixedColor", ""), own)
-                name = get(settings, "displayName", "") or name
+                if value_at(settings, "color.mode", "") == "fixed":
+                    own = colour(value_at(settings, "color.fixedColor", ""), own)
+                name = value_at(settings, "displayName", "") or name
                 found.append(Series(name, labels, values, ref, settings, own))
         return found
 
@@ -111,15 +111,15 @@ def finite(text: object) -> float | None:
 
 def settings_of(panel: Document, name: str, target: str) -> Document:
     """Return how a series is shown: as all of its panel, but for what is overridden for it."""
-    defaults = get(panel, "fieldConfig.defaults", {})
-    settings = {**defaults, "custom": dict(get(defaults, "custom", {}))}
-    for rule in documents(panel, "fieldConfig.overrides"):
-        kind, wanted = get(rule, "matcher.id", ""), get(rule, "matcher.options", None)
+    defaults = value_at(panel, "fieldConfig.defaults", {})
+    settings = {**defaults, "custom": dict(value_at(defaults, "custom", {}))}
+    for rule in documents_at(panel, "fieldConfig.overrides"):
+        kind, wanted = value_at(rule, "matcher.id", ""), value_at(rule, "matcher.options", None)
         fits = {"byName": name == wanted, "byFrameRefID": target == wanted}
         if kind == "byRegexp":
             fits[kind] = bool(expression(str(wanted)).search(name))
-        for each in documents(rule, "properties") if fits.get(kind) else []:
-            key = get(each, "id", "")
+        for each in documents_at(rule, "properties") if fits.get(kind) else []:
+            key = value_at(each, "id", "")
             place = settings["custom"] if key.startswith("custom.") else settings
             place[key.removeprefix("custom.")] = each.get("value")
     return settings

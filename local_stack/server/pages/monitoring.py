@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 from ..documents import Document
 from ..monitoring_file import Monitoring
 from ..store import Store
+from .endpoints_served import is_service, service_of
 from .grafana_answers import alerts
 from .grafana_dashboard import Panel, length_of, read_dashboard, sections, time_span
-from .grafana_variables import Ask, Variable, documents, fill, get, values_of, variables
+from .grafana_variables import Ask, Variable, documents_at, fill, value_at, values_of, variables
 from .panels import AWAY, asking
-from .services import is_service, service_of
 
 RANGES = {"now-5m": "5 minutes", "now-15m": "15 minutes", "now-30m": "30 minutes", "now-1h": "hour"}
 RANGES |= {"now-3h": "3 hours", "now-6h": "6 hours", "now-24h": "24 hours", "now-7d": "7 days"}
@@ -52,8 +52,8 @@ def _nobody(*_: object, **__: object) -> list[str]:
 def dashboard_of(file: Path, request: Document, ask: Ask) -> Document:
     """Return the dashboard's head, its variables, and where the panels are and are asked for."""
     dashboard, query = read_dashboard(file), request["query"]
-    begin = query.get("from") or get(dashboard, "time.from", "now-6h")
-    end = query.get("to") or get(dashboard, "time.to", "now")
+    begin = query.get("from") or value_at(dashboard, "time.from", "now-6h")
+    end = query.get("to") or value_at(dashboard, "time.to", "now")
     chosen, span = variables(dashboard, query.getlist, ask), time_span(begin, end)
     values = {**values_of(chosen), **span.values(span.step())}
     places: list[Document] = []
@@ -61,19 +61,19 @@ def dashboard_of(file: Path, request: Document, ask: Ask) -> Document:
     for title, collapsed, placed in sections(dashboard, values):
         panels = [
             {"title": panel.title, "place": panel.place, "source": _source(panel, begin, end, chosen)}
-            | {"about": fill(get(panel.document, "description", ""), values)}
+            | {"about": fill(value_at(panel.document, "description", ""), values)}
             for panel in placed[: max(0, left)]
         ]
         left -= len(placed)
         if (panels or title) and len(places) < MOST_PANELS:
             places.append({"title": title, "collapsed": collapsed, "panels": panels})
     return {
-        "dashboard": {name: get(dashboard, name, "") for name in ("title", "description")},
+        "dashboard": {name: value_at(dashboard, name, "") for name in ("title", "description")},
         "file": file.name,
         "links": [
-            {"title": get(each, "title", "") or url, "about": get(each, "tooltip", ""), "url": url}
-            for each in documents(dashboard, "links")[:MOST_LINKS]
-            if (url := fill(get(each, "url", ""), values))
+            {"title": value_at(each, "title", "") or url, "about": value_at(each, "tooltip", ""), "url": url}
+            for each in documents_at(dashboard, "links")[:MOST_LINKS]
+            if (url := fill(value_at(each, "url", ""), values))
         ],
         "variables": [each for each in chosen if not each.hidden],
         "sections": places,
@@ -81,7 +81,7 @@ def dashboard_of(file: Path, request: Document, ask: Ask) -> Document:
         "begin": begin,
         "end": end,
         "ranges": RANGES,
-        "seconds": length_of(get(dashboard, "refresh", "")),
+        "seconds": length_of(value_at(dashboard, "refresh", "")),
     }
 
 

@@ -16,7 +16,7 @@ from ..store import Store
 from .charts import MOST_COLUMNS, MOST_ROWS
 from .grafana_answers import Series, View, alerts, reduced
 from .grafana_dashboard import all_panels, read_dashboard, time_span
-from .grafana_variables import Ask, documents, fill, get, values_of, variables
+from .grafana_variables import Ask, documents_at, fill, value_at, values_of, variables
 from .rendering import number, text_moment
 from .time_panels import figure, heatmap, name_axis, plain, state_timeline, timeseries
 from .units import TEXT, faded, scale_of, shown, threshold_steps
@@ -58,17 +58,17 @@ def _drawn(monitoring: Monitoring, request: Document) -> Document:
     if not (wanted.isdecimal() and int(wanted) < len(panels)):
         raise ApiError(404, 0, f"There is no panel {wanted} in the dashboard.")
     panel = panels[int(wanted)]
-    kind = get(panel, "type", "")
+    kind = value_at(panel, "type", "")
     if kind not in (*DRAW, "text", "alertlist"):
         raise ValueError(f"A panel of the type “{kind[:50]}” cannot be drawn here.")
-    if documents(panel, "transformations"):
+    if documents_at(panel, "transformations"):
         raise ValueError("A panel with transformations cannot be drawn here.")
     asked = asking(monitoring)
     values = values_of(variables(dashboard, query.getlist, asked))
     if kind == "text":
-        return {"text": fill(get(panel, "options.content", ""), values)}
+        return {"text": fill(value_at(panel, "options.content", ""), values)}
     span = time_span(query.get("from", ""), query.get("to", ""))
-    intervals = (get(each, "interval", "") for each in (panel, *documents(panel, "targets")))
+    intervals = (value_at(each, "interval", "") for each in (panel, *documents_at(panel, "targets")))
     step = span.step(*(fill(each, values, "raw") for each in intervals))
     view = View(panel, span, step, {**values, **span.values(step)}, asked, dashboard)
     if kind == "alertlist":
@@ -117,8 +117,8 @@ class Single(NamedTuple):
 
 def singles(view: View, series: list[Series]) -> Iterator[Single]:
     """Yield the values side by side, or one below the other where that is asked for or fits better."""
-    width = min(NARROW, COLUMN_PIXELS * (number(get(view.panel, "gridPos.w", None)) or 12))
-    height = ROW_PIXELS * (number(get(view.panel, "gridPos.h", None)) or 8) - 40
+    width = min(NARROW, COLUMN_PIXELS * (number(value_at(view.panel, "gridPos.w", None)) or 12))
+    height = ROW_PIXELS * (number(value_at(view.panel, "gridPos.h", None)) or 8) - 40
     below = view.option("orientation", "auto") == "horizontal" or (len(series) > 1 and width < height)
     across, down = (1, len(series)) if below else (len(series), 1)
     sizes = (1 / across, 1 / down), (width / across, height / down)
@@ -148,7 +148,7 @@ def gauge(view: View, series: list[Series]) -> Document:
     """Draw a dial for each value, with the thresholds along it."""
     data, texts = [], []
     for each in singles(view, series):
-        unit, least = get(each.settings, "unit", ""), number(each.settings.get("min")) or 0.0
+        unit, least = value_at(each.settings, "unit", ""), number(each.settings.get("min")) or 0.0
         most = number(each.settings.get("max"))
         most = max(1.0 if unit == "percentunit" else 100.0, each.value) if most is None else most
         factor, suffix = scale_of(unit, most)
