@@ -13,7 +13,7 @@ from ..store import Store
 from . import views
 from .console import tail
 from .grafana_answers import alerts
-from .panels import asking
+from .panels import TROUBLES, asking
 from .pipelines import steps_of
 
 CHAMPION = "champion"  # the tag of the published model that is to be served
@@ -120,7 +120,7 @@ def _firing(file: Path | None) -> Document:
     """Return the alerts that fire, as Prometheus tells of them, the oldest first; None if it does not."""
     try:
         found = alerts(asking(Monitoring.read(file), PROMETHEUS_SECONDS))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except TROUBLES:
         return {"alerts": None}
     firing = [alert for alert in found if alert["state"] == "firing"]
     return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}

@@ -12,6 +12,9 @@ from .grafana_variables import Ask, Values, documents_at, expression, fill, labe
 from .units import PALETTE, colour
 
 MOST_TARGETS = 30  # of a panel
+MOST_READ = 2000  # series of an expression
+LONGEST_LEGEND = 500  # characters
+LABEL = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 
 Labels = Mapping[str, str]
 Points = list[float | None]
@@ -54,16 +57,16 @@ class View(NamedTuple):
     def option(self, name: str, default: Any) -> Any:
         return value_at(self.panel, f"options.{name}", default)
 
-    def legend(self, pattern: str, labels: Labels) -> str:
-        """Return a name with labels in place of such as {{endpoint}}."""
-        found = fill(pattern, self.values)
-        return re.sub(r"\{\{\s*(\S+?)\s*\}\}", lambda label: labels.get(label[1], ""), found)
+    def legend(self, pattern: str) -> Callable[[Labels], str]:
+        """Return how series are named by their labels, which stand in place of such as {{endpoint}}."""
+        filled = fill(pattern, self.values)[:LONGEST_LEGEND]
+        return lambda labels: LABEL.sub(lambda label: labels.get(label[1], "")[:LONGEST_LEGEND], filled)
 
     def over_time(self, asked: str) -> Iterator[tuple[Labels, Points]]:
         """Yield labels of each series of an expression, and a value for each of the times."""
         times = self.times()
         found = self.ask("query_range", query=asked, start=times[0], end=times[-1], step=self.step)
-        for each in found["result"]:
+        for each in bounded(found["result"]):
             values: Points = [None] * len(times)
             for moment, value in each.get("values", []):
                 values[round((moment - times[0]) / self.step)] = finite(value)
@@ -73,7 +76,7 @@ class View(NamedTuple):
         """Yield labels and the one value of each series at the end of the time."""
         found = self.ask("query", query=asked, time=self.span.end)
         single = found["resultType"] in ("scalar", "string")
-        for each in [{"metric": {}, "value": found["result"]}] if single else found["result"]:
+        for each in [{"metric": {}, "value": found["result"]}] if single else bounded(found["result"]):
             yield each["metric"], [finite(each["value"][1])] if "value" in each else []
 
     def series(self) -> list[Series]:
@@ -88,9 +91,9 @@ class View(NamedTuple):
             asked = fill(expr, self.values, "promql")
             instant = value_at(target, "instant", False) and not value_at(target, "range", False)
             legend = value_at(target, "legendFormat", "")
+            named = None if legend in ("", "__auto") else self.legend(legend)
             for labels, values in self.now(asked) if instant else self.over_time(asked):
-                plain = legend in ("", "__auto")
-                name = (labelled(labels) or asked) if plain else self.legend(legend, labels)
+                name = named(labels) if named else labelled(labels) or asked
                 settings = settings_of(self.panel, name, ref)
                 own = PALETTE[len(found) % len(PALETTE)]
                 if value_at(settings, "color.mode", "") == "fixed":
@@ -98,6 +101,12 @@ class View(NamedTuple):
                 name = value_at(settings, "displayName", "") or name
                 found.append(Series(name, labels, values, ref, settings, own))
         return found
+
+
+def bounded(result: list[Document]) -> list[Document]:
+    if len(result) > MOST_READ:
+        raise ValueError(f"An expression has {len(result)} series, and more than {MOST_READ} are not read.")
+    return result
 
 
 def finite(text: object) -> float | None:

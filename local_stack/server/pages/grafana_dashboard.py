@@ -90,11 +90,11 @@ class Panel(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The panels below a row's title; the first ones may have none."""
+    """The panels below a row's title, each made when it is asked for; the first ones may have no title."""
 
     title: str
     collapsed: bool
-    panels: list[Panel]
+    panels: Iterator[Panel]
 
 
 def all_panels(dashboard: Document) -> list[Document]:
@@ -106,18 +106,31 @@ def all_panels(dashboard: Document) -> list[Document]:
     ]
 
 
-def sections(dashboard: Document, values: Values) -> Iterator[Section]:
-    """Yield rows and their panels as Grafana shows them: repeated ones once for each value."""
+def _groups(dashboard: Document, values: Values) -> list[tuple[Document, list[tuple[int, Document]]]]:
+    """Return each row with the numbered panels below it, without those that are repeated for no value."""
     groups: list[tuple[Document, list[tuple[int, Document]]]] = [({}, [])]
     for numbered in enumerate(all_panels(dashboard)):
         if numbered[1].get("type") == "row":
             groups.append((numbered[1], []))
-        else:
+        elif _repeats(numbered[1], values):
             groups[-1][1].append(numbered)
-    for row, inside in groups:
+    return groups
+
+
+def count_panels(dashboard: Document, values: Values) -> int:
+    """Return how many panels there are, repeated ones once for each value."""
+    return sum(
+        len(_repeats(row, values)) * sum(len(_repeats(panel, values)) for _, panel in inside)
+        for row, inside in _groups(dashboard, values)
+    )
+
+
+def sections(dashboard: Document, values: Values) -> Iterator[Section]:
+    """Yield rows and their panels as Grafana shows them: repeated ones once for each value."""
+    for row, inside in _groups(dashboard, values):
         for scoped in _repeats(row, values):
             title = fill(value_at(row, "title", ""), {**values, **scoped})
-            yield Section(title, value_at(row, "collapsed", False), list(_placed(inside, values, scoped)))
+            yield Section(title, value_at(row, "collapsed", False), _placed(inside, values, scoped))
 
 
 def _repeats(document: Document, values: Values) -> list[dict[str, Value]]:

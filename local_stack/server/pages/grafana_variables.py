@@ -5,6 +5,7 @@ Dashboards come from anywhere: what is missing or of a wrong type is taken as le
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -33,6 +34,7 @@ def documents_at(document: Any, path: str) -> list[Document]:
     return [each for each in value_at(document, path, []) if isinstance(each, dict)]
 
 
+@lru_cache(maxsize=64)
 def expression(pattern: str) -> Any:
     """Return a regular expression of a dashboard, /such/ or such, that no text can stall; or ValueError."""
     options = re2.Options()
@@ -74,8 +76,9 @@ def fill(text: str, values: Values, style: str = "text") -> str:
 
     What has an unknown name or format stays as it is, for a reader to see.
     """
-    longest = max((sum(map(len, value.values)) for value in values.values()), default=0)
-    if len(text) + text.count("$") * longest > LONGEST_TEXT:
+    marks = text.count("$")
+    longest = max((sum(map(len, value.values)) for value in values.values()), default=0) if marks else 0
+    if len(text) + marks * longest > LONGEST_TEXT:
         raise ValueError("A text of the dashboard is too long with its variables filled in.")
 
     def replaced(found: re.Match[str]) -> str:

@@ -3,12 +3,13 @@
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ...prometheus import ask
+from ...prometheus import UNKNOWN, ask
 from ..documents import Document
 from ..errors import ApiError
 from ..monitoring_file import Monitoring
@@ -22,8 +23,10 @@ from .time_panels import figure, heatmap, name_axis, plain, state_timeline, time
 from .units import TEXT, faded, scale_of, shown, threshold_steps
 
 MOST_SERIES = 100
-ASK_SECONDS = 10
+ASK_SECONDS = 10  # for all questions of a panel or page
 AWAY = "Prometheus does not answer at the moment. It is asked again."
+# What Prometheus raises; what raises an answer that is none of its; and numbers that are too large to draw.
+TROUBLES = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 COLUMN_PIXELS, ROW_PIXELS, NARROW = 50, 28, 350  # of the grid in a wide window; of a panel on a phone
 EMPTY = "rgba(127,138,153,0.15)"
 
@@ -37,19 +40,37 @@ def draw_panel(monitoring: Monitoring, request: Document) -> Document:
     """Return what charts.js draws, or in one line why there is nothing to draw."""
     try:
         found = _drawn(monitoring, request)
-    except ValueError as error:
-        found = {"problem": str(error)[:1000]}
-    except OSError:
-        found = {"problem": AWAY}
-    version = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+        text = json.dumps(found, allow_nan=False)
+    except TROUBLES as error:
+        text = trouble_of(error)
+        found = {"problem": text}
+    version = hashlib.sha256(text.encode()).hexdigest()[:16]
     return {"version": version} if request.get("known") == version else {"version": version, **found}
 
 
+def trouble_of(error: Exception) -> str:
+    """Return in one line why there is nothing to show."""
+    if isinstance(error, OSError):
+        return AWAY
+    if isinstance(error, ValueError):
+        return str(error)[:1000]
+    if isinstance(error, ArithmeticError):
+        return "There are numbers here that are too large to draw."
+    return UNKNOWN
+
+
 def asking(monitoring: Monitoring, seconds: float = ASK_SECONDS) -> Ask:
-    """Return how to ask Prometheus; OSError if there is none."""
+    """Return how to ask Prometheus; OSError if there is none, or no time is left for it."""
     if not monitoring.prometheus:
         raise OSError("Prometheus does not run.")
-    return partial(ask, monitoring.prometheus, timeout=seconds)
+    end = time.monotonic() + seconds
+
+    def asked(kind: str, **parameters: object) -> Any:
+        if (left := end - time.monotonic()) <= 0:
+            raise TimeoutError("Prometheus takes too long.")
+        return ask(monitoring.prometheus, kind, timeout=left, **parameters)
+
+    return asked
 
 
 def _drawn(monitoring: Monitoring, request: Document) -> Document:

@@ -129,8 +129,9 @@ def _marks(view: View) -> Iterator[Document]:
         if not (expr and value_at(mark, "enable", True)):
             continue
         begins: list[tuple[str, str]] = []
+        legends = [view.legend(value_at(mark, key, "")) for key in ("titleFormat", "textFormat")]
         for labels, values in view.over_time(fill(expr, view.values, "promql")):
-            about = [view.legend(value_at(mark, key, ""), labels) for key in ("titleFormat", "textFormat")]
+            about = [legend(labels) for legend in legends]
             text = "<br>".join(plain(line) for line in about if line) + "<extra></extra>"
             for (before, value), moment in zip(itertools.pairwise(values), times[1:], strict=True):
                 if value and not before:
