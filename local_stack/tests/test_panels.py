@@ -43,7 +43,8 @@ def drawn(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(panels, "ask", ask)
         request = {"number": "0", "query": QueryParams(PATH), "known": known}
-        return panels.draw_panel(Monitoring(prometheus="http://x", dashboard=str(file)), request)
+        monitoring = Monitoring(prometheus="http://x", dashboard=str(file))
+        return panels.draw_panel(monitoring, request, panels.asking(monitoring))
 
     return draw
 

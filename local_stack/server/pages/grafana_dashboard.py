@@ -16,6 +16,7 @@ COLUMNS = 24  # of Grafana's grid
 REPEATED_IN_A_ROW = 4  # at most
 POINTS = 400  # of a series
 SCRAPE_SECONDS = 15  # which Grafana takes for its data source's, if nobody says otherwise
+# A month is taken as 30 days, and a year as 365.
 LENGTHS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 MOMENT = re.compile(r"now(?:([+-]\d{1,6})([smhdwMy]))?")

@@ -26,14 +26,18 @@ def monitoring_page(store: Store, request: Document) -> Document:
     services = [task for task in store.all("task") if is_service(task)]
     shown = [service_of(store, task) for task in services[:MOST_SERVICES]]
     left_out = {"services_left_out": len(services) - len(shown)}
-    return {"services": shown, **left_out, "charts": True, "later": partial(_look, monitoring, request)}
+    return {
+        "services": shown,
+        **left_out,
+        "charts": True,
+        "later": partial(_look, monitoring, request, asking(monitoring)),
+    }
 
 
-def _look(monitoring: Monitoring, request: Document) -> Document:
+def _look(monitoring: Monitoring, request: Document, ask: Ask) -> Document:
     found: Document = {"monitoring": monitoring, "live": bool(monitoring.prometheus)}
     if not monitoring.prometheus:
         return found
-    ask = asking(monitoring)
     try:
         firing = alerts(ask)
         found |= {"alerts": firing[:MOST_ALERTS], "alerts_left_out": len(firing) - MOST_ALERTS}

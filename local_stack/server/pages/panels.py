@@ -33,13 +33,14 @@ EMPTY = "rgba(127,138,153,0.15)"
 
 def panel_data(store: Store, request: Document) -> Document:
     """Return one panel of the dashboard; its address has the time and the values of all variables."""
-    return {"later": partial(draw_panel, Monitoring.read(request["monitoring"]), request)}
+    monitoring = Monitoring.read(request["monitoring"])
+    return {"later": partial(draw_panel, monitoring, request, asking(monitoring))}
 
 
-def draw_panel(monitoring: Monitoring, request: Document) -> Document:
+def draw_panel(monitoring: Monitoring, request: Document, asked: Ask) -> Document:
     """Return what charts.js draws, or in one line why there is nothing to draw."""
     try:
-        found = _drawn(monitoring, request)
+        found = _drawn(monitoring, request, asked)
         text = json.dumps(found, allow_nan=False)
     except TROUBLES as error:
         text = trouble_of(error)
@@ -60,12 +61,12 @@ def trouble_of(error: Exception) -> str:
 
 
 def asking(monitoring: Monitoring, seconds: float = ASK_SECONDS) -> Ask:
-    """Return how to ask Prometheus; OSError if there is none, or no time is left for it."""
-    if not monitoring.prometheus:
-        raise OSError("Prometheus does not run.")
+    """Return how to ask Prometheus; OSError if there is none, or no time is left from now on."""
     end = time.monotonic() + seconds
 
     def asked(kind: str, **parameters: object) -> Any:
+        if not monitoring.prometheus:
+            raise OSError("Prometheus does not run.")
         if (left := end - time.monotonic()) <= 0:
             raise TimeoutError("Prometheus takes too long.")
         return ask(monitoring.prometheus, kind, timeout=left, **parameters)
@@ -73,7 +74,7 @@ def asking(monitoring: Monitoring, seconds: float = ASK_SECONDS) -> Ask:
     return asked
 
 
-def _drawn(monitoring: Monitoring, request: Document) -> Document:
+def _drawn(monitoring: Monitoring, request: Document, asked: Ask) -> Document:
     dashboard = read_dashboard(Path(monitoring.dashboard))
     panels, wanted, query = all_panels(dashboard), request["number"][:9], request["query"]
     if not (wanted.isdecimal() and int(wanted) < len(panels)):
@@ -84,7 +85,6 @@ def _drawn(monitoring: Monitoring, request: Document) -> Document:
         raise ValueError(f"A panel of the type “{kind[:50]}” cannot be drawn here.")
     if documents_at(panel, "transformations"):
         raise ValueError("A panel with transformations cannot be drawn here.")
-    asked = asking(monitoring)
     values = values_of(variables(dashboard, query.getlist, asked))
     if kind == "text":
         return {"text": fill(value_at(panel, "options.content", ""), values)}
