@@ -20,7 +20,7 @@ from local_stack.server.auth import PAGES, Credentials
 from local_stack.server.documents import Document
 from local_stack.server.files.state import FileStore
 from local_stack.server.monitoring_file import MONITORING, Monitoring
-from local_stack.server.pages import panels
+from local_stack.server.pages import monitoring, panels
 from local_stack.server.pages.monitoring import MOST_ALERTS, MOST_PANELS
 from local_stack.server.store import Store
 from local_stack.tests.api import Api, InProcess
@@ -185,6 +185,12 @@ def test_a_wrong_configuration_of_a_service_breaks_nothing(service, show, text):
     service(endpoints=text, canary=text, model_monitoring=text)
     page = show()
     assert "my service" in page and HOSTILE not in page
+
+
+def test_services_that_are_too_many_are_counted(service, show, monkeypatch):
+    monkeypatch.setattr(monitoring, "MOST_SERVICES", 0)
+    service()
+    assert "1 more services are not shown." in text_of(show())
 
 
 # The dashboard
