@@ -6,8 +6,10 @@ is not counted. clearml-serving's command line takes both.
 
 import re
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from .serving import Serving
+if TYPE_CHECKING:  # the pages need metric_name alone
+    from .serving import Serving
 
 # The first line of an endpoint or an auto-update, in the text in which clearml-serving keeps them.
 CONFIGURED = re.compile(r'^"?([^\s"{][^"{\n]*?)"? \{', re.MULTILINE)
@@ -16,7 +18,7 @@ CONFIGURED = re.compile(r'^"?([^\s"{][^"{\n]*?)"? \{', re.MULTILINE)
 class NameClashes:
     """The clashes of a service's endpoints: to be polled now and then, it prints a line for each new one."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: "Serving") -> None:
         self._serving = serving
         self._told: set[str] = set()
 
@@ -36,7 +38,7 @@ class NameClashes:
                 )
 
 
-def service_configuration(serving: Serving) -> dict[str, str]:
+def service_configuration(serving: "Serving") -> dict[str, str]:
     """Return what a service is to serve and count, text by text; OSError if the server does not answer."""
     wanted = {"id": [serving.service_id], "only_fields": ["configuration"]}
     (service,) = serving.stack.call("tasks.get_all", **wanted)["tasks"]

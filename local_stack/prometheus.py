@@ -6,7 +6,7 @@ import urllib.error
 import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from .checkers import check
 from .debian_programs import Package, find_programs
@@ -21,6 +21,7 @@ INTERVAL_SECONDS = 5
 REFUSALS = (400, 422)  # of a query; other errors say that Prometheus is not up to it now
 BY_POST = ("query", "query_range", "series")  # whose questions may be long
 LARGEST_ANSWER = 32 * 2**20  # bytes
+UNKNOWN = "Prometheus answers in a form that is not known here."
 
 PACKAGE = Package(
     "prometheus",
@@ -136,14 +137,25 @@ def ask(url: str, kind: str, *, timeout: float = 30, **parameters: object) -> An
         by_post = kind in BY_POST
         asked = open_loopback(address if by_post else f"{address}?{text}", body if by_post else None, timeout)
         with asked as answer:
-            content = answer.read(LARGEST_ANSWER + 1)
+            return _field(answer, "data")
     except urllib.error.HTTPError as error:
         if error.code not in REFUSALS:
             raise
         about = parameters.get("query") or kind
-        raise ValueError(f"Prometheus refuses {about!r}: {json.load(error)['error']}") from error
+        raise ValueError(f"Prometheus refuses {about!r}: {_field(error, 'error')}") from error
+    except http.client.HTTPException as error:  # what answers does not speak HTTP
+        raise OSError(str(error)) from error
+
+
+def _field(answer: IO[bytes], name: str) -> Any:
+    """Return a field of an answer; ValueError if it has none or is too long, OSError if it ends early."""
+    try:
+        content = answer.read(LARGEST_ANSWER + 1)
     except http.client.HTTPException as error:  # it died while it answered
         raise OSError(str(error)) from error
     if len(content) > LARGEST_ANSWER:
         raise ValueError(f"Prometheus answers with more than {LARGEST_ANSWER // 2**20} MB: ask for less.")
-    return json.loads(content)["data"]
+    try:
+        return json.loads(content)[name]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(UNKNOWN) from error

@@ -2,10 +2,11 @@
 
 import json
 import re
+import time
 
 import pytest
 
-from local_stack.server.pages.lineage import MOST_BRANCHES, endpoints_of
+from local_stack.server.pages.lineage import MOST_BRANCHES, MOST_CANARIES, endpoints_of
 from local_stack.tests.api import Api, scalar
 from local_stack.tests.test_pages_http import DATASET, PIPELINE, text_of
 from local_stack.tests.test_pages_http import browser as browser
@@ -58,7 +59,7 @@ def chain(api) -> dict[str, str]:
     clean = new_dataset(api, "clean data", parent=preparing)
     training = api.new("task", name="training", **named_in("Args", f"['{clean}', 'else']"))
     model = new_model(api, "the model", training)
-    monitored = endpoint("auto/1", "0" * 32) + endpoint("auto/2", model)
+    monitored = endpoint("auto/1", "0" * 32) + endpoint("auto/2-b", model)
     serve(api, endpoints=endpoint("fixed", model), model_monitoring_eps=monitored, canary=CANARY)
     addresses = {key: f"/datasets/simple/*/experiments/{key}" for key in (raw, clean)}
     addresses |= {key: f"/projects/*/tasks/{key}" for key in (preparing, training)}
@@ -81,7 +82,7 @@ def current(page: str) -> str:
 
 def test_every_page_of_the_chain_shows_it_whole_and_marks_itself(api, browser, chain):
     whole = ["dataset raw data", "dataset clean data", "task training", "model the model"]
-    endpoints = {"endpoint fixed", "endpoint auto/2", "endpoint auto"}
+    endpoints = {"endpoint fixed", "endpoint auto/2-b", "endpoint auto"}
     for name, address in chain.items():
         page = text_of(browser.get(address))
         found = boxes(page)
@@ -92,7 +93,7 @@ def test_every_page_of_the_chain_shows_it_whole_and_marks_itself(api, browser, c
         assert all(
             found[f"{kind} {other}"] == chain[other] for kind, other in (b.split(" ", 1) for b in expected)
         )
-        assert found["endpoint auto/2"] == "/monitoring?var-endpoint=auto_2"
+        assert found["endpoint auto/2-b"] == "/monitoring?var-endpoint=auto_2_b"
 
 
 def test_requests_of_a_canary_go_to_its_endpoints_and_not_to_a_model_of_its_own():
@@ -104,6 +105,17 @@ def test_requests_of_a_canary_go_to_its_endpoints_and_not_to_a_model_of_its_own(
     named = CANARY.replace("[]", '["auto/8", "gone"]')
     service["configuration"]["canary"] = {"value": named}
     assert endpoints_of(service)["auto"]["sends_to"] == {"auto/8": 0.9}
+
+
+def test_the_canaries_of_a_service_are_bounded():
+    models = "".join(endpoint(f"auto/{number}", "m") for number in range(3000))
+    canaries = "".join(CANARY.replace("auto {", f"canary{number} {{") for number in range(3000))
+    service = {"configuration": {"endpoints": {"value": models}, "canary": {"value": canaries}}}
+    begun = time.thread_time()
+    found = endpoints_of(service)
+    assert time.thread_time() - begun < 1
+    sending = [each["sends_to"] for each in found.values() if each["sends_to"]]
+    assert sending == [{"auto/2999": 0.9, "auto/2998": 0.1}] * MOST_CANARIES
 
 
 @pytest.mark.parametrize(

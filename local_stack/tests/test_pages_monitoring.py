@@ -1,26 +1,30 @@
 """The page of the monitoring without a browser: what it says of alerts, endpoints and a dashboard."""
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from html import unescape
 from pathlib import Path
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from local_stack.prometheus import UNKNOWN
 from local_stack.server.app import create_app
 from local_stack.server.auth import PAGES, Credentials
 from local_stack.server.documents import Document
 from local_stack.server.files.state import FileStore
 from local_stack.server.monitoring_file import MONITORING, Monitoring
-from local_stack.server.pages import panels
+from local_stack.server.pages import monitoring, panels
 from local_stack.server.pages.monitoring import MOST_ALERTS, MOST_PANELS
 from local_stack.server.store import Store
 from local_stack.tests.api import Api, InProcess
-from local_stack.tests.dashboards import MACHINE, SERVICE, panel
+from local_stack.tests.dashboards import MACHINE, SERVICE, panel, variable
 
 HOSTILE = '"><img src=x onerror=alert(1)>'
 ALERT = {
@@ -183,6 +187,12 @@ def test_a_wrong_configuration_of_a_service_breaks_nothing(service, show, text):
     assert "my service" in page and HOSTILE not in page
 
 
+def test_services_that_are_too_many_are_counted(service, show, monkeypatch):
+    monkeypatch.setattr(monitoring, "MOST_SERVICES", 0)
+    service()
+    assert "1 more services are not shown." in text_of(show())
+
+
 # The dashboard
 
 
@@ -239,6 +249,60 @@ def test_a_dashboard_that_cannot_be_shown_is_one_line(show, dashboard, query, tr
 def test_prometheus_away_is_said_and_the_page_goes_on_asking(show):
     page = show(MACHINE, rules=ConnectionRefusedError())
     assert panels.AWAY in page and "data-live" in page
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {}, {"groups": [7]}, {"groups": [{"rules": [{"alerts": [{}]}]}]}]
+)
+def test_an_answer_that_is_none_of_prometheus_is_said(show, answer):
+    assert UNKNOWN in show(rules=answer)
+    assert UNKNOWN in show(SERVICE, label=None, **{"label/job/values": [{}]})
+
+
+def test_numbers_that_json_does_not_have_are_an_error_in_words(browser, monkeypatch):
+    monkeypatch.setattr(panels, "draw_panel", lambda *_: {"number": float("inf")})
+    answer = browser.get("/pages/panel/0")
+    assert answer.status_code == 422
+    assert "Its numbers are too large for a browser." in answer.text
+
+
+def test_panels_that_wait_for_prometheus_delay_no_other_page(api, browser, show):
+    answered = Event()
+    show(SERVICE, query_range=lambda _: answered.wait(60) and {"result": []})
+
+    async def look() -> None:
+        about = {"base_url": api.url, "cookies": browser.cookies, "headers": browser.headers}
+        transport = httpx.ASGITransport(api.transport.application)
+        async with httpx.AsyncClient(transport=transport, **about) as client:
+            address = "/pages/panel/1?from=now-1h&to=now"
+            waiting = [asyncio.create_task(client.get(address)) for _ in range(50)]
+            await asyncio.sleep(0.1)
+            try:
+                page = await asyncio.wait_for(client.get("/monitoring"), 30)
+                assert page.status_code == 200
+                assert not any(task.done() for task in waiting)
+            finally:
+                answered.set()
+            assert {answer.json()["problem"] for answer in await asyncio.gather(*waiting)} == {"No data"}
+
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize(("refresh", "seconds"), [("1ms", 1), ("30s", 30), ("999999999d", 86400)])
+def test_a_page_is_refreshed_between_each_second_and_once_a_day(show, refresh, seconds):
+    assert f' data-seconds="{seconds}"' in show({"panels": [], "refresh": refresh})
+
+
+def test_panels_that_are_cut_are_not_made(show):
+    values = ",".join(map(str, range(200)))
+    listed = [{"type": "row", "title": "$v", "repeat": "v"}]
+    listed += [panel("stat", "$v", repeat="v") for _ in range(50)]
+    listing = {"list": [variable("v", "custom", values, multi=True, includeAll=True)]}
+    begun = time.process_time()
+    page = show({"panels": listed, "templating": listing}, "?var-v=$__all")
+    assert time.process_time() - begun < 5
+    assert page.count('class="chart panel"') == MOST_PANELS
+    assert f"{200 * 50 * 200 - MOST_PANELS} more panels are not shown." in page
 
 
 def test_thousands_of_panels_are_cut_and_the_page_says_how_many(show):

@@ -2,10 +2,13 @@
 
 import json
 import math
+import time
+from types import SimpleNamespace
 
 import pytest
 from starlette.datastructures import QueryParams
 
+from local_stack.prometheus import UNKNOWN
 from local_stack.server.documents import Document
 from local_stack.server.monitoring_file import Monitoring
 from local_stack.server.pages import panels
@@ -40,7 +43,8 @@ def drawn(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(panels, "ask", ask)
         request = {"number": "0", "query": QueryParams(PATH), "known": known}
-        return panels.draw_panel(Monitoring(prometheus="http://x", dashboard=str(file)), request)
+        monitoring = Monitoring(prometheus="http://x", dashboard=str(file))
+        return panels.draw_panel(monitoring, request, panels.asking(monitoring))
 
     return draw
 
@@ -134,6 +138,27 @@ def test_a_time_series_has_the_values_of_prometheus_at_its_times_and_gaps_betwee
     assert line["name"] == "code 200 &lt;b>"
     axis = found["figure"]["layout"]["yaxis"]
     assert (axis["ticksuffix"], axis["range"]) == ("%", [0, 520])
+
+
+def test_no_legend_stalls_the_server(drawn):
+    shown_panel = panel("timeseries", "", "a")
+    shown_panel["targets"][0]["legendFormat"] = "{" * 90_000
+    begun = time.thread_time()
+    found = drawn(shown_panel, {"a": [({"n": str(n)}, [1]) for n in range(100)]})
+    assert time.thread_time() - begun < 1
+    assert traces(found)[0]["name"] == "{" * 100 + "…"
+
+
+def test_all_questions_of_a_panel_have_one_time_limit(monkeypatch):
+    given: list[float] = []
+    monkeypatch.setattr(panels, "ask", lambda *_, timeout, **__: given.append(timeout))
+    monkeypatch.setattr(panels, "time", SimpleNamespace(monotonic=iter([0, 1, 7, 11]).__next__))
+    ask = panels.asking(Monitoring(prometheus="http://x"), 10)
+    ask("query")
+    ask("query")
+    with pytest.raises(TimeoutError):
+        ask("query")
+    assert given == [9, 3]
 
 
 def test_a_drawing_that_is_known_is_not_sent_again(drawn):
@@ -282,10 +307,13 @@ def test_alerts_are_listed_by_name_and_what_fires_is_first(drawn):
 
 LONG = "A text of the dashboard is too long with its variables filled in."
 BUCKETS = "A heatmap whose buckets Grafana calculates cannot be drawn here."
+LARGE = "There are numbers here that are too large to draw."
+JSON = "Out of range float values are not JSON compliant"
 REFUSED = "Prometheus refuses 'a': no"
 STACKED = "Lines that are stacked by “percent” cannot be drawn here."
 REDUCED = "The “p99” of values cannot be calculated here."
 TRANSFORMED = "A panel with transformations cannot be drawn here."
+MANY = "An expression has 2001 series, and more than 2000 are not read."
 PERCENT = {"stacking": {"mode": "percent"}}
 
 bucketed = panel("heatmap", "", "a")
@@ -306,6 +334,10 @@ bucketed["targets"][0]["format"] = "heatmap"
         (panel("timeseries", "", "a", fieldConfig=field(custom=PERCENT)), {"a": [({}, [1])]}, STACKED),
         (panel("stat", "", "a", options={"reduceOptions": {"calcs": ["p99"]}}), {"a": [({}, [1])]}, REDUCED),
         (panel("table", "", "a", transformations=[{"id": "organize"}]), {}, TRANSFORMED),
+        (panel("heatmap", "", "a", options={"color": {"exponent": -1e308}}), {"a": [({}, [1])]}, LARGE),
+        (panel("timeseries", "", "a"), {"a": [({}, [1.7e308, -1.7e308])]}, JSON),
+        (panel("stat", "", "a"), {"a": [(None, [1])]}, UNKNOWN),
+        (panel("stat", "", "a"), {"a": [({}, [1])] * 2001}, MANY),
         ({}, {}, "A panel of the type “” cannot be drawn here."),
     ],
 )
@@ -344,3 +376,4 @@ def test_no_wrong_type_in_a_panel_breaks_it(drawn, kind):
             found = drawn(panel(kind, "", "a") | part, answers, annotations={"list": wrong})
             json.dumps({**found, "version": ""}, allow_nan=False)
             assert found.keys() & {"figure", "tables", "problem", "text"}, part
+            assert found.get("problem") != UNKNOWN, part  # the answers are as they should be

@@ -2,6 +2,7 @@
 
 import json
 from email.message import Message
+from http.client import IncompleteRead
 from io import BytesIO
 from pathlib import Path
 from urllib.error import HTTPError
@@ -65,6 +66,42 @@ def test_wrong_rules_are_one_line_with_promtools_own_words(tmp_path, text, reaso
 
 def test_nobody_at_the_address_is_not_ready():
     assert not prometheus.is_ready("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("status", [200, 400, 422])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"7", b"\xff", b'{"data": ', b"[" * 100_000])
+def test_an_answer_that_is_none_is_a_value_error(monkeypatch, body, status):
+    def answer(url: str, *_: object, **__: object) -> BytesIO:
+        if status == 200:
+            return BytesIO(body)
+        raise HTTPError(url, status, "", Message(), BytesIO(body))
+
+    monkeypatch.setattr(prometheus, "open_loopback", answer)
+    with pytest.raises(ValueError, match=f"^{prometheus.UNKNOWN}$"):
+        prometheus.ask("http://127.0.0.1:9", "query")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_that_ends_early_or_never_is_an_error_that_is_expected(monkeypatch, status):
+    class Broken(BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise IncompleteRead(b"")
+
+    def answer(url: str, *_: object, **__: object) -> BytesIO:
+        if status == 200:
+            return Broken()
+        raise HTTPError(url, status, "", Message(), Broken())
+
+    monkeypatch.setattr(prometheus, "open_loopback", answer)
+    with pytest.raises(OSError, match="IncompleteRead"):
+        prometheus.ask("http://127.0.0.1:9", "query")
+
+
+def test_an_answer_that_is_too_long_is_not_read_to_its_end(monkeypatch):
+    monkeypatch.setattr(prometheus, "LARGEST_ANSWER", 10)
+    monkeypatch.setattr(prometheus, "open_loopback", lambda *_, **__: BytesIO(b'{"data": 12345}'))
+    with pytest.raises(ValueError, match="more than 0 MB: ask for less"):
+        prometheus.ask("http://127.0.0.1:9", "query")
 
 
 def test_a_query_that_is_refused_is_told_with_the_reason(monkeypatch):

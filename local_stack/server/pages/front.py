@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nlargest
-from pathlib import Path
 
 from ..documents import Document
 from ..monitoring_file import Monitoring
@@ -13,7 +12,8 @@ from ..store import Store
 from . import views
 from .console import tail
 from .grafana_answers import alerts
-from .panels import asking
+from .grafana_variables import Ask
+from .panels import TROUBLES, asking
 from .pipelines import steps_of
 
 CHAMPION = "champion"  # the tag of the published model that is to be served
@@ -45,7 +45,7 @@ def front_page(store: Store, request: Document) -> Document:
         "glance": {**_running(store, tasks), "failed": _failed(store, tasks), "champion": _champion(store)},
         "days": DAYS,
         "recent": [views.task_row(store, task) for task in nlargest(RECENT, others, key=_change)],
-        "later": partial(_firing, request.get("monitoring")),
+        "later": partial(_firing, asking(Monitoring.read(request.get("monitoring")), PROMETHEUS_SECONDS)),
     }
 
 
@@ -116,11 +116,11 @@ def _champion(store: Store) -> Document | None:
     return {**views.model_row(store, model), "values": views.last_values(task)[:METRICS] if task else []}
 
 
-def _firing(file: Path | None) -> Document:
+def _firing(ask: Ask) -> Document:
     """Return the alerts that fire, as Prometheus tells of them, the oldest first; None if it does not."""
     try:
-        found = alerts(asking(Monitoring.read(file), PROMETHEUS_SECONDS))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        found = alerts(ask)
+    except TROUBLES:
         return {"alerts": None}
     firing = [alert for alert in found if alert["state"] == "firing"]
     return {"alerts": firing[:SHOWN], "more_alerts": len(firing) - SHOWN}

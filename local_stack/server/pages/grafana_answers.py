@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 from ..documents import Document
 from .grafana_dashboard import Span
-from .grafana_variables import Ask, Values, documents, expression, fill, get, labelled
+from .grafana_variables import Ask, Values, documents_at, expression, fill, labelled, value_at
 from .units import PALETTE, colour
 
 MOST_TARGETS = 30  # of a panel
+MOST_READ = 2000  # series of an expression
+LONGEST_LEGEND = 500  # characters
+LABEL = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 
 Labels = Mapping[str, str]
 Points = list[float | None]
@@ -28,7 +31,7 @@ class Series(NamedTuple):
     colour: str
 
     def custom(self, name: str, default: Any) -> Any:
-        return get(self.settings, f"custom.{name}", default)
+        return value_at(self.settings, f"custom.{name}", default)
 
 
 class View(NamedTuple):
@@ -48,22 +51,22 @@ class View(NamedTuple):
 
     def written(self, seconds: float) -> str:
         """Return a time as plotly takes it, in this machine's time zone as on all pages."""
-        utc = get(self.dashboard, "timezone", "") == "utc"
+        utc = value_at(self.dashboard, "timezone", "") == "utc"
         return datetime.fromtimestamp(seconds, UTC if utc else None).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
     def option(self, name: str, default: Any) -> Any:
-        return get(self.panel, f"options.{name}", default)
+        return value_at(self.panel, f"options.{name}", default)
 
-    def legend(self, pattern: str, labels: Labels) -> str:
-        """Return a name with labels in place of such as {{endpoint}}."""
-        found = fill(pattern, self.values)
-        return re.sub(r"\{\{\s*(\S+?)\s*\}\}", lambda label: labels.get(label[1], ""), found)
+    def legend(self, pattern: str) -> Callable[[Labels], str]:
+        """Return how series are named by their labels, which stand in place of such as {{endpoint}}."""
+        filled = fill(pattern, self.values)[:LONGEST_LEGEND]
+        return lambda labels: LABEL.sub(lambda label: labels.get(label[1], "")[:LONGEST_LEGEND], filled)
 
     def over_time(self, asked: str) -> Iterator[tuple[Labels, Points]]:
         """Yield labels of each series of an expression, and a value for each of the times."""
         times = self.times()
         found = self.ask("query_range", query=asked, start=times[0], end=times[-1], step=self.step)
-        for each in found["result"]:
+        for each in bounded(found["result"]):
             values: Points = [None] * len(times)
             for moment, value in each.get("values", []):
                 values[round((moment - times[0]) / self.step)] = finite(value)
@@ -73,31 +76,37 @@ class View(NamedTuple):
         """Yield labels and the one value of each series at the end of the time."""
         found = self.ask("query", query=asked, time=self.span.end)
         single = found["resultType"] in ("scalar", "string")
-        for each in [{"metric": {}, "value": found["result"]}] if single else found["result"]:
+        for each in [{"metric": {}, "value": found["result"]}] if single else bounded(found["result"]):
             yield each["metric"], [finite(each["value"][1])] if "value" in each else []
 
     def series(self) -> list[Series]:
         """Return the answers to all expressions of the panel, in their order."""
         found: list[Series] = []
-        for target in documents(self.panel, "targets")[:MOST_TARGETS]:
-            ref, expr = get(target, "refId", "A"), get(target, "expr", "")
-            if get(target, "hide", False):
+        for target in documents_at(self.panel, "targets")[:MOST_TARGETS]:
+            ref, expr = value_at(target, "refId", "A"), value_at(target, "expr", "")
+            if value_at(target, "hide", False):
                 continue
             if not expr.strip():
                 raise ValueError(f"Query {ref[:20]} of this panel asks something else than Prometheus.")
             asked = fill(expr, self.values, "promql")
-            instant = get(target, "instant", False) and not get(target, "range", False)
-            legend = get(target, "legendFormat", "")
+            instant = value_at(target, "instant", False) and not value_at(target, "range", False)
+            legend = value_at(target, "legendFormat", "")
+            named = None if legend in ("", "__auto") else self.legend(legend)
             for labels, values in self.now(asked) if instant else self.over_time(asked):
-                plain = legend in ("", "__auto")
-                name = (labelled(labels) or asked) if plain else self.legend(legend, labels)
+                name = named(labels) if named else labelled(labels) or asked
                 settings = settings_of(self.panel, name, ref)
                 own = PALETTE[len(found) % len(PALETTE)]
-                if get(settings, "color.mode", "") == "fixed":
-                    own = colour(get(settings, "color.fixedColor", ""), own)
-                name = get(settings, "displayName", "") or name
+                if value_at(settings, "color.mode", "") == "fixed":
+                    own = colour(value_at(settings, "color.fixedColor", ""), own)
+                name = value_at(settings, "displayName", "") or name
                 found.append(Series(name, labels, values, ref, settings, own))
         return found
+
+
+def bounded(result: list[Document]) -> list[Document]:
+    if len(result) > MOST_READ:
+        raise ValueError(f"An expression has {len(result)} series, and more than {MOST_READ} are not read.")
+    return result
 
 
 def finite(text: object) -> float | None:
@@ -111,15 +120,15 @@ def finite(text: object) -> float | None:
 
 def settings_of(panel: Document, name: str, target: str) -> Document:
     """Return how a series is shown: as all of its panel, but for what is overridden for it."""
-    defaults = get(panel, "fieldConfig.defaults", {})
-    settings = {**defaults, "custom": dict(get(defaults, "custom", {}))}
-    for rule in documents(panel, "fieldConfig.overrides"):
-        kind, wanted = get(rule, "matcher.id", ""), get(rule, "matcher.options", None)
+    defaults = value_at(panel, "fieldConfig.defaults", {})
+    settings = {**defaults, "custom": dict(value_at(defaults, "custom", {}))}
+    for rule in documents_at(panel, "fieldConfig.overrides"):
+        kind, wanted = value_at(rule, "matcher.id", ""), value_at(rule, "matcher.options", None)
         fits = {"byName": name == wanted, "byFrameRefID": target == wanted}
         if kind == "byRegexp":
             fits[kind] = bool(expression(str(wanted)).search(name))
-        for each in documents(rule, "properties") if fits.get(kind) else []:
-            key = get(each, "id", "")
+        for each in documents_at(rule, "properties") if fits.get(kind) else []:
+            key = value_at(each, "id", "")
             place = settings["custom"] if key.startswith("custom.") else settings
             place[key.removeprefix("custom.")] = each.get("value")
     return settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..documents import Document, parse_json
-from .grafana_variables import Value, Values, documents, fill, get
+from .grafana_variables import Value, Values, documents_at, fill, value_at
 from .rendering import moment, number
 
 LARGEST_FILE = 5 * 2**20
@@ -16,6 +16,7 @@ COLUMNS = 24  # of Grafana's grid
 REPEATED_IN_A_ROW = 4  # at most
 POINTS = 400  # of a series
 SCRAPE_SECONDS = 15  # which Grafana takes for its data source's, if nobody says otherwise
+# A month is taken as 30 days, and a year as 365.
 LENGTHS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 STEPS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 MOMENT = re.compile(r"now(?:([+-]\d{1,6})([smhdwMy]))?")
@@ -29,8 +30,8 @@ def read_dashboard(file: Path) -> Document:
         found = parse_json(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file.name} cannot be read as a dashboard: {error}.") from error
-    found = get(found, "dashboard", {}) or found
-    if not isinstance(get(found, "panels", None), list):
+    found = value_at(found, "dashboard", {}) or found
+    if not isinstance(value_at(found, "panels", None), list):
         raise ValueError(f"{file.name} is no dashboard of Grafana: it has no list of panels.")
     return dict(found)
 
@@ -90,39 +91,56 @@ class Panel(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The panels below a row's title; the first ones may have none."""
+    """The panels below a row's title, each made when it is asked for; the first ones may have no title."""
 
     title: str
     collapsed: bool
-    panels: list[Panel]
+    panels: Iterator[Panel]
 
 
 def all_panels(dashboard: Document) -> list[Document]:
     """Return the panels in the order of the file, each row before the panels that it hides."""
-    return [each for panel in documents(dashboard, "panels") for each in (panel, *documents(panel, "panels"))]
+    return [
+        each
+        for panel in documents_at(dashboard, "panels")
+        for each in (panel, *documents_at(panel, "panels"))
+    ]
 
 
-def sections(dashboard: Document, values: Values) -> Iterator[Section]:
-    """Yield rows and their panels as Grafana shows them: repeated ones once for each value."""
+def _groups(dashboard: Document, values: Values) -> list[tuple[Document, list[tuple[int, Document]]]]:
+    """Return each row with the numbered panels below it, without those that are repeated for no value."""
     groups: list[tuple[Document, list[tuple[int, Document]]]] = [({}, [])]
     for numbered in enumerate(all_panels(dashboard)):
         if numbered[1].get("type") == "row":
             groups.append((numbered[1], []))
-        else:
+        elif _repeats(numbered[1], values):
             groups[-1][1].append(numbered)
-    for row, inside in groups:
+    return groups
+
+
+def count_panels(dashboard: Document, values: Values) -> int:
+    """Return how many panels there are, repeated ones once for each value."""
+    return sum(
+        len(_repeats(row, values)) * sum(len(_repeats(panel, values)) for _, panel in inside)
+        for row, inside in _groups(dashboard, values)
+    )
+
+
+def sections(dashboard: Document, values: Values) -> Iterator[Section]:
+    """Yield rows and their panels as Grafana shows them: repeated ones once for each value."""
+    for row, inside in _groups(dashboard, values):
         for scoped in _repeats(row, values):
-            title = fill(get(row, "title", ""), {**values, **scoped})
-            yield Section(title, get(row, "collapsed", False), list(_placed(inside, values, scoped)))
+            title = fill(value_at(row, "title", ""), {**values, **scoped})
+            yield Section(title, value_at(row, "collapsed", False), _placed(inside, values, scoped))
 
 
 def _repeats(document: Document, values: Values) -> list[dict[str, Value]]:
-    name = get(document, "repeat", "")
+    name = value_at(document, "repeat", "")
     return [{name: Value([value])} for value in values[name].values] if name in values else [{}]
 
 
 def _cells(panel: Document, name: str, default: int, most: int) -> int:
-    found = number(get(panel, f"gridPos.{name}", None))
+    found = number(value_at(panel, f"gridPos.{name}", None))
     return default if found is None or not math.isfinite(found) else max(0, min(most, int(found)))
 
 
@@ -133,11 +151,11 @@ def _placed(inside: list[tuple[int, Document]], values: Values, row: Values) -> 
     for index, panel in inside:
         repeats, width = _repeats(panel, values), max(1, _cells(panel, "w", 12, COLUMNS))
         height, x = max(1, _cells(panel, "h", 8, 60)), min(_cells(panel, "x", 0, COLUMNS), COLUMNS - width)
-        if get(panel, "repeat", "") in values:
+        if value_at(panel, "repeat", "") in values:
             x, width = 0, COLUMNS // max(1, min(len(repeats), REPEATED_IN_A_ROW))
         for count, repeated in enumerate(repeats):
             left, scoped = x + count * width % COLUMNS, {**row, **repeated}
             y = max(heights[left : left + width])
             heights[left : left + width] = [y + height] * width
-            title = fill(get(panel, "title", ""), {**values, **scoped})
+            title = fill(value_at(panel, "title", ""), {**values, **scoped})
             yield Panel(index, panel, title, {"x": left, "y": y, "w": width, "h": height}, scoped)

@@ -5,6 +5,7 @@ Dashboards come from anywhere: what is missing or of a wrong type is taken as le
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -22,17 +23,18 @@ Ask = Callable[..., Any]  # of Prometheus, such as ask("query", query="up")
 Chosen = Callable[[str], list[str]]  # the values that an address has for a name
 
 
-def get(document: Any, path: str, default: Any) -> Any:
+def value_at(document: Any, path: str, default: Any) -> Any:
     """Return what is at a path such as "options.legend", or the default if that is of another type."""
     for key in path.split("."):
         document = document.get(key) if isinstance(document, dict) else None
     return document if default is None or isinstance(document, type(default)) else default
 
 
-def documents(document: Any, path: str) -> list[Document]:
-    return [each for each in get(document, path, []) if isinstance(each, dict)]
+def documents_at(document: Any, path: str) -> list[Document]:
+    return [each for each in value_at(document, path, []) if isinstance(each, dict)]
 
 
+@lru_cache(maxsize=64)
 def expression(pattern: str) -> Any:
     """Return a regular expression of a dashboard, /such/ or such, that no text can stall; or ValueError."""
     options = re2.Options()
@@ -74,8 +76,9 @@ def fill(text: str, values: Values, style: str = "text") -> str:
 
     What has an unknown name or format stays as it is, for a reader to see.
     """
-    longest = max((sum(map(len, value.values)) for value in values.values()), default=0)
-    if len(text) + text.count("$") * longest > LONGEST_TEXT:
+    marks = text.count("$")
+    longest = max((sum(map(len, value.values)) for value in values.values()), default=0) if marks else 0
+    if len(text) + marks * longest > LONGEST_TEXT:
         raise ValueError("A text of the dashboard is too long with its variables filled in.")
 
     def replaced(found: re.Match[str]) -> str:
@@ -103,11 +106,12 @@ class Variable(NamedTuple):
 def variables(dashboard: Document, chosen: Chosen, ask: Ask) -> list[Variable]:
     """Return all variables in their order; each may ask for what those before it say."""
     found: list[Variable] = []
-    for document in documents(dashboard, "templating.list")[:MOST_VARIABLES]:
-        name, kind = get(document, "name", ""), get(document, "type", "")
-        options, about = _options(document, kind, values_of(found), ask), get(document, "description", "")
-        multiple, with_all = get(document, "multi", False), get(document, "includeAll", False)
-        current = get(document, "current.value", None)
+    for document in documents_at(dashboard, "templating.list")[:MOST_VARIABLES]:
+        name, kind = value_at(document, "name", ""), value_at(document, "type", "")
+        options = _options(document, kind, values_of(found), ask)
+        about = value_at(document, "description", "")
+        multiple, with_all = value_at(document, "multi", False), value_at(document, "includeAll", False)
+        current = value_at(document, "current.value", None)
         if options is None:
             options, about = {current: current} if isinstance(current, str) else {}, TO_BE_WRITTEN
             kind = "textbox"
@@ -119,10 +123,10 @@ def variables(dashboard: Document, chosen: Chosen, ask: Ask) -> list[Variable]:
         picked = picked if multiple else picked[:1]
         value = Value(picked, multiple or with_all)
         if ALL in picked:
-            whole = get(document, "allValue", "")  # which stands as it is
+            whole = value_at(document, "allValue", "")  # which stands as it is
             value = Value([whole]) if whole else Value([each for each in options if each != ALL], True)
-        label, choices = get(document, "label", "") or name, {} if kind == "textbox" else options
-        hidden = get(document, "hide", 0) == 2 or kind in ("constant", "datasource")
+        label, choices = value_at(document, "label", "") or name, {} if kind == "textbox" else options
+        hidden = value_at(document, "hide", 0) == 2 or kind in ("constant", "datasource")
         found.append(Variable(name, label, about, hidden, multiple, choices, picked, value))
     return found
 
@@ -133,7 +137,7 @@ def values_of(found: list[Variable]) -> dict[str, Value]:
 
 def _options(document: Document, kind: str, values: Values, ask: Ask) -> dict[str, str] | None:
     """Return the values that one can choose, with their texts; None if they cannot be asked for."""
-    text = get(document, "query.query", "") or get(document, "query", "")
+    text = value_at(document, "query.query", "") or value_at(document, "query", "")
     if kind in ("custom", "interval"):
         parts = [part.replace("\\,", ",").partition(" : ") for part in re.split(r"(?<!\\),", text)]
         return {(value or key).strip(): key.strip() for key, _, value in parts[:MOST_VALUES]}
@@ -144,10 +148,10 @@ def _options(document: Document, kind: str, values: Values, ask: Ask) -> dict[st
         return None
     series, _, label = inner.rpartition(",")
     answers = ask(f"label/{quote(label.strip(), safe='')}/values", **{"match[]": series.strip() or []})
-    if pattern := fill(get(document, "regex", ""), values, "regex"):
+    if pattern := fill(value_at(document, "regex", ""), values, "regex"):
         found = filter(None, map(expression(pattern).search, answers))
         answers = [each[1 if each.re.groups else 0] or "" for each in found]
-    return {each: each for each in _sorted(answers, get(document, "sort", 0))[:MOST_VALUES]}
+    return {each: each for each in _sorted(answers, value_at(document, "sort", 0))[:MOST_VALUES]}
 
 
 def _sorted(values: list[str], order: int) -> list[str]:

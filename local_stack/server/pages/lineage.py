@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from itertools import islice
 from urllib.parse import urlencode
 
+from ...endpoint_names import metric_name
 from ..documents import Document
 from ..references import ENDPOINTS, named_ids, structure_of
 from ..store import Store
@@ -16,6 +18,7 @@ MOST_BRANCHES = 8  # of one box, the newest ones
 MOST_USERS = 200  # of one box, the newest ones: where branches are looked for
 MOST_BOXES = 24  # before it, and as many after it
 ROOM = 1200  # pixels: the boxes of a wider drawing are narrower
+MOST_CANARIES = 100  # of a service
 LISTED = "load_endpoints"
 FIELD = re.compile(r"  (\w+) = (.*)")
 
@@ -47,10 +50,10 @@ def endpoints_of(service: Document) -> dict[str, Document]:
     found: dict[str, Document] = {
         url: {"model": block.get("model_id"), "sends_to": {}} for url, block in fixed.items()
     }
-    for url, canary in blocks_of(service, "canary").items():
+    newest = sorted(fixed, key=lambda other: other.rpartition("/")[2].zfill(9), reverse=True)
+    for url, canary in islice(blocks_of(service, "canary").items(), MOST_CANARIES):
         prefix, weights, named = (canary.get(name) for name in ("load_endpoint_prefix", "weights", LISTED))
-        versions = [other for other in fixed if isinstance(prefix, str) and other.startswith(prefix)]
-        versions.sort(key=lambda other: other.rpartition("/")[2].zfill(9), reverse=True)
+        versions = [other for other in newest if isinstance(prefix, str) and other.startswith(prefix)]
         named, weights = (each if isinstance(each, list) else [] for each in (named or versions, weights))
         shares = [number(weight) or 0.0 for weight in weights]
         parts = zip(named, (share / (sum(shares) or 1) for share in shares), strict=False)
@@ -159,7 +162,7 @@ class _Lineage:
         """Return what a box says; of a deleted dataset, what its descendants stored."""
         if " " in key:
             url = key.partition(" ")[2]
-            path = "/monitoring?" + urlencode({"var-endpoint": url.replace("/", "_")}, errors="replace")
+            path = "/monitoring?" + urlencode({"var-endpoint": metric_name(url)}, errors="replace")
             return {"kind": "endpoint", "name": url, "status": "configured", "path": path}
         if model := self.store.get("model", key):
             status, note = "published" if model["ready"] else "created", ", ".join(model["tags"]) or key[:8]

@@ -3,12 +3,13 @@
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ...prometheus import ask
+from ...prometheus import UNKNOWN, ask
 from ..documents import Document
 from ..errors import ApiError
 from ..monitoring_file import Monitoring
@@ -16,59 +17,79 @@ from ..store import Store
 from .charts import MOST_COLUMNS, MOST_ROWS
 from .grafana_answers import Series, View, alerts, reduced
 from .grafana_dashboard import all_panels, read_dashboard, time_span
-from .grafana_variables import Ask, documents, fill, get, values_of, variables
+from .grafana_variables import Ask, documents_at, fill, value_at, values_of, variables
 from .rendering import number, text_moment
 from .time_panels import figure, heatmap, name_axis, plain, state_timeline, timeseries
 from .units import TEXT, faded, scale_of, shown, threshold_steps
 
 MOST_SERIES = 100
-ASK_SECONDS = 10
+ASK_SECONDS = 10  # for all questions of a panel or page
 AWAY = "Prometheus does not answer at the moment. It is asked again."
+# What Prometheus raises; what raises an answer that is none of its; and numbers that are too large to draw.
+TROUBLES = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 COLUMN_PIXELS, ROW_PIXELS, NARROW = 50, 28, 350  # of the grid in a wide window; of a panel on a phone
 EMPTY = "rgba(127,138,153,0.15)"
 
 
 def panel_data(store: Store, request: Document) -> Document:
     """Return one panel of the dashboard; its address has the time and the values of all variables."""
-    return {"later": partial(draw_panel, Monitoring.read(request["monitoring"]), request)}
+    monitoring = Monitoring.read(request["monitoring"])
+    return {"later": partial(draw_panel, monitoring, request, asking(monitoring))}
 
 
-def draw_panel(monitoring: Monitoring, request: Document) -> Document:
+def draw_panel(monitoring: Monitoring, request: Document, asked: Ask) -> Document:
     """Return what charts.js draws, or in one line why there is nothing to draw."""
     try:
-        found = _drawn(monitoring, request)
-    except ValueError as error:
-        found = {"problem": str(error)[:1000]}
-    except OSError:
-        found = {"problem": AWAY}
-    version = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+        found = _drawn(monitoring, request, asked)
+        text = json.dumps(found, allow_nan=False)
+    except TROUBLES as error:
+        text = trouble_of(error)
+        found = {"problem": text}
+    version = hashlib.sha256(text.encode()).hexdigest()[:16]
     return {"version": version} if request.get("known") == version else {"version": version, **found}
 
 
+def trouble_of(error: Exception) -> str:
+    """Return in one line why there is nothing to show."""
+    if isinstance(error, OSError):
+        return AWAY
+    if isinstance(error, ValueError):
+        return str(error)[:1000]
+    if isinstance(error, ArithmeticError):
+        return "There are numbers here that are too large to draw."
+    return UNKNOWN
+
+
 def asking(monitoring: Monitoring, seconds: float = ASK_SECONDS) -> Ask:
-    """Return how to ask Prometheus; OSError if there is none."""
-    if not monitoring.prometheus:
-        raise OSError("Prometheus does not run.")
-    return partial(ask, monitoring.prometheus, timeout=seconds)
+    """Return how to ask Prometheus; OSError if there is none, or no time is left from now on."""
+    end = time.monotonic() + seconds
+
+    def asked(kind: str, **parameters: object) -> Any:
+        if not monitoring.prometheus:
+            raise OSError("Prometheus does not run.")
+        if (left := end - time.monotonic()) <= 0:
+            raise TimeoutError("Prometheus takes too long.")
+        return ask(monitoring.prometheus, kind, timeout=left, **parameters)
+
+    return asked
 
 
-def _drawn(monitoring: Monitoring, request: Document) -> Document:
+def _drawn(monitoring: Monitoring, request: Document, asked: Ask) -> Document:
     dashboard = read_dashboard(Path(monitoring.dashboard))
     panels, wanted, query = all_panels(dashboard), request["number"][:9], request["query"]
     if not (wanted.isdecimal() and int(wanted) < len(panels)):
         raise ApiError(404, 0, f"There is no panel {wanted} in the dashboard.")
     panel = panels[int(wanted)]
-    kind = get(panel, "type", "")
+    kind = value_at(panel, "type", "")
     if kind not in (*DRAW, "text", "alertlist"):
         raise ValueError(f"A panel of the type “{kind[:50]}” cannot be drawn here.")
-    if documents(panel, "transformations"):
+    if documents_at(panel, "transformations"):
         raise ValueError("A panel with transformations cannot be drawn here.")
-    asked = asking(monitoring)
     values = values_of(variables(dashboard, query.getlist, asked))
     if kind == "text":
-        return {"text": fill(get(panel, "options.content", ""), values)}
+        return {"text": fill(value_at(panel, "options.content", ""), values)}
     span = time_span(query.get("from", ""), query.get("to", ""))
-    intervals = (get(each, "interval", "") for each in (panel, *documents(panel, "targets")))
+    intervals = (value_at(each, "interval", "") for each in (panel, *documents_at(panel, "targets")))
     step = span.step(*(fill(each, values, "raw") for each in intervals))
     view = View(panel, span, step, {**values, **span.values(step)}, asked, dashboard)
     if kind == "alertlist":
@@ -117,8 +138,8 @@ class Single(NamedTuple):
 
 def singles(view: View, series: list[Series]) -> Iterator[Single]:
     """Yield the values side by side, or one below the other where that is asked for or fits better."""
-    width = min(NARROW, COLUMN_PIXELS * (number(get(view.panel, "gridPos.w", None)) or 12))
-    height = ROW_PIXELS * (number(get(view.panel, "gridPos.h", None)) or 8) - 40
+    width = min(NARROW, COLUMN_PIXELS * (number(value_at(view.panel, "gridPos.w", None)) or 12))
+    height = ROW_PIXELS * (number(value_at(view.panel, "gridPos.h", None)) or 8) - 40
     below = view.option("orientation", "auto") == "horizontal" or (len(series) > 1 and width < height)
     across, down = (1, len(series)) if below else (len(series), 1)
     sizes = (1 / across, 1 / down), (width / across, height / down)
@@ -148,7 +169,7 @@ def gauge(view: View, series: list[Series]) -> Document:
     """Draw a dial for each value, with the thresholds along it."""
     data, texts = [], []
     for each in singles(view, series):
-        unit, least = get(each.settings, "unit", ""), number(each.settings.get("min")) or 0.0
+        unit, least = value_at(each.settings, "unit", ""), number(each.settings.get("min")) or 0.0
         most = number(each.settings.get("max"))
         most = max(1.0 if unit == "percentunit" else 100.0, each.value) if most is None else most
         factor, suffix = scale_of(unit, most)

@@ -1,12 +1,13 @@
 """HTTP: the addresses of the pages, and what all their answers have in common."""
 
-import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import ImmutableMultiDict, QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -101,25 +102,37 @@ ACTS: dict[str, Act] = {
     "link": lambda store, form, caller: {"template": "settings.html", "link": page_token(caller, True)},
 }
 LARGEST_FORM, MOST_FIELDS = 2 * 2**20, 5000
+MOST_AT_ONCE = 4  # of what takes long, for the pages of each module: the others wait without a thread
+
+Limits = Mapping[str, CapacityLimiter]
 
 
 def page_routes(store: Store, access: PageAccess, given: Document) -> list[Route]:
     """Return the routes; handlers find what is `given` in their requests."""
+    limits: Limits = defaultdict(lambda: CapacityLimiter(MOST_AT_ONCE))
+    answer = partial(_page, store, access, given, limits)
     return [
-        *(Route(path, partial(_page, store, access, given, page, name)) for path, name, page in PAGES),
-        *(Route(path, partial(_page, store, access, given, page, None)) for path, page in DATA),
+        *(Route(path, partial(answer, page, name)) for path, name, page in PAGES),
+        *(Route(path, partial(answer, page, None)) for path, page in DATA),
         Route("/pages/act/{name}", partial(_act, store, access), methods=["POST"]),
         Route("/static/{version}/{name}", _static),
     ]
 
 
 async def _page(
-    store: Store, access: PageAccess, given: Document, handler: Page, template: str | None, request: Request
+    store: Store,
+    access: PageAccess,
+    given: Document,
+    limits: Limits,
+    handler: Page,
+    template: str | None,
+    request: Request,
 ) -> Response:
     """Return the answer of a handler as HTML or, without a template, as JSON.
 
     What takes long a handler leaves to a function, `later`: it runs on a thread, beside other requests, may
-    not use the store, and its answer is added to the handler's.
+    not use the store, and its answer is added to the handler's. Each module has a few threads of its own, so
+    that a slow Prometheus, for example, delays no other pages.
     """
     try:
         if redirect := access.check(request):
@@ -128,7 +141,7 @@ async def _page(
         with store.transaction():
             found = handler(store, {**_page_request(request), **given})
         if "later" in found:
-            found |= await asyncio.to_thread(found.pop("later"))
+            found |= await to_thread.run_sync(found.pop("later"), limiter=limits[handler.__module__])
     except PageForbidden as error:
         return forbidden_page(request, error)
     except ApiError as error:  # what the address names does not exist
@@ -137,7 +150,10 @@ async def _page(
         return RedirectResponse(found["redirect"], status_code=302, headers={**HEADERS, **NO_STORE})
     if template is None:
         # Names may hold half a surrogate pair, which UTF-8 does not have: json.dumps writes it as ASCII.
-        text = json.dumps(found)
+        try:
+            text = json.dumps(found, allow_nan=False)
+        except ValueError:
+            return error_page(request, ApiError(422, 0, "Its numbers are too large for a browser."))
         return Response(text, headers={**HEADERS, **NO_STORE}, media_type="application/json")
     return _html(request, template, {**found, "path_of": partial(path_of, store)})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..documents import Document
 from .grafana_answers import Series, View
-from .grafana_variables import documents, fill, get
+from .grafana_variables import documents_at, fill, value_at
 from .rendering import number
 from .units import TEXT, colour, faded, scale_of, shown, threshold_steps
 
@@ -65,7 +65,7 @@ def _value_axis(series: list[Series]) -> tuple[Document, float]:
     if stacked:
         values += map(sum, zip(*([value or 0 for value in each.values] for each in series), strict=False))
     low, high = min(values), max(values)
-    factor, suffix = scale_of(get(settings, "unit", ""), max(abs(low), abs(high), soft or 0))
+    factor, suffix = scale_of(value_at(settings, "unit", ""), max(abs(low), abs(high), soft or 0))
     axis: Document = {"nticks": 6, "tickformat": "~r", "zeroline": False, "ticksuffix": suffix}
     is_log = first.custom("scaleDistribution.type", "") == "log"
     if is_log:
@@ -124,13 +124,14 @@ def _threshold_lines(series: Series, factor: float) -> Iterator[Document]:
 def _marks(view: View) -> Iterator[Document]:
     """Yield lines where each thing begins that the dashboard marks in all of these panels."""
     times = view.times()
-    for mark in documents(view.dashboard, "annotations.list")[:MOST_MARKS]:
-        expr = get(mark, "expr", "") or get(mark, "target.expr", "")
-        if not (expr and get(mark, "enable", True)):
+    for mark in documents_at(view.dashboard, "annotations.list")[:MOST_MARKS]:
+        expr = value_at(mark, "expr", "") or value_at(mark, "target.expr", "")
+        if not (expr and value_at(mark, "enable", True)):
             continue
         begins: list[tuple[str, str]] = []
+        legends = [view.legend(value_at(mark, key, "")) for key in ("titleFormat", "textFormat")]
         for labels, values in view.over_time(fill(expr, view.values, "promql")):
-            about = [view.legend(get(mark, key, ""), labels) for key in ("titleFormat", "textFormat")]
+            about = [legend(labels) for legend in legends]
             text = "<br>".join(plain(line) for line in about if line) + "<extra></extra>"
             for (before, value), moment in zip(itertools.pairwise(values), times[1:], strict=True):
                 if value and not before:
@@ -138,7 +139,7 @@ def _marks(view: View) -> Iterator[Document]:
         line = {"color": colour(mark.get("iconColor")), "width": 1, "dash": "dot"}
         trace = {"type": "scatter", "mode": "lines", "yaxis": "y2", "line": line}
         left_out = f" ({MOST_MARKS} of {len(begins)})" if len(begins) > MOST_MARKS else ""
-        trace["name"] = plain(get(mark, "name", "")) + left_out
+        trace["name"] = plain(value_at(mark, "name", "")) + left_out
         points = [(moment, end, text) for moment, text in begins[:MOST_MARKS] for end in (0, 1, None)]
         if points:
             x, y, texts = map(list, zip(*points, strict=True))
@@ -147,14 +148,14 @@ def _marks(view: View) -> Iterator[Document]:
 
 def heatmap(view: View, series: list[Series]) -> Document:
     """Draw a row for each series, the first one at the bottom."""
-    formats = [get(target, "format", "") for target in documents(view.panel, "targets")]
+    formats = [value_at(target, "format", "") for target in documents_at(view.panel, "targets")]
     if view.option("calculate", False) or "heatmap" in formats:
         raise ValueError("A heatmap whose buckets Grafana calculates cannot be drawn here.")
     least = number(view.option("filterValues.le", None))
     least = -math.inf if least is None else least
     cells = [[v if v is not None and v > least else None for v in each.values] for each in series]
     largest = max((value for row in cells for value in row if value is not None), default=1.0)
-    unit = view.option("cellValues.unit", "") or get(view.panel, "fieldConfig.defaults.unit", "")
+    unit = view.option("cellValues.unit", "") or value_at(view.panel, "fieldConfig.defaults.unit", "")
     factor, suffix = scale_of(unit, largest)
     hue = colour(view.option("color.scheme", "").lower().removesuffix("s"), colour("orange"))  # of "Blues"
     power = number(view.option("color.exponent", None)) or 1.0

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ..documents import Document
-from .grafana_variables import documents, get
+from .grafana_variables import documents_at, value_at
 from .rendering import number
 
 # What values are divided by from some size on, and what stands behind them then.
@@ -44,7 +44,7 @@ def scale_of(unit: str, largest: float) -> tuple[float, str]:
 
 def written(value: float, settings: Document) -> str:
     """Return a number with its unit, with the decimals that are asked for, or as many as it needs."""
-    unit, decimals = get(settings, "unit", ""), number(settings.get("decimals"))
+    unit, decimals = value_at(settings, "unit", ""), number(settings.get("decimals"))
     if unit == "hex":
         return f"{int(value):X}"
     factor, suffix = scale_of(unit, value)
@@ -78,9 +78,9 @@ def threshold_steps(settings: Document) -> list[tuple[float, str]]:
     least, most = number(settings.get("min")) or 0.0, number(settings.get("max"))
     percent = ((100.0 if most is None else most) - least) / 100
     steps = []
-    for step in documents(settings, "thresholds.steps"):
+    for step in documents_at(settings, "thresholds.steps"):
         begin = number(step.get("value"))
-        if begin is not None and get(settings, "thresholds.mode", "") == "percentage":
+        if begin is not None and value_at(settings, "thresholds.mode", "") == "percentage":
             begin = least + begin * percent
         steps.append((-math.inf if begin is None else begin, colour(step.get("color"))))
     return sorted(steps, key=lambda step: step[0])
@@ -88,12 +88,12 @@ def threshold_steps(settings: Document) -> list[tuple[float, str]]:
 
 def shown(value: float, settings: Document, otherwise: str) -> tuple[str, str]:
     """Return the text and the colour of a value; `otherwise` is its colour if nothing else decides."""
-    if get(settings, "color.mode", "thresholds") == "thresholds":
+    if value_at(settings, "color.mode", "thresholds") == "thresholds":
         below = [own for least, own in threshold_steps(settings) if least <= value]
         otherwise = (below or [otherwise])[-1]
     text = written(value, settings)
-    for mapping in documents(settings, "mappings"):
-        result = get(mapping, "options", {}).get(f"{value:.15g}")
-        if get(mapping, "type", "") == "value" and isinstance(result, dict):
-            return get(result, "text", "") or text, colour(result.get("color"), otherwise)
+    for mapping in documents_at(settings, "mappings"):
+        result = value_at(mapping, "options", {}).get(f"{value:.15g}")
+        if value_at(mapping, "type", "") == "value" and isinstance(result, dict):
+            return value_at(result, "text", "") or text, colour(result.get("color"), otherwise)
     return text, otherwise

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..documents import Document
 from ..store import Store
-from .grafana_variables import get
+from .grafana_variables import value_at
 from .lineage import blocks_of, endpoints_of
 from .views import link_to, model_path
 
@@ -28,8 +28,8 @@ def _rows(store: Store, task: Document) -> Iterator[Document]:
         routes = [_route(store, other, found[other]["model"], share) for other, share in shares.items()]
         yield {"name": name, "about": "canary" if each["sends_to"] else "", "routes": routes}
     for name, asked in blocks_of(task, "model_monitoring").items():
-        wanted = [get(asked, f"monitor_{what}", "") for what in ("name", "project")]
-        wanted += map(str, get(asked, "monitor_tags", []))
+        wanted = [value_at(asked, f"monitor_{what}", "") for what in ("name", "project")]
+        wanted += map(str, value_at(asked, "monitor_tags", []))
         yield {"name": name, "about": "follows " + ", ".join(filter(None, wanted)), "routes": []}
 
 
