@@ -26,6 +26,7 @@ OTHERS = "SELECT seq, task, type, metric, variant, iter, timestamp, body FROM ev
 MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are seconds, not the task's own
 LARGEST_PAGE = 10_000
 LEAST, GREATEST = -(2**63), 2**63 - 1  # of SQLite's integers
+MOST_NAMING, LARGEST_NAMING = 20, 100_000  # plots of a task that are searched, and characters of one
 MOST_NAMES = 10_000  # of metrics and variants in a request
 IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
 
@@ -251,11 +252,16 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
 
 
 def plots_that_name(store: Store, task_id: str, texts: list[str]) -> list[str]:
-    """Return the metrics of the task's plots in which one of the texts stands."""
+    """Return the metrics of the task's plots in which one of the texts stands.
+
+    Of each of its first plots, by name, the last report is read, if it is not large.
+    """
     rows = store.db.execute(
-        f"SELECT DISTINCT metric FROM events WHERE task = ? AND {of_type(PLOT)} "
+        "WITH lasts AS (SELECT seq, MAX(iter) FROM events "
+        f"WHERE task = ? AND {of_type(PLOT)} GROUP BY metric, variant LIMIT ?) SELECT DISTINCT metric "
+        "FROM events WHERE seq IN (SELECT seq FROM lasts) AND LENGTH(body) <= ? "
         "AND EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR(body, value))",
-        (task_id, json.dumps(texts)),
+        (task_id, MOST_NAMING, LARGEST_NAMING, json.dumps(texts)),
     )
     return [metric for (metric,) in rows]
 
