@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from local_stack.server.pages import dataset_tables, table_reader
+from local_stack.server.pages import dataset_tables, datasets, table_reader
 from local_stack.server.pages.dataset_tables import compared_files
+from local_stack.server.pages.datasets import _file_of as file_of
 from local_stack.server.pages.table_reader import answer_to, connect
 from local_stack.tests.api import Api
 from local_stack.tests.test_pages_http import DATASET, text_of
@@ -154,12 +155,13 @@ def test_what_cannot_be_read_says_why_in_a_line(api, browser, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []  # whatever happened, nothing is left
 
 
-def test_a_table_that_takes_too_long_or_must_wait_too_long_is_given_up(api, browser, monkeypatch):
+def test_a_table_that_takes_too_long_is_given_up_and_none_waits_for_another(api, browser, monkeypatch):
     dataset = new_dataset(api, {"rows.csv": CSV})
+    with dataset_tables.READING:
+        said = preview(browser, dataset, "rows.csv")[0]
+    assert said == "Another table is being read. Try again in a moment."
     monkeypatch.setattr(dataset_tables, "SECONDS", 0.001)
     assert preview(browser, dataset, "rows.csv")[0] == "Reading takes longer than 0.001 seconds."
-    with dataset_tables.READING:
-        assert preview(browser, dataset, "rows.csv")[0] == "Other tables are being read. Try again."
 
 
 def test_a_reader_that_dies_takes_no_server_with_it(api, browser, monkeypatch, tmp_path):
@@ -202,6 +204,17 @@ def test_the_database_of_the_reader_reaches_no_other_file_and_no_network(tmp_pat
         database.execute(f"COPY (SELECT 1) TO '{tmp_path}/written.csv'")
     with pytest.raises(duckdb.InvalidInputException):
         database.execute("SET enable_external_access = true")
+
+
+def test_names_of_columns_are_shortened_and_too_many_of_them_are_refused(tmp_path):
+    side = side_of(tmp_path / "side", {"long.csv": f"{'a' * 9999},n\n1,1\n", "wide.csv": "a," * 20_000})
+    request = {"folder": str(tmp_path), "sides": [side], "files": ["long.csv", "wide.csv"]}
+    long, wide = answer_to(request)
+    assert long["columns"] == [("a" * 200, "BIGINT"), ("n", "BIGINT")]
+    assert wide["problem"] == "It has too many columns, or values that are too long."
+    (tmp_path / "two").mkdir()
+    found = compare(tmp_path / "two", *(f"{key * 9999},n\n1,1\n" for key in "ab"))
+    assert (found["added"], found["removed"]) == (["b" * 200], ["a" * 200])
 
 
 # Versions beside each other
@@ -343,6 +356,38 @@ def test_a_version_is_compared_with_its_parent_first_and_with_any_other_by_choic
     alone = new_dataset(api, {}, project=api.new("project", name="lonely version"))
     answer = browser.get(f"/datasets/simple/*/experiments/{alone}/changes")
     assert (answer.status_code, "no other version" in answer.text) == (404, True)
+
+
+def test_files_are_found_by_their_names_alone_and_only_those_that_are_shown_are_parsed(
+    api, browser, monkeypatch
+):
+    dataset = new_dataset(api, {f"a, {number:03}.txt": "" for number in range(250)})
+    parsed = []
+    monkeypatch.setattr(datasets, "_file_of", lambda line: parsed.append(line) or file_of(line))
+    for query, names in (
+        ({"page": "3"}, [f"a, {number:03}.txt" for number in range(200, 250)]),
+        ({"file": "A, 03"}, [f"a, {number:03}.txt" for number in range(30, 40)]),
+        ({"file": "0, 0"}, []),
+    ):
+        parsed.clear()
+        page = text_of(browser.get(f"/datasets/simple/*/experiments/{dataset}", params=query))
+        assert re.findall(r'<td class="name">(a, .*?)</td>', page) == names
+        assert len(parsed) == len(names)
+
+
+def test_of_very_many_files_that_differ_some_are_named_and_all_counted(api, browser, monkeypatch):
+    monkeypatch.setattr(dataset_tables, "MOST_FILES", 2)
+    project = api.new("project", name="many files")
+    old, new = (
+        new_dataset(api, dict.fromkeys(names, ""), project=project) for names in (("a", "b", "c"), ("c", "d"))
+    )
+    page = page_of(browser, new, "changes", against=old)
+    assert re.findall(r'<td class="name">(.*?)</td><td>(.*?)</td>', page) == [
+        ("a", "removed"),
+        ("b", "removed"),
+    ]
+    assert re.findall('"fact">(.*?)<', page) == ["1 added", "2 removed", "1 same"]
+    assert "1 more differ." in page
 
 
 def test_only_tables_of_datasets_are_shown(api, browser):

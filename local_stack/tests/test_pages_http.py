@@ -283,11 +283,11 @@ def test_new_lines_come_once_even_those_that_were_reported_late(api, browser, ta
 
 def test_many_new_lines_come_in_several_answers(api, browser, task):
     last = read(api, browser, task)["last"]
-    log(api, task, *map(str, range(120)))
+    log(api, task, *map(str, range(1200)))
     api("tasks.started", task=task)
     api("tasks.stopped", task=task)  # what came before the end is not lost
-    numbers = iter(range(120))
-    for count, more in ((50, True), (50, True), (20, False)):
+    numbers = iter(range(1200))
+    for count, more in ((500, True), (500, True), (200, False)):
         found = read(api, browser, task, after=last)
         assert (found["lines"], found["more"]) == ([str(next(numbers)) for _ in range(count)], more)
         last = found["last"]
@@ -300,6 +300,23 @@ def test_of_a_long_text_that_comes_in_the_end_is_shown(api, browser, task):
     assert found["lines"][1:] == [str(number) for number in range(100_000 - console.LINES, 100_000)]
     assert "99500 lines" in found["lines"][0]
     assert read(api, browser, task, after=found["last"])["lines"] == ["short"] * 3
+
+
+def test_of_large_events_an_answer_has_few_and_of_each_the_end(api, browser, task, monkeypatch):
+    monkeypatch.setattr(console, "MOST_READ", 50)
+    monkeypatch.setattr(console, "MOST_OF_EVENT", 10)
+    last = read(api, browser, task)["last"]
+    log(api, task, *(f"{'x' * 60}\nline {number}" for number in range(3)))
+    before, after = {}, {"after": last}
+    for number in range(3):
+        found = read(api, browser, task, **after)
+        lines = ["… (57 characters)", "xxx", f"line {number}"]
+        assert (found["lines"], found["more"]) == (lines, True)
+        after = {"after": found["last"]}
+        found = read(api, browser, task, **before)
+        assert found["lines"] == ["… (57 characters)", "xxx", f"line {2 - number}"]
+        before = {"before": found["before"]}
+    assert before == {"before": None}
 
 
 def test_a_reset_begins_a_new_run_and_its_lines_are_not_mixed_with_old_ones(api, browser, task):

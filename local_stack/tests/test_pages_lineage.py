@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from local_stack.server.events.state import LARGEST_NAMING
 from local_stack.server.pages.lineage import MOST_BRANCHES, MOST_CANARIES, endpoints_of
 from local_stack.tests.api import Api, scalar
 from local_stack.tests.test_pages_http import DATASET, PIPELINE, text_of
@@ -217,6 +218,7 @@ def test_a_model_shows_the_metrics_of_its_training_and_who_judged_it(api, browse
         {**table, "task": pipeline, "metric": "selection"},
         {**table, "task": pipeline, "metric": "Pipeline Details"},
         {**table, "task": judges["of others"], "metric": "unrelated", "plot_str": '{"data": []}'},
+        {**table, "task": judges["of others"], "metric": "large", "plot_str": model + "x" * LARGEST_NAMING},
     )
     page = text_of(browser.get(f"/projects/*/models/{model}"))
     assert re.search(r'accuracy</th><td class="figure">0.875<', page)

@@ -241,7 +241,7 @@ def found_lines(visitor, task: str, text: str) -> list[dict]:
 def test_every_line_with_the_text_is_found_and_its_place_leads_to_it(
     api, visitor, task, monkeypatch, per_event, characters
 ):
-    monkeypatch.setattr(console, "MOST_SEARCHED", characters)
+    monkeypatch.setattr(console, "MOST_READ", characters)
     lines = [f"\x1b[1m{'Loss' if i % 3 else 'gain'}\x1b[0m of {i}" for i in range(700)]
     log(api, task, *("\n".join(lines[i : i + per_event]) for i in range(0, 700, per_event)))
     found = found_lines(visitor, task, "loss of")
@@ -250,7 +250,9 @@ def test_every_line_with_the_text_is_found_and_its_place_leads_to_it(
     for each in found[::37]:
         end = plain.index("".join(each["pieces"])) + each["after"] + 1
         around = json_of(visitor, f"/pages/log/{task}", before=each["place"])["lines"]
-        assert around == plain[:end][-console.LINES :]
+        assert around == plain[:end][-len(around) :]
+        assert around[-1 - each["after"]] == "".join(each["pieces"])
+        assert characters < 10**9 or len(around) == min(end, console.LINES)
     assert max(each["after"] for each in found) <= console.LINES_AFTER
 
 
@@ -258,6 +260,21 @@ def test_what_is_found_comes_with_some_of_its_line_and_as_plain_text(api, visito
     log(api, task, "x" * 6000 + "A.b*" + "y" * 6000, "aXbb")
     (found,) = found_lines(visitor, task, "a.B*")
     assert found["pieces"] == ["x" * console.AROUND, "A.b*", "y" * console.AROUND]
+
+
+def test_a_search_takes_case_as_one_and_a_text_that_is_not_too_long(api, visitor, task):
+    log(api, task, "İ: LOSS of ß", "LOS")
+    assert [each["pieces"] for each in found_lines(visitor, task, "i: lOss")] == [["", "İ: LOSS", " of ß"]]
+    assert found_lines(visitor, task, "a" * 200) == []
+    refused = visitor.get(f"/pages/log/{task}", params={"find": "a" * 201})
+    assert (refused.status_code, "more than 200 characters" in refused.text) == (400, True)
+
+
+def test_of_very_many_ids_in_the_console_the_last_are_looked_up(api, visitor, task, monkeypatch):
+    monkeypatch.setattr(console, "MOST_IDS", 2)
+    others = [api.new("task") for _ in range(3)]
+    log(api, task, " ".join(others))
+    assert list(json_of(visitor, f"/pages/log/{task}")["ids"]) == others[1:]
 
 
 def test_ids_in_the_console_come_with_the_pages_that_they_lead_to(api, visitor, task):

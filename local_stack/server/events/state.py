@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..documents import Document
@@ -26,6 +26,7 @@ OTHERS = "SELECT seq, task, type, metric, variant, iter, timestamp, body FROM ev
 MONITOR_PREFIX = ":monitor:"  # metrics of the machine: their iterations are seconds, not the task's own
 LARGEST_PAGE = 10_000
 LEAST, GREATEST = -(2**63), 2**63 - 1  # of SQLite's integers
+MOST_NAMING, LARGEST_NAMING = 20, 100_000  # plots of a task that are searched, and characters of one
 MOST_NAMES = 10_000  # of metrics and variants in a request
 IMAGE_SOURCE = re.compile(r"""["']source["']:\s?["']([a-z][a-z0-9+.-]{0,20}://[^"']*)""", re.IGNORECASE)
 
@@ -251,11 +252,16 @@ def newest_plot(store: Store, task_id: str, metric: str, variant: str) -> tuple[
 
 
 def plots_that_name(store: Store, task_id: str, texts: list[str]) -> list[str]:
-    """Return the metrics of the task's plots in which one of the texts stands."""
+    """Return the metrics of the task's plots in which one of the texts stands.
+
+    Of each of its first plots, by name, the last report is read, if it is not large.
+    """
     rows = store.db.execute(
-        f"SELECT DISTINCT metric FROM events WHERE task = ? AND {of_type(PLOT)} "
+        "WITH lasts AS (SELECT seq, MAX(iter) FROM events "
+        f"WHERE task = ? AND {of_type(PLOT)} GROUP BY metric, variant LIMIT ?) SELECT DISTINCT metric "
+        "FROM events WHERE seq IN (SELECT seq FROM lasts) AND LENGTH(body) <= ? "
         "AND EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR(body, value))",
-        (task_id, json.dumps(texts)),
+        (task_id, MOST_NAMING, LARGEST_NAMING, json.dumps(texts)),
     )
     return [metric for (metric,) in rows]
 
@@ -320,30 +326,30 @@ def events_of_seqs(store: Store, seqs: Iterable[int]) -> list[Document]:
 # The console
 
 
-def lines_before(
-    store: Store, task_id: str, place: tuple[int, int], count: int
-) -> list[tuple[int, int, str]]:
-    """Return (timestamp, seq, text) of the last log events before a (timestamp, seq), newest first."""
+def lines_before(store: Store, task_id: str, place: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    """Yield (timestamp, seq, text) of the log events before a (timestamp, seq), newest first.
+
+    As events may be large, each is read only when it is asked for.
+    """
     rows = store.db.execute(
         "SELECT timestamp, seq, body FROM events WHERE task = ? AND type = 'log' "
-        "AND (timestamp, seq) < (?, ?) ORDER BY timestamp DESC, seq DESC LIMIT ?",
-        (task_id, *place, count),
+        "AND (timestamp, seq) < (?, ?) ORDER BY timestamp DESC, seq DESC",
+        (task_id, *place),
     )
-    return [(timestamp, seq, _text(body)) for timestamp, seq, body in rows]
+    return ((timestamp, seq, _text(body)) for timestamp, seq, body in rows)
 
 
-def lines_since(store: Store, task_id: str, seq: int, count: int) -> list[tuple[int, str]]:
-    """Return (seq, text) of the log events that came in after a seq, oldest first.
+def lines_since(store: Store, task_id: str, seq: int) -> Iterator[tuple[int, str]]:
+    """Yield (seq, text) of the log events that came in after a seq, oldest first, as lines_before does.
 
     Unlike a search by time, this finds events that were reported late.
     """
     rows = store.db.execute(
         # Few events are new: reading all of them is faster than looking at every line of the task.
-        "SELECT seq, body FROM events NOT INDEXED WHERE seq > ? AND task = ? AND type = 'log' "
-        "ORDER BY seq LIMIT ?",
-        (seq, task_id, count),
+        "SELECT seq, body FROM events NOT INDEXED WHERE seq > ? AND task = ? AND type = 'log' ORDER BY seq",
+        (seq, task_id),
     )
-    return [(number, _text(body)) for number, body in rows]
+    return ((number, _text(body)) for number, body in rows)
 
 
 def newest_seq(store: Store) -> int:

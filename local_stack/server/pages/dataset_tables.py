@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from .datasets import contents_of, is_table, versions_of
 
 READER = Path(__file__).with_name("table_reader.py")
 SECONDS = 60
-MOST_ANCESTORS, MOST_TABLES = 200, 5
+MOST_ANCESTORS, MOST_FILES, MOST_TABLES = 200, 200, 5
 READING = Semaphore(1)  # one at a time: the machine has other things to do
 
 
@@ -50,12 +51,19 @@ def changes_page(store: Store, request: Document) -> Document:
 
     def compare() -> Document:
         files = compared_files(contents_of(other), contents_of(task))
+        different = [file for file in files if file["change"] != "same"]
         changed = [file["name"] for file in files if file["change"] == "changed" and is_table(file["name"])]
         tables = _read(sides, changed[:MOST_TABLES]) if changed else []
         for table in tables:
             for column in table.get("numbers", ()):
                 column["figure"] = json.dumps({"version": "1", "figure": _figure(column, titles)})
-        return {"changes": files, "tables": tables, "tables_left_out": len(changed) - len(tables)}
+        return {
+            "counts": sorted(Counter(file["change"] for file in files).items()),
+            "changes": different[:MOST_FILES],
+            "changes_left_out": len(different) - MOST_FILES,
+            "tables": tables,
+            "tables_left_out": len(changed) - len(tables),
+        }
 
     return {
         "task": task,
@@ -106,8 +114,8 @@ def _artifacts(task: Document, files: FileStore) -> dict[str, str]:
 
 def _read(sides: list[Document], names: list[str]) -> list[Document]:
     """Return what the reader says of the files, each with its `problem` if it cannot be read."""
-    problem = "Other tables are being read. Try again."
-    if READING.acquire(timeout=SECONDS):
+    problem = "Another table is being read. Try again in a moment."
+    if READING.acquire(blocking=False):  # a thread that waits would keep others from theirs
         try:
             with TemporaryDirectory() as folder:
                 request = json.dumps({"folder": folder, "sides": sides, "files": names})

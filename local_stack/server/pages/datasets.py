@@ -22,9 +22,11 @@ def dataset_page(store: Store, request: Document) -> Document:
         return {"redirect": views.task_path(task)}
     plots = [name for name in plot_names(store, task["id"]) if name["metric"] not in OWN_PLOTS]
     search = request.get("file", "").strip().casefold()
-    files = [file for file in contents_of(task) if search in file["name"].casefold()]
-    page = views.paged(files, request, FILES_PER_PAGE)
-    shown = [{**file, "path": preview_path(task, file["name"])} for file in page["items"]]
+    lines = _lines_of(task)
+    found = [line for line in lines if search in line.rsplit(", ", 2)[0].casefold()] if search else lines
+    page = views.paged(found, request, FILES_PER_PAGE)
+    files = map(_file_of, page["items"])  # there may be very many others
+    shown = [{**file, "path": preview_path(task, file["name"])} for file in files]
     return {
         **views.heading(store, task),
         "runtime": task["runtime"],
@@ -68,14 +70,16 @@ def preview_path(task: Document, name: str) -> str | None:
 
 
 def contents_of(task: Document) -> list[Document]:
-    """Read the SDK's list of the files: a header, then lines of name, size and hash.
+    """Return the name, size and hash of each file."""
+    return list(map(_file_of, _lines_of(task)))
 
-    Names may hold commas; sizes and hashes do not.
-    """
+
+def _lines_of(task: Document) -> list[str]:
+    """Read the SDK's list of the files: a header, then lines of name, size and hash."""
     text = (task["configuration"].get(CONTENT) or {}).get("value") or ""
-    split = [line.rsplit(", ", 2) for line in text.split("\n")[1:]]
-    return [
-        {"name": parts[0], "size": int(parts[1][:20]) if parts[1].isdecimal() else None, "hash": parts[2]}
-        for parts in split
-        if len(parts) == 3
-    ]
+    return [line for line in text.split("\n")[1:] if line.count(", ") > 1]
+
+
+def _file_of(line: str) -> Document:
+    name, size, digest = line.rsplit(", ", 2)  # names may hold commas
+    return {"name": name, "size": int(size[:20]) if size.isdecimal() else None, "hash": digest}

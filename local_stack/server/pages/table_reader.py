@@ -22,7 +22,7 @@ import duckdb
 LARGEST = 10**9  # bytes of a table
 # Bytes of address space, of which DuckDB fills few; bytes of what is written; seconds of processor time.
 LIMITS = {resource.RLIMIT_AS: 4 * 2**30, resource.RLIMIT_FSIZE: 2 * LARGEST, resource.RLIMIT_CPU: 60}
-ROWS, COLUMNS, LONGEST = 50, 100, 200  # of a table that is shown; characters of a value
+ROWS, COLUMNS, LONGEST = 50, 100, 200  # of a table that is shown; characters of a value or a name
 COMPARED_COLUMNS, BINS, VALUES = 60, 30, 8
 SAMPLE = 500_000  # rows of a larger table, of which values are compared, and types are found
 WHOLE = re.compile("U?(TINY|SMALL|BIG)INT|U?INTEGER")
@@ -56,9 +56,10 @@ def extract(side: Answer, name: str, target: Path) -> None:
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     """Return a database in the folder, which reaches no other file, and no network."""
-    quoted = str(folder).replace("'", "''")
+    place = str(folder).replace("'", "''")
     database = duckdb.connect(str(folder / "database"), config={"threads": 1, "memory_limit": "600MB"})
-    database.execute(f"SET autoload_known_extensions = false; SET allowed_directories = ['{quoted}']")
+    database.execute(f"SET max_temp_directory_size = '{LARGEST}B'; SET allowed_directories = ['{place}']")
+    database.execute("SET autoload_known_extensions = false")
     database.execute("SET enable_external_access = false; SET lock_configuration = true")  # in this order
     return database
 
@@ -73,6 +74,8 @@ class Table:
         try:
             self.columns = {row[0]: row[1] for row in self.rows("DESCRIBE SELECT *")}
             self.count = self.rows("SELECT count(*)")[0][0]
+        except duckdb.OutOfMemoryException:
+            raise
         except duckdb.Error as error:
             reason = str(error).replace(self.path, "it")
             raise Unreadable(f"It cannot be read as a table. {reason}") from error
@@ -81,42 +84,53 @@ class Table:
         return self.database.execute(f"{query} FROM {self.source} {end}", [self.path]).fetchall()
 
 
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def preview(table: Table) -> Answer:
-    rows = table.rows(f"SELECT left(CAST(COLUMNS(*) AS VARCHAR), {LONGEST})", f"LIMIT {ROWS}")
+    shown = list(table.columns.items())[:COLUMNS]
+    texts = (f"left(CAST({quoted(name)} AS VARCHAR), {LONGEST})" for name, _ in shown)
     return {
         "count": table.count,
         "width": len(table.columns),
-        "columns": list(table.columns.items())[:COLUMNS],
-        "rows": [row[:COLUMNS] for row in rows],
+        "columns": [(name[:LONGEST], kind[:LONGEST]) for name, kind in shown],
+        "rows": table.rows(f"SELECT {', '.join(texts)}", f"LIMIT {ROWS}"),
     }
 
 
 def compare(before: Table, after: Table) -> Answer:
-    for number, table in enumerate((before, after)):
+    both = [name for name in before.columns if name in after.columns]
+    compared = both[:COMPARED_COLUMNS]
+    for number, table in enumerate((before, after) if compared else ()):
         # Repeatable: of columns that are the same in both, the same values are chosen.
         sample = f"USING SAMPLE reservoir({SAMPLE} ROWS) REPEATABLE (1)"
-        table.rows(f"CREATE OR REPLACE TABLE side{number} AS SELECT *", sample)
-    both = [name for name in before.columns if name in after.columns]
+        chosen = ", ".join(map(quoted, compared))
+        table.rows(f"CREATE OR REPLACE TABLE side{number} AS SELECT {chosen}", sample)
     types = {name: (before.columns[name], after.columns[name]) for name in both}
     answer: Answer = {
         "count": (before.count, after.count),
-        "added": [name for name in after.columns if name not in types],
-        "removed": [name for name in before.columns if name not in types],
-        "retyped": [(name, *pair) for name, pair in types.items() if len(set(pair)) == 2],
-        "columns_left_out": max(0, len(types) - COMPARED_COLUMNS),
+        "added": [name[:LONGEST] for name in after.columns if name not in types],
+        "removed": [name[:LONGEST] for name in before.columns if name not in types],
+        "retyped": [
+            tuple(text[:LONGEST] for text in (name, *pair))
+            for name, pair in types.items()
+            if len(set(pair)) == 2
+        ],
+        "columns_left_out": len(both) - len(compared),
         "sample": SAMPLE if max(before.count, after.count) > SAMPLE else 0,
         "numbers": [],
         "texts": [],
         "alike": [],
     }
-    for name, pair in list(types.items())[:COMPARED_COLUMNS]:
-        column = '"' + name.replace('"', '""') + '"'
+    for name in compared:
+        column, pair = quoted(name), types[name]
         whole, numbers, times = (all(map(kind.fullmatch, pair)) for kind in (WHOLE, NUMBERS, TIMES))
         if numbers or times:
             place, found = "numbers", distribution(before.database, column, whole, times)
         else:
             place, found = "texts", frequent(before.database, column)
-        answer["alike" if found["alike"] else place].append({"name": name, **found})
+        answer["alike" if found["alike"] else place].append({"name": name[:LONGEST], **found})
     answer["numbers"].sort(key=lambda column: -column["distance"])
     return answer
 
@@ -186,7 +200,9 @@ def answer_to(request: Answer) -> list[Answer]:
             ]
             answers.append({"name": name, **(compare(*tables) if len(tables) == 2 else preview(*tables))})
         except (Unreadable, duckdb.Error) as error:
-            answers.append({"name": name, "problem": str(error).split("\n")[0][:LONGEST]})
+            full = isinstance(error, duckdb.OutOfMemoryException)
+            problem = "It has too many columns, or values that are too long." if full else str(error)
+            answers.append({"name": name, "problem": problem.split("\n")[0][:LONGEST]})
     return answers
 
 

@@ -8,9 +8,10 @@ from ..documents import Document
 from .grafana_answers import Series, View
 from .grafana_variables import documents_at, fill, value_at
 from .rendering import number
-from .units import TEXT, colour, faded, scale_of, shown, threshold_steps
+from .units import TEXT, colour, faded, scale_of, shown, threshold_steps, written
 
 MOST_STRETCHES, MOST_MARKS, LONGEST_NAME = 2000, 20, 100
+MOST_POWERS = 7  # of ten that are written on an axis
 DASHES = {"dash": "dash", "dot": "dot"}
 
 
@@ -68,8 +69,9 @@ def _value_axis(series: list[Series]) -> tuple[Document, float]:
     factor, suffix = scale_of(value_at(settings, "unit", ""), max(abs(low), abs(high), soft or 0))
     axis: Document = {"nticks": 6, "tickformat": "~r", "zeroline": False, "ticksuffix": suffix}
     is_log = first.custom("scaleDistribution.type", "") == "log"
-    if is_log:
-        axis |= {"type": "log", "dtick": 1}
+    if is_log:  # each power of ten has a prefix of its own
+        factor = 1.0
+        axis = {"type": "log", "zeroline": False}
         low = min((value for value in values if value > 0), default=1.0)
     else:  # lines have room around them
         low = min(low, 0.0) if stacked or first.custom("fillOpacity", 0) else low
@@ -79,7 +81,11 @@ def _value_axis(series: list[Series]) -> tuple[Document, float]:
     least, most = number(settings.get("min")), number(settings.get("max"))
     ends = [(low if least is None else least) / factor, (high if most is None else most) / factor]
     if is_log:
-        ends = [math.log10(end if end > 0 else low / factor) for end in ends]
+        ends = [math.log10(end if end > 0 else low) for end in ends]
+        first_power, last_power = math.ceil(min(ends) - 1e-9), math.floor(max(ends) + 1e-9)
+        powers = range(first_power, last_power + 1, 1 + (last_power - first_power) // MOST_POWERS)
+        axis |= {"tickvals": [10.0**power for power in powers]}
+        axis |= {"ticktext": [written(10.0**power, settings) for power in powers]}
     return {**axis, "range": ends, "title": {"text": plain(first.custom("axisLabel", ""))}}, factor
 
 

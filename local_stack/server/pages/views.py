@@ -179,7 +179,7 @@ def chosen_page(request: Document) -> int:
     return max(0, int(text[:9]) - 1) if text.isdecimal() else 0
 
 
-def paged(documents: list[Document], request: Document, size: int = PER_PAGE) -> Document:
+def paged(documents: list[Any], request: Document, size: int = PER_PAGE) -> Document:
     """Return one page of the documents, and what the template needs to link to the others."""
     pages = max(1, -(-len(documents) // size))
     number = min(chosen_page(request), pages - 1)
