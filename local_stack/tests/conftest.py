@@ -1,6 +1,5 @@
 """What the tests of the local stack share."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,12 +24,6 @@ def pytest_configure() -> None:
     """Let what the tests start be interrupted, and reach this machine without a proxy."""
     be_interruptible()
     os.environ.update(without_proxies())
-
-
-@pytest.fixture(autouse=True)
-def server_log() -> None:
-    """Let the server log: ClearML, if another test imports it, disables the loggers that there are."""
-    logging.getLogger("local_stack.server").disabled = False
 
 
 @pytest.fixture

@@ -313,9 +313,11 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Servers with a few documents; at the end, the process must not have grown by more than it may."""
-    logging.getLogger("local_stack.server").setLevel(logging.ERROR)  # every second call is an unknown one
+    log = logging.getLogger("local_stack.server")
+    log.setLevel(logging.ERROR)  # every second call is an unknown one
     before = peak_memory()
     yield Servers(tmp_path_factory.mktemp("fuzz"))
+    log.setLevel(logging.NOTSET)
     assert peak_memory() - before < MOST_GROWTH
 
 
