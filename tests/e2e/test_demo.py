@@ -69,7 +69,7 @@ def test_what_is_kept_goes_on_and_heals_itself_until_ctrl_c_and_then_all_ends(tm
     ("given", "command"), [([], "-m demo"), (["KEEP=0"], "-m demo"), (["KEEP=1"], "--keep")]
 )
 def test_make_keeps_it_where_it_is_told_to(given, command):
-    done = run(["make", "--dry-run", "demo", *given], cwd=REPOSITORY)
+    done = run(["make", "--no-print-directory", "--dry-run", "demo", *given], cwd=REPOSITORY)
     assert done.stdout.splitlines()[-1].strip().endswith(command)
 
 

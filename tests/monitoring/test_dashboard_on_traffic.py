@@ -22,7 +22,7 @@ from local_stack.prometheus import ask, find_tools, is_ready, prometheus_command
 from local_stack.server.monitoring_file import Monitoring
 from local_stack.server.pages.grafana_dashboard import all_panels
 from local_stack.server.pages.grafana_variables import ALL, variables
-from local_stack.server.pages.panels import draw_panel
+from local_stack.server.pages.panels import asking, draw_panel
 from local_stack.serving import accepts, take_port
 from local_stack.serving_programs import check_packages
 from local_stack.tests.programs import skip_outside_ci
@@ -149,7 +149,7 @@ def test_the_pages_draw_every_panel(prometheus_url):
         """What panels say that are not drawn; at first some have no data, as their points are 15 s apart."""
         numbers = map(str, range(len(all_panels(dashboard.load()))))
         asked = ({"number": number, "query": QueryParams(query)} for number in numbers)
-        answers = [draw_panel(monitoring, request) for request in asked]
+        answers = [draw_panel(monitoring, request, asking(monitoring)) for request in asked]
         return [answer["problem"] for answer in answers if "figure" not in answer]
 
     wait_until(lambda: not problems(), "a drawing of every panel", lambda: "\n".join(problems()))
