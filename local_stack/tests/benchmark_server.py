@@ -20,7 +20,6 @@ from pathlib import Path
 import httpx
 import psutil
 
-from local_stack.server.auth import PAGES
 from local_stack.stack import Stack
 from local_stack.tests.api import Api, scalar
 
@@ -222,8 +221,7 @@ def measure_many_tasks(api: Api, server: psutil.Process) -> None:
 
 def measure_tables(api: Api, project: str) -> None:
     """Measure the project's table of all these tasks, as a browser asks for it."""
-    browser = api.connect(headers={"Accept": "text/html"}, follow_redirects=True)
-    browser.get("/", params={"token": api.credentials.token(audience=PAGES)})
+    browser = api.visit()
     metric = "metric:metric 7 / total"
     tables: dict[str, dict[str, object]] = {
         "the table of them in a browser: the newest": {},

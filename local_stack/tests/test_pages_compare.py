@@ -9,22 +9,18 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from local_stack.server.auth import PAGES
 from local_stack.server.events.scalars import SINGLE_VALUE_ITERATION
 from local_stack.server.events.state import MONITOR_PREFIX
 from local_stack.server.pages import compare, views
 from local_stack.tests.api import Api, scalar
 
-HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HOSTILE = '"><img src=x onerror=alert(1)>&lt;'
 
 
 @pytest.fixture
 def browser(api: Api) -> httpx.Client:
     """A client that came in by the link, with the cookie that it got."""
-    client = api.connect(headers=HTML, follow_redirects=True)
-    assert client.get("/", params={"token": api.credentials.token(audience=PAGES)}).status_code == 200
-    return client
+    return api.visit()
 
 
 @pytest.fixture

@@ -13,22 +13,18 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from local_stack.server.auth import PAGES
 from local_stack.server.monitoring_file import Monitoring
 from local_stack.server.pages import front
 from local_stack.server.pages.rendering import render
 from local_stack.tests.api import Api
 
-HTML = {"Accept": "text/html"}
 PIPELINE = {"type": "controller", "system_tags": ["pipeline"]}
 
 
 @pytest.fixture
 def visitor(api: Api) -> httpx.Client:
     """A client that came in by the link."""
-    client = api.connect(headers=HTML, follow_redirects=True)
-    client.get("/", params={"token": api.credentials.token(audience=PAGES)})
-    return client
+    return api.visit()
 
 
 def cards(visitor: httpx.Client, path: str = "/") -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 
 from local_stack.prometheus import UNKNOWN
 from local_stack.server.app import create_app
-from local_stack.server.auth import PAGES, Credentials
+from local_stack.server.auth import Credentials
 from local_stack.server.documents import Document
 from local_stack.server.files.state import FileStore
 from local_stack.server.monitoring_file import MONITORING, Monitoring
@@ -51,9 +51,7 @@ def api(home: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def browser(api: Api) -> httpx.Client:
-    client = api.connect(headers={"Accept": "text/html"}, follow_redirects=True)
-    assert client.get("/", params={"token": api.credentials.token(audience=PAGES)}).status_code == 200
-    return client
+    return api.visit()
 
 
 @pytest.fixture

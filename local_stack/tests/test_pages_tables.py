@@ -7,7 +7,6 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from local_stack.server.auth import PAGES
 from local_stack.server.pages.tables import COLUMNS, MOST_COLUMNS, MOST_OPTIONS
 from local_stack.tests.api import Api, scalar
 
@@ -18,9 +17,7 @@ HOSTILE = 'a/b & "c" \' <img src=x onerror=alert(1)> é + % #'
 @pytest.fixture
 def pages(api: Api) -> httpx.Client:
     """A client that came in by the link."""
-    client = api.connect(headers={"Accept": "text/html"}, follow_redirects=True)
-    client.get("/", params={"token": api.credentials.token(audience=PAGES)})
-    return client
+    return api.visit()
 
 
 @pytest.fixture

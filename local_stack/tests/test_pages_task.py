@@ -7,7 +7,6 @@ from datetime import datetime
 import httpx
 import pytest
 
-from local_stack.server.auth import PAGES
 from local_stack.server.pages import console
 from local_stack.server.pages.rendering import linked
 from local_stack.tests.api import Api, scalar
@@ -19,9 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 @pytest.fixture
 def visitor(api: Api) -> httpx.Client:
     """A client that came in by the link, with the cookie that it got."""
-    client = api.connect(headers={"Accept": "text/html"}, follow_redirects=True)
-    client.get("/", params={"token": api.credentials.token(audience=PAGES)})
-    return client
+    return api.visit()
 
 
 def page_of(visitor: httpx.Client, path: str, **query: str) -> str:

@@ -4,8 +4,6 @@ import json
 import re
 from functools import partial
 
-from starlette.datastructures import ImmutableMultiDict
-
 from ..documents import Document
 from ..errors import ApiError
 from ..login.callers import Caller
@@ -14,6 +12,7 @@ from ..services import answer_call
 from ..store import Store
 from ..tasks.state import ENDED, made_models, pipeline_steps
 from . import views
+from .views import Form
 
 MOST_SHOWN = 20  # tasks or models by name
 # Browsers take //host and /\host for another server.
@@ -26,8 +25,6 @@ WORDS = {
 CALLS = {"abort": "stop", "restore": "unarchive"}  # where the API has other names
 WHOLE = {"include_pipeline_steps": True, "delete_external_artifacts": True}
 RESULTS = "Console, scalars, plots, artifacts, and models that are not published, with all files"
-
-Form = ImmutableMultiDict[str, str]
 
 
 def act(word: str, kind: str, store: Store, form: Form, caller: Caller) -> Document:

@@ -18,8 +18,8 @@ from ..services import answer_call
 from ..store import Store
 from ..workers.state import alive_workers
 from . import views
+from .views import Form
 
-Form = ImmutableMultiDict[str, str]
 Texts = dict[tuple[str, str], str | None]  # by section and name; the section "" has fields of the task itself
 
 # In one form, as JSON: whatever the characters are, it is smaller than the largest that routes.py takes.

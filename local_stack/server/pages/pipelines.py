@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from ..documents import Document
+from ..documents import Document, stored_json
 from ..store import Store
 from . import views
 from .charts import plot_names
@@ -53,7 +53,7 @@ def steps_of(store: Store, controller: Document, current: str | None = None) -> 
     """
     steps = []
     waits = not controller.get("started") or _is_copied(store, controller)
-    for name, step in views.stored_json(controller, SECTION).items():
+    for name, step in stored_json(controller, SECTION).items():
         if not isinstance(step, dict):
             continue
         status, task, reused = ("pending", None, None) if waits else _executed(store, controller, step)

@@ -36,10 +36,9 @@ from . import (
     tasks,
 )
 from .rendering import CHART_HEADERS, STATIC, asset, plotly_asset, plotly_file, render
-from .views import path_of
+from .views import Form, path_of
 
 Page = Callable[[Store, Document], Document]
-Form = ImmutableMultiDict[str, str]
 Act = Callable[[Store, Form, Caller], Document]
 
 # The system may have other types for these names, and then browsers would not run the scripts.

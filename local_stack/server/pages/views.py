@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from starlette.datastructures import ImmutableMultiDict
+
 from ..documents import Document
-from ..documents import stored_json as stored_json
 from ..errors import ApiError
 from ..events.state import MONITOR_PREFIX, SINGLE_VALUE_ITERATION
 from ..query import HIDDEN
@@ -14,6 +15,8 @@ from ..queues.state import is_watched
 from ..store import Store
 from ..tasks.state import ENDED
 from .rendering import moment
+
+Form = ImmutableMultiDict[str, str]  # the fields of a form that a page has sent
 
 SUMMARY = "Summary"  # the metric that the SDK gives all single values
 PER_PAGE = 50
