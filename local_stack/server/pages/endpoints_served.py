@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ..documents import Document
+from ..references import CONTROL_PLANE
 from ..store import Store
 from .grafana_variables import value_at
 from .lineage import blocks_of, endpoints_of
@@ -12,7 +13,7 @@ MOST_ENDPOINTS = 100
 
 
 def is_service(task: Document) -> bool:
-    return "serving-control-plane" in task["system_tags"] and "archived" not in task["system_tags"]
+    return CONTROL_PLANE in task["system_tags"] and "archived" not in task["system_tags"]
 
 
 def service_of(store: Store, task: Document) -> Document:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from ...endpoint_names import metric_name
 from ..documents import Document
-from ..references import ENDPOINTS, named_ids, structure_of
+from ..references import CONTROL_PLANE, ENDPOINTS, named_ids, structure_of
 from ..store import Store
 from . import views
 from .graph import WIDE, Node, draw_graph
@@ -139,7 +139,7 @@ class _Lineage:
 
     def _made_by(self, user: Document, key: str) -> list[str]:
         """Return what a task that names a dataset or model made from it."""
-        if "serving-control-plane" in user["system_tags"]:
+        if CONTROL_PLANE in user["system_tags"]:
             return [f"{user['id']} {url}" for url, each in endpoints_of(user).items() if each["model"] == key]
         if views.is_dataset(user):
             return [user["id"]] if key in self.sources(user["id"]) else []

@@ -24,11 +24,9 @@ def monitoring_page(store: Store, request: Document) -> Document:
     """Show what is served, and leave to a thread what Prometheus is asked for."""
     monitoring = Monitoring.read(request["monitoring"])
     services = [task for task in store.all("task") if is_service(task)]
-    shown = [service_of(store, task) for task in services[:MOST_SERVICES]]
-    left_out = {"services_left_out": len(services) - len(shown)}
     return {
-        "services": shown,
-        **left_out,
+        "services": [service_of(store, task) for task in services[:MOST_SERVICES]],
+        "services_left_out": max(0, len(services) - MOST_SERVICES),
         "charts": True,
         "later": partial(_look, monitoring, request, asking(monitoring)),
     }
