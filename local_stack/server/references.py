@@ -6,8 +6,8 @@ from collections.abc import Callable
 from .documents import Document, stored_json
 
 ID = re.compile("(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-# The SDK's configuration objects: of a dataset, all its ancestors; of a serving service, models of endpoints.
 CONTROL_PLANE = "serving-control-plane"  # the system tag of serving services
+# The SDK's configuration objects: of a dataset, all its ancestors; of a serving service, models of endpoints.
 STRUCTURE, ENDPOINTS = "Dataset Struct", ("endpoints", "model_monitoring_eps")
 
 
